@@ -1,0 +1,65 @@
+"""Errors that a user can act on.
+
+Every sentence says what is wrong, with which file, volume or setting, and what to do about it.
+The command line prints it and exits with code 2; the worker sends it with its code.
+"""
+
+from __future__ import annotations
+
+
+class Med3DError(Exception):
+    """A problem with the user's input, model or computer, told in one clear sentence.
+
+    Args:
+        sentence: What is wrong, with which file or volume, and what to do.
+        code: A stable word for programs, such as ``"bad-volume"``.
+    """
+
+    code = "error"
+
+    def __init__(self, sentence: str, code: str | None = None) -> None:
+        super().__init__(sentence)
+        if code is not None:
+            self.code = code
+
+
+class VolumeError(Med3DError):
+    """An image that cannot be read, or is not a usable 3D volume."""
+
+    code = "bad-volume"
+
+
+class OutputError(Med3DError):
+    """A result that cannot be written."""
+
+    code = "bad-output"
+
+
+class ModelError(Med3DError):
+    """A model package or checkpoint that is damaged, unsafe or does not fit."""
+
+    code = "bad-model"
+
+
+class DataError(Med3DError):
+    """A training or evaluation data set that cannot be used."""
+
+    code = "bad-data"
+
+
+class SettingError(Med3DError):
+    """A setting or command-line option that makes no sense."""
+
+    code = "bad-setting"
+
+
+class ResourceError(Med3DError):
+    """Not enough memory, disk space, or no such device."""
+
+    code = "no-resource"
+
+
+class Cancelled(Med3DError):
+    """The user stopped the work; nothing was written."""
+
+    code = "cancelled"

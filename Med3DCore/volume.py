@@ -1,0 +1,109 @@
+"""Volumes and label maps: an array and where its voxels lie in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry, Triple
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from Med3DCore.tasks import Label
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scalar image in physical space. Never changed in place.
+
+    Args:
+        array: Voxel values ``[z, y, x]``; HU for CT.
+        geometry: The grid; its size must match the array.
+        name: What to call the volume in messages, usually the file's name.
+
+    Raises:
+        VolumeError: The array is not 3D or does not fit the geometry.
+
+    Examples:
+        >>> volume = Volume(np.zeros((2, 3, 4), np.int16), Geometry((4, 3, 2), (0.8, 0.8, 5.0)))
+        >>> volume.spacing
+        (0.8, 0.8, 5.0)
+    """
+
+    array: np.ndarray
+    geometry: Geometry
+    name: str = "volume"
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3:
+            raise VolumeError(f"{self.name} has {self.array.ndim} dimensions; Med3D needs a 3D volume.")
+        if self.array.shape != self.geometry.shape:
+            raise VolumeError(
+                f"{self.name}: the array is {self.array.shape} but its geometry says {self.geometry.shape} (z, y, x)."
+            )
+
+    @property
+    def spacing(self) -> Triple:
+        """Spacing (x, y, z) in mm."""
+        return self.geometry.spacing
+
+    def with_array(self, array: np.ndarray) -> Volume:
+        """The same place in the patient with other values."""
+        return Volume(array, self.geometry, self.name)
+
+    @classmethod
+    def from_sitk(cls, image: sitk.Image, name: str = "volume") -> Volume:
+        """Take over a SimpleITK image (3D, scalar). Copies the values."""
+        import SimpleITK as sitk
+
+        return cls(sitk.GetArrayFromImage(image), geometry_from_sitk(image), name)
+
+    def to_sitk(self) -> sitk.Image:
+        """A SimpleITK image with the same values and geometry. Copies the values."""
+        import SimpleITK as sitk
+
+        array = self.array.astype(np.uint8) if self.array.dtype == bool else self.array
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(self.geometry.spacing)
+        image.SetOrigin(self.geometry.origin)
+        image.SetDirection(self.geometry.direction)
+        return image
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap(Volume):
+    """A uint8 volume whose value ``n`` means ``labels[n - 1]``; 0 is background.
+
+    Args:
+        labels: What the values 1, 2, ... mean, in this order.
+    """
+
+    labels: tuple[Label, ...] = field(default=())
+
+    def mask(self, name: str) -> np.ndarray:
+        """Boolean array ``[z, y, x]`` of the label called ``name``.
+
+        Raises:
+            KeyError: No label has that name.
+        """
+        return self.array == self.value(name)
+
+    def value(self, name: str) -> int:
+        """The number that stands for the label called ``name``."""
+        for value, label in enumerate(self.labels, start=1):
+            if label.name == name:
+                return value
+        raise KeyError(name)
+
+    def volume_ml(self, name: str) -> float:
+        """Volume of a label in millilitres."""
+        return float(np.count_nonzero(self.mask(name))) * self.geometry.voxel_volume_ml
+
+
+def geometry_from_sitk(image: sitk.Image) -> Geometry:
+    """The grid of a 3D SimpleITK image."""
+    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
