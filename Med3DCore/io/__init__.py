@@ -1,0 +1,21 @@
+"""Reading and writing of volumes and label maps, checked so that nothing wrong gets in and nothing half gets out."""
+
+from Med3DCore.io.dicom import Series, choose_series, list_series
+from Med3DCore.io.header import Header, read_header
+from Med3DCore.io.label_map import read_label_map, write_label_map
+from Med3DCore.io.read import read_volume
+from Med3DCore.io.write import check_output, write_volume, written_beside
+
+__all__ = [
+    "Header",
+    "Series",
+    "check_output",
+    "choose_series",
+    "list_series",
+    "read_header",
+    "read_label_map",
+    "read_volume",
+    "write_label_map",
+    "write_volume",
+    "written_beside",
+]

@@ -1,0 +1,191 @@
+"""``med3d info``: what is this scan, and is anything about it unusual?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io import Series, choose_series, list_series, read_header, read_volume
+from Med3DCore.progress import Progress
+from Med3DCore.volume import Volume
+
+_CONVENTION = "the way the axes x, y and z of the array run: Left/Right, Posterior/Anterior, Superior/Inferior"
+_SAMPLES = 2_000_000
+_THICK_MM = 5.0
+_FEW_SLICES = 16
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``med3d info`` to the command line."""
+    parser = subparsers.add_parser("info", help="tell what a scan is and what is unusual about it")
+    parser.add_argument("input", type=Path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file")
+    parser.add_argument("--series", help="which series of a DICOM folder: its number, or the beginning of its UID")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the facts about ``args.input``. A folder with several series and no choice is listed only.
+
+    Raises:
+        Med3DError: It cannot be read, see :func:`Med3DCore.io.read_volume`.
+    """
+    progress = Progress()
+    facts: dict = {"file": str(args.input)}
+    series, chosen = [], None
+    if args.input.is_dir():
+        series = list_series(args.input, progress)
+        facts["series"] = [_series_facts(one, number) for number, one in enumerate(series, start=1)]
+        chosen = _chosen(series, args)
+    if not series or chosen is not None:
+        number = series.index(chosen) + 1 if chosen else args.series
+        volume = read_volume(args.input, number, progress)
+        facts |= _origin_facts(args.input, chosen) | describe(volume)
+        facts["unusual"] = progress.warnings + unusual(volume, facts.get("modality"))
+    print(json.dumps(facts, indent=2) if args.json else _text(facts))
+    return 0
+
+
+def _chosen(series: list[Series], args: argparse.Namespace) -> Series | None:
+    try:
+        return choose_series(series, args.series, args.input)
+    except VolumeError:
+        if args.series is not None:
+            raise
+        return None
+
+
+def _series_facts(series: Series, number: int) -> dict:
+    return {
+        "number": number,
+        "uid": series.uid,
+        "modality": series.modality,
+        "description": series.description,
+        "slices": series.geometry.size[2],
+        "size": list(series.geometry.size),
+        "spacing_mm": list(series.geometry.spacing),
+        "problem": series.problem,
+        "summary": str(series),
+    }
+
+
+def _origin_facts(path: Path, series: Series | None) -> dict:
+    if series is not None:
+        return {"format": "DICOM", "modality": series.modality, "uid": series.uid}
+    try:
+        header = read_header(path)
+    except VolumeError:  # it was read, so it is one file of a DICOM series
+        return {"format": "DICOM"}
+    return {"format": header.format, "stored_as": header.pixel}
+
+
+def describe(volume: Volume) -> dict:
+    """Facts about a volume as plain values: size, spacing, place, and the distribution of its values.
+
+    Percentiles come from about two million voxels spread evenly.
+    """
+    geometry, array = volume.geometry, volume.array
+    sample = array.ravel()[:: max(1, array.size // _SAMPLES)]
+    percentiles = np.percentile(sample, (1, 50, 99))
+    return {
+        "size": list(geometry.size),
+        "spacing_mm": [float(value) for value in geometry.spacing],
+        "extent_mm": [float(n * step) for n, step in zip(geometry.size, geometry.spacing, strict=True)],
+        "orientation": orientation_letters(geometry),
+        "oblique_degrees": oblique_degrees(geometry),
+        "handedness": "right" if np.linalg.det(geometry.direction_matrix) > 0 else "left",
+        "voxel_type": str(array.dtype),
+        "range": [float(array.min()), float(array.max())],
+        "percentiles_1_50_99": [float(value) for value in percentiles],
+        "memory_mb": array.nbytes / 1e6,
+    }
+
+
+def orientation_letters(geometry: Geometry) -> str:
+    """The patient direction that each array axis x, y, z runs towards, such as ``"LPS"`` for a plain CT.
+
+    ITK-SNAP names the same volume by where the axes come from, ``"RAI"``. Oblique axes get the nearest letter.
+    """
+    letters = ""
+    for axis in geometry.direction_matrix.T:
+        nearest = int(np.argmax(np.abs(axis)))
+        letters += ("LPS" if axis[nearest] > 0 else "RAI")[nearest]
+    return letters
+
+
+def oblique_degrees(geometry: Geometry) -> float:
+    """The largest angle between an array axis and the patient axis nearest to it; 0 for a plain CT."""
+    nearest = np.abs(geometry.direction_matrix).max(axis=0)
+    return float(np.degrees(np.arccos(np.clip(nearest, -1.0, 1.0))).max())
+
+
+def unusual(volume: Volume, modality: str | None = None) -> list[str]:
+    """Sentences about what a model trained on plain CTs may not expect.
+
+    Args:
+        volume: Any volume.
+        modality: DICOM modality, or None if not known.
+    """
+    geometry, sentences = volume.geometry, []
+    spacing = geometry.spacing
+    if modality not in (None, "CT"):
+        sentences.append(f"It is {modality}, not CT; models for CT do not fit.")
+    elif not _looks_like_ct(volume.array):
+        sentences.append("Its values do not look like a CT in Hounsfield units (air near -1000, soft tissue near 50).")
+    if max(spacing) > _THICK_MM:
+        sentences.append(f"Its voxels are {max(spacing):g} mm long on one side; small structures cannot be seen.")
+    if geometry.size[2] < _FEW_SLICES:
+        sentences.append(f"It has only {geometry.size[2]} slices; it may not hold a whole organ.")
+    extent = min(n * step for n, step in zip(geometry.size[:2], spacing[:2], strict=True))
+    if extent < 200:
+        sentences.append(f"Its slices are only {extent:.0f} mm wide; the body may be cut off.")
+    if (angle := oblique_degrees(geometry)) > 1:
+        sentences.append(f"Its axes are turned by {angle:.1f} degrees from the patient's.")
+    if np.linalg.det(geometry.direction_matrix) < 0:
+        sentences.append("Its axes are left-handed; programs that ignore this show it mirrored.")
+    return sentences
+
+
+def _looks_like_ct(array: np.ndarray) -> bool:
+    """A scan of a body in HU has air or lung below -300 and soft tissue between -200 and 300, and stays in bounds."""
+    sample = array.ravel()[:: max(1, array.size // _SAMPLES)]
+    in_bounds = sample.min() >= -10000 and np.percentile(sample, 99.9) < 10000
+    soft = np.count_nonzero((sample > -200) & (sample < 300)) / sample.size
+    return bool(in_bounds and sample.min() < -300 and soft > 0.02)
+
+
+def _text(facts: dict) -> str:
+    lines = [("File", facts["file"])]
+    for one in facts.get("series", []):
+        lines.append((f"Series {one['number']}", one["summary"]))
+    if "size" in facts:
+        lines += _volume_lines(facts)
+    elif facts.get("series"):
+        lines.append(("Choose", "one of them with --series, such as --series 1"))
+    return "\n".join(f"{name:<12} {value}" for name, value in lines)
+
+
+def _volume_lines(facts: dict) -> list[tuple[str, str]]:
+    def joined(values: list[float], form: str) -> str:
+        return " x ".join(format(value, form) for value in values)
+
+    kind = facts["format"] + "".join(f", {facts[key]}" for key in ("modality", "stored_as") if facts.get(key))
+    oblique = facts["oblique_degrees"]
+    tilt = "" if oblique < 0.05 else f", {oblique:.1f} degrees oblique"
+    low, high = facts["range"]
+    percentiles = ", ".join(format(value, "g") for value in facts["percentiles_1_50_99"])
+    lines = [
+        ("Format", kind),
+        ("Size", f"{joined(facts['size'], 'd')} voxels"),
+        ("Spacing", f"{joined(facts['spacing_mm'], '.4g')} mm"),
+        ("Extent", f"{joined(facts['extent_mm'], '.1f')} mm"),
+        ("Orientation", f"{facts['orientation']}{tilt}, {facts['handedness']}-handed ({_CONVENTION})"),
+        ("Values", f"{low:g} to {high:g}; 1 %, 50 % and 99 % lie below {percentiles}"),
+        ("Memory", f"{facts['memory_mb']:.0f} MB as {facts['voxel_type']}"),
+    ]
+    return lines + [("Note", sentence) for sentence in facts["unusual"]]

@@ -1,0 +1,69 @@
+"""Which file is the reference of which prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from Med3DCore.errors import DataError, SettingError
+from Med3DCore.io.files import ending_of
+
+
+class CaseFiles(NamedTuple):
+    """A case's name, its prediction and its reference."""
+
+    case: str
+    prediction: Path
+    reference: Path
+
+
+def match_files(prediction: Path, reference: Path) -> tuple[list[CaseFiles], list[str]]:
+    """Pair two files, or the label maps of two folders that have the same name, endings aside.
+
+    Returns:
+        The files of each case, and sentences on files that stay alone.
+
+    Raises:
+        DataError: A path does not exist, no names match, or a folder has two files of one name.
+        SettingError: One is a file and the other a folder.
+    """
+    for path in (prediction, reference):
+        if not path.exists():
+            raise DataError(f"{path} does not exist; check the path.")
+    if prediction.is_dir() != reference.is_dir():
+        raise SettingError(f"{prediction} and {reference} must be two files or two folders, not one of each.")
+    if prediction.is_file():
+        return [CaseFiles(_case_name(prediction), prediction, reference)], []
+    predictions, references = _label_maps(prediction), _label_maps(reference)
+    cases = [
+        CaseFiles(case, predictions[case], references[case]) for case in sorted(predictions.keys() & references.keys())
+    ]
+    if not cases:
+        raise DataError(
+            f"No label map of {prediction} has the name of one of {reference} (endings aside); rename them to match."
+        )
+    alone = []
+    for folder, missing in (
+        (prediction, references.keys() - predictions),
+        (reference, predictions.keys() - references),
+    ):
+        if missing:
+            alone.append(f"{folder} has no file for {', '.join(sorted(missing))}; not evaluated.")
+    return cases, alone
+
+
+def _label_maps(folder: Path) -> dict[str, Path]:
+    """The images of a folder by case."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not ending_of(path):
+            continue
+        if _case_name(path) in found:
+            raise DataError(f"{folder} has both {found[_case_name(path)].name} and {path.name}; keep one of them.")
+        found[_case_name(path)] = path
+    return found
+
+
+def _case_name(path: Path) -> str:
+    """The file's name without its ending, be it ``.nii.gz`` or ``.seg.nrrd``."""
+    return path.name[: len(path.name) - len(ending_of(path))].removesuffix(".seg")

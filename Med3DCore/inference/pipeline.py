@@ -1,0 +1,231 @@
+"""Run a model package on a scan: find the organ coarsely, look closely only there, bring the result back.
+
+This is the two stages of the paper's LiTS experiment (section 4.4) for any number of stages and labels. It is also what
+makes a CPU fast enough: air and table are never computed finely, and probabilities are enlarged only inside the crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.device import Device, cpu
+from Med3DCore.inference.memory import plan_window, smaller_window
+from Med3DCore.inference.postprocessing import Cleaning, clean
+from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.models.package import ModelPackage, Stage
+from Med3DCore.models.weights import load_into
+from Med3DCore.networks import build_network
+from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.volume import LabelMap, Volume
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """Choices between speed and quality.
+
+    Args:
+        overlap: Part of a window shared with its neighbour.
+        batch: Windows per forward pass.
+        mirror_axes: Average over mirroring along these axes (0=z, 1=y, 2=x).
+    """
+
+    overlap: float = 0.25
+    batch: int = 1
+    mirror_axes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class StageResult:
+    """What a stage found.
+
+    Args:
+        scores: Label name to float32 ``[z, y, x]``; inside where above 0.5.
+        grid: Their grid.
+    """
+
+    scores: dict[str, np.ndarray]
+    grid: Geometry
+
+    def box(self, labels: Sequence[str], margin_mm: float) -> Box | None:
+        """LPS box in mm around everything found of some labels, or None if nothing was found."""
+        found = np.zeros(self.grid.shape, bool)
+        for name in labels:
+            if name in self.scores:
+                found |= self.scores[name] > 0.5
+        if not found.any():
+            return None
+        ranges = [np.flatnonzero(found.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
+        start, stop = tuple(int(r[0]) for r in ranges), tuple(int(r[-1]) + 1 for r in ranges)
+        low, high = self.grid.bounds_of_box(start, stop)
+        return low - margin_mm, high + margin_mm
+
+
+class Pipeline:
+    """A model ready to run; networks are built once and stay warm.
+
+    Args:
+        package: The model.
+        device: Where to compute.
+        settings: Choices between speed and quality.
+    """
+
+    def __init__(self, package: ModelPackage, device: Device, settings: InferenceSettings | None = None) -> None:
+        self.package = package
+        self.device = device
+        self.settings = settings or InferenceSettings()
+        self._networks: dict[str, torch.nn.Module] = {}
+
+    def segment(self, volume: Volume, labels: Sequence[str], progress: Progress | None = None) -> LabelMap:
+        """Segment some labels of a scan.
+
+        Args:
+            volume: The scan, in any orientation.
+            labels: Names of the wanted labels; they are numbered 1, 2, ... in this order.
+            progress: Followed, may cancel, and gets warnings about the result.
+
+        Returns:
+            Label map on the scan's own grid.
+
+        Raises:
+            SettingError: The model does not know a label.
+            Cancelled: The user stopped.
+        """
+        progress = progress or Progress()
+        final = {name: self._final_stage(name) for name in labels}
+        stages = self._needed_stages(final.values())
+        results: dict[str, StageResult | None] = {}
+        for stage in stages:
+            results[stage.name] = self._run_stage(stage, volume, results, progress, share=0.7 / len(stages))
+        with progress.stage("restore", share=0.1):
+            return self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
+
+    def _final_stage(self, label: str) -> Stage:
+        for stage in reversed(self.package.stages):
+            if label in stage.labels:
+                return stage
+        known = ", ".join(known.name for known in self.package.labels)
+        raise SettingError(f"The model {self.package.reference} does not know '{label}'; it knows {known}.")
+
+    def _needed_stages(self, wanted: Sequence[Stage]) -> list[Stage]:
+        """The wanted stages and those that tell them where to look, in the package's order."""
+        by_name = {stage.name: stage for stage in self.package.stages}
+        needed: set[str] = set()
+        for stage in wanted:
+            while stage.name not in needed:
+                needed.add(stage.name)
+                stage = by_name[stage.region["stage"]] if stage.region else stage
+        return [stage for stage in self.package.stages if stage.name in needed]
+
+    def _run_stage(
+        self,
+        stage: Stage,
+        volume: Volume,
+        results: dict[str, StageResult | None],
+        progress: Progress,
+        share: float,
+    ) -> StageResult | None:
+        """Prepare, compute and clean one stage; None if there is no place to look at."""
+        box = None
+        if stage.region is not None:
+            before = results[stage.region["stage"]]
+            box = before.box(stage.labels, stage.region["margin_mm"]) if before else None
+            if box is None:
+                return None
+        with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
+            prepared = Preprocessing.from_dict(stage.preprocessing).apply(volume, box)
+        with progress.stage(f"{stage.name}: network", share=0.85 * share):
+            probabilities = self._probabilities(stage, prepared.array, progress)
+        with progress.stage(f"{stage.name}: clean", share=0.05 * share):
+            scores = _scores(stage, probabilities)
+            for name, rules in stage.postprocessing.items():
+                cleaning = Cleaning.from_dict(rules)
+                scores[name] = clean(scores[name], prepared.geometry.voxel_volume_ml, cleaning)
+        return StageResult(scores, prepared.geometry)
+
+    def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
+        """Run the network; when the GPU's memory does not suffice, in smaller windows, then on the CPU."""
+        window = plan_window(stage.network, stage.window, self.device)
+        if window != stage.window:
+            progress.warn(f"Little memory is free, so the {stage.name} stage ran in windows of {window} voxels.")
+        while True:
+            try:
+                return sliding_window(
+                    self._network(stage),
+                    array,
+                    window,
+                    self.device,
+                    stage.activation,
+                    self.settings.overlap,
+                    self.settings.batch,
+                    self.settings.mirror_axes,
+                    progress,
+                )
+            except torch.OutOfMemoryError:
+                window = self._retreat(window, progress)
+
+    def _retreat(self, window: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
+        """After the GPU ran out of memory: a smaller window, or the CPU."""
+        torch.cuda.empty_cache()
+        if max(window) > 64:
+            window = smaller_window(window)
+            progress.warn(f"The GPU ran out of memory; smaller windows of {window} voxels were used.")
+            return window
+        self.device = cpu("The GPU ran out of memory.")
+        self._networks.clear()
+        progress.warn("The GPU ran out of memory even with small windows; the CPU was used instead.")
+        return window
+
+    def _network(self, stage: Stage) -> torch.nn.Module:
+        if stage.name not in self._networks:
+            network = build_network(stage.network)
+            load_into(network, self.package.read_weights(stage.name), f"stage {stage.name} of {self.package.reference}")
+            network.eval().to(self.device.torch_device, memory_format=torch.channels_last_3d)
+            self._networks[stage.name] = network
+        return self._networks[stage.name]
+
+    def _assemble(self, volume: Volume, found: dict[str, StageResult | None], progress: Progress) -> LabelMap:
+        """Bring scores to the scan's grid, block by block; where labels meet, the surer one wins."""
+        titles = {label.name: label for label in self.package.labels}
+        array = np.zeros(volume.array.shape, np.uint8)
+        sureness = np.zeros_like(array) if len(found) > 1 else None
+        for value, (name, result) in enumerate(found.items(), start=1):
+            progress.update((value - 1) / len(found))
+            if result is None or not (result.scores[name] > 0.5).any():
+                progress.warn(f"No {titles[name].title.lower()} found in {volume.name}.")
+                continue
+            preprocessing = Preprocessing.from_dict(self._final_stage(name).preprocessing)
+            for place, block in preprocessing.restore(result.scores[name][None], result.grid, volume.geometry):
+                progress.check()
+                _paint(array[place], None if sureness is None else sureness[place], block[0], value)
+        return LabelMap(array, volume.geometry, volume.name, tuple(titles[name] for name in found))
+
+
+def _paint(array: np.ndarray, sureness: np.ndarray | None, score: np.ndarray, value: int) -> None:
+    """Write a label's value where its score is above 0.5 and, given others' sureness, at least as high as theirs."""
+    inside = score > 0.5
+    if sureness is None:
+        array[inside] = value
+        return
+    steps = np.rint(score * 255).astype(np.uint8)
+    inside &= steps > sureness
+    array[inside] = value
+    sureness[inside] = steps[inside]
+
+
+def _scores(stage: Stage, probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Per label a map above 0.5 where it wins: the probability itself or, for exclusive classes, from its lead."""
+    if stage.activation == "sigmoid":
+        return dict(zip(stage.labels, probabilities, strict=True))
+    scores = {}
+    for index, name in enumerate(stage.labels):
+        if name != "background":
+            others = np.delete(probabilities, index, axis=0).max(axis=0)
+            scores[name] = 0.5 + (probabilities[index] - others) / 2
+    return scores

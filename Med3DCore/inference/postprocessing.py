@@ -1,0 +1,62 @@
+"""Remove what cannot be the organ, on the network's own grid, where it is cheap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What to do with the mask of one label.
+
+    Args:
+        keep_largest: Keep so many of the largest connected pieces (faces touch); 0 keeps all.
+        fill_holes: Fill enclosed holes.
+        min_ml: Remove pieces smaller than this, in mL.
+    """
+
+    keep_largest: int = 0
+    fill_holes: bool = False
+    min_ml: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Cleaning:
+        """From a model's description.
+
+        Raises:
+            SettingError: Unknown setting.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingError(f"Unknown post-processing setting in {values}.") from error
+
+
+def clean(score: np.ndarray, voxel_ml: float, cleaning: Cleaning) -> np.ndarray:
+    """Apply the rules to a score map, so that its 0.5 level is the border of the cleaned organ.
+
+    Args:
+        score: float32 ``[z, y, x]``; inside where above 0.5.
+        voxel_ml: Volume of a voxel in mL.
+        cleaning: The rules.
+
+    Returns:
+        A float32 map: 0 where a piece was removed, 1 in filled holes, the score elsewhere.
+    """
+    mask = score > 0.5
+    pieces, count = ndimage.label(mask)
+    if count == 0:
+        return score
+    sizes = np.bincount(pieces.ravel())[1:]
+    order = np.argsort(sizes, kind="stable")[::-1]
+    keep = [i for i in order[: cleaning.keep_largest or count] if sizes[i] * voxel_ml >= cleaning.min_ml]
+    kept = np.isin(pieces, np.add(keep, 1)) if len(keep) < count else mask
+    cleaned = np.where(mask & ~kept, np.float32(0), score)
+    if cleaning.fill_holes:
+        cleaned[ndimage.binary_fill_holes(kept) & ~kept] = 1.0
+    return cleaned

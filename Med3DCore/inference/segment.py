@@ -1,0 +1,108 @@
+"""The main job in one call: a scan in, organs and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import Med3DCore
+from Med3DCore.inference.device import choose_device
+from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
+from Med3DCore.volume import LabelMap, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A label map and how it came about.
+
+    Args:
+        labels: The label map, on the scan's own grid.
+        model: name-version of the model.
+        device: Where it was computed, for people.
+        reason: Why there.
+        warnings: What the user should know about the result.
+    """
+
+    labels: LabelMap
+    model: str
+    device: str
+    reason: str
+    warnings: tuple[str, ...]
+
+    def report(self) -> dict:
+        """Plain values for JSON: numbers and volumes in mL of the labels, model, device, warnings, versions."""
+        organs = [
+            {"name": label.name, "value": value, "volume_ml": round(self.labels.volume_ml(label.name), 1)}
+            for value, label in enumerate(self.labels.labels, start=1)
+        ]
+        return {
+            "labels": organs,
+            "model": self.model,
+            "device": self.device,
+            "device_reason": self.reason,
+            "warnings": list(self.warnings),
+            "versions": {"Med3DCore": Med3DCore.__version__, "torch": torch.__version__},
+        }
+
+
+def segment(
+    volume: Volume,
+    labels: Sequence[str],
+    model: str | ModelPackage | None = None,
+    device: str = "auto",
+    settings: InferenceSettings | None = None,
+    progress: Progress | None = None,
+) -> Segmentation:
+    """Segment organs of a scan.
+
+    Args:
+        volume: The scan.
+        labels: Names of the organs, such as ``["liver", "lungs"]``; numbered 1, 2, ... in the result.
+        model: Name or file of a model, or a loaded one. None takes the newest that came with Med3D and knows them all.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        settings: Choices between speed and quality.
+        progress: Followed, and may cancel.
+
+    Raises:
+        SettingError: An unknown organ.
+        ModelError: No such model, or it is damaged.
+        ResourceError: No such device, or too little memory.
+        Cancelled: The user stopped.
+
+    Examples:
+        >>> result = segment(read_volume("ct.nii.gz"), ["liver"])  # doctest: +SKIP
+        >>> result.labels.volume_ml("liver")  # doctest: +SKIP
+        1512.4
+    """
+    progress = progress or Progress()
+    with progress.stage("load model", share=0.02):
+        package = _find_model(labels, model)
+        pipeline = Pipeline(package, choose_device(device), settings)
+    result = pipeline.segment(volume, labels, progress)
+    for label in result.labels:
+        if _touches_border(result.mask(label.name)):
+            progress.warn(
+                f"The {label.title.lower()} reach the edge of the scan; the volume is that of the part in it."
+            )
+    used = pipeline.device
+    return Segmentation(result, package.reference, used.title, used.reason, tuple(progress.warnings))
+
+
+def _find_model(labels: Sequence[str], model: str | ModelPackage | None) -> ModelPackage:
+    if isinstance(model, ModelPackage):
+        return model
+    if model is not None:
+        return Catalogue().find(model)
+    return Catalogue().default_for([label.name for label in find_labels(labels)])
+
+
+def _touches_border(mask: np.ndarray) -> bool:
+    """Whether a label is in the first or last voxel layer of any axis."""
+    return any(bool(np.take(mask, [0, -1], axis=axis).any()) for axis in range(3))

@@ -1,0 +1,129 @@
+"""Run a network over a volume of any size, window by window."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.inference.device import Device
+
+Shape = tuple[int, int, int]
+
+# Every shipped encoder halves at most five times; windows of this multiple lose nothing to rounding.
+_MULTIPLE = 16
+
+
+def sliding_window(
+    network: torch.nn.Module,
+    array: np.ndarray,
+    window: Shape,
+    device: Device,
+    activation: str = "sigmoid",
+    overlap: float = 0.5,
+    batch: int = 1,
+    mirror_axes: tuple[int, ...] = (),
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Class probabilities of a whole volume.
+
+    Windows overlap and are blended with Gaussian weights, so that a border of a window counts little. A volume that
+    fits into one window is run in one piece.
+
+    Args:
+        network: Maps ``[n, 1, z, y, x]`` to logits ``[n, c, z, y, x]``; in evaluation mode, on the device.
+        array: Normalised volume, float32 ``[z, y, x]``.
+        window: Largest window ``(z, y, x)`` in voxels.
+        device: Where to run, and in which precision.
+        activation: ``"sigmoid"`` for independent labels, ``"softmax"`` for exclusive classes.
+        overlap: Part of a window shared with its neighbour, 0 <= overlap < 1.
+        batch: Windows per forward pass.
+        mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
+        progress: Told after each batch; may cancel.
+
+    Returns:
+        float32 probabilities ``[c, z, y, x]``.
+    """
+    progress = progress or Progress()
+    padded, inner = _pad(array, window)
+    size = tuple(min(w, n) for w, n in zip(_rounded(window), padded.shape, strict=True))
+    corners = list(product(*(_starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
+    flips = [[a + 2 for a in axes] for axes in _combinations(mirror_axes)]
+    weight = None if len(corners) == 1 else torch.from_numpy(_gaussian(size))
+    total = None
+    for first in range(0, len(corners), batch):
+        progress.update(first / len(corners))
+        chosen = [
+            tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True)) for corner in corners[first:][:batch]
+        ]
+        patches = torch.from_numpy(np.stack([padded[place] for place in chosen]))[:, None]
+        probabilities = _predict(network, patches, device, activation, flips)
+        if weight is None:
+            return probabilities[0].numpy()[(slice(None), *inner)]
+        if total is None:
+            total = torch.zeros((probabilities.shape[1], *padded.shape))
+            weights = torch.zeros(padded.shape)
+        for place, probability in zip(chosen, probabilities, strict=True):
+            total[(slice(None), *place)] += probability * weight
+            weights[place] += weight
+    return (total / weights).numpy()[(slice(None), *inner)]
+
+
+def window_count(shape: Shape, window: Shape, overlap: float) -> int:
+    """Number of windows that :func:`sliding_window` will run over a volume of ``shape``."""
+    rounded = [-(-n // _MULTIPLE) * _MULTIPLE for n in shape]
+    size = [min(w, n) for w, n in zip(_rounded(window), rounded, strict=True)]
+    return int(np.prod([len(_starts(n, w, overlap)) for n, w in zip(rounded, size, strict=True)]))
+
+
+@torch.inference_mode()
+def _predict(
+    network: torch.nn.Module, patches: torch.Tensor, device: Device, activation: str, flips: list[list[int]]
+) -> torch.Tensor:
+    patches = patches.to(device.torch_device, memory_format=torch.channels_last_3d)
+    mean = None
+    for axes in flips:
+        with device.autocast():
+            logits = network(patches.flip(axes) if axes else patches)
+        logits = (logits.flip(axes) if axes else logits).float()
+        probabilities = logits.sigmoid_() if activation == "sigmoid" else logits.softmax(dim=1)
+        mean = probabilities if mean is None else mean.add_(probabilities)
+    return (mean / len(flips)).cpu()
+
+
+def _rounded(window: Shape) -> Shape:
+    return tuple(max(_MULTIPLE, n // _MULTIPLE * _MULTIPLE) for n in window)
+
+
+def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
+    """Grow each axis to a multiple with the volume's own border, half on each side."""
+    extra = [-n % _MULTIPLE if n < w else max(0, w - n) for n, w in zip(array.shape, _rounded(window), strict=True)]
+    before = [e // 2 for e in extra]
+    padded = np.pad(array, [(b, e - b) for b, e in zip(before, extra, strict=True)], mode="edge")
+    return padded, tuple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))
+
+
+def _starts(length: int, window: int, overlap: float) -> list[int]:
+    """Evenly spread window starts that cover the axis with at least the wanted overlap."""
+    if length <= window:
+        return [0]
+    count = int(np.ceil((length - window) / (window * (1 - overlap)))) + 1
+    return [int(v) for v in np.rint(np.linspace(0, length - window, count))]
+
+
+def _gaussian(size: Shape) -> np.ndarray:
+    """Weights ``[z, y, x]`` in (0, 1], highest in the middle; sigma is an eighth of the window as in nnU-Net."""
+    axes = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n / 8)) ** 2) for n in size]
+    weights = axes[0][:, None, None] * axes[1][:, None] * axes[2]
+    return np.maximum(weights, 1e-4).astype(np.float32)
+
+
+def _combinations(axes: tuple[int, ...]) -> list[list[int]]:
+    return [
+        [a for a, used in zip(axes, chosen, strict=True) if used] for chosen in product((False, True), repeat=len(axes))
+    ]

@@ -1,0 +1,105 @@
+"""Reading and writing of label maps, plain or as a segmentation of 3D Slicer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.io.files import first_bytes, is_dicom
+from Med3DCore.io.header import Header, read_header
+from Med3DCore.io.label_names import label_for
+from Med3DCore.io.memory import require_memory
+from Med3DCore.io.read import read_voxels, read_with_itk
+from Med3DCore.io.seg_nrrd import HIGHEST_VALUE, Segment, read_segments, segment_fields
+from Med3DCore.io.warning import warner
+from Med3DCore.io.write import write_fields
+from Med3DCore.progress import Progress
+from Med3DCore.volume import LabelMap
+
+
+def write_label_map(labels: LabelMap, path: str | Path) -> None:
+    """Write a label map on its own grid: .nii.gz, .nii, .nrrd, .mha, or .seg.nrrd.
+
+    A .seg.nrrd is a segmentation in 3D Slicer: segments with names, colours and SNOMED CT codes. The others hold the
+    values only.
+
+    Raises:
+        OutputError: As :func:`write_volume`.
+    """
+    path = Path(path)
+    is_segmentation = path.name.lower().endswith(".seg.nrrd")
+    write_fields(labels, segment_fields(labels.labels, labels.geometry.size) if is_segmentation else {}, path)
+
+
+def read_label_map(path: str | Path, names: Sequence[str] | None = None, progress: Progress | None = None) -> LabelMap:
+    """Read a label map from a NIfTI, NRRD or MetaImage file, or a segmentation of 3D Slicer (.seg.nrrd).
+
+    The segments of a segmentation become the labels 1, 2, ... in their order in the file, whatever values they have
+    there. Where segments overlap the later one wins, with a warning. Its grid may be smaller than that of the
+    scan, since Slicer saves only the part that holds segments.
+
+    Args:
+        path: The file.
+        names: What the values 1, 2, ... of a plain image mean; without, they are ``label_1``, ``label_2``, ... up to
+            the highest. A segmentation names its own segments.
+        progress: Takes the warning. Without it, it is Python's.
+
+    Returns:
+        uint8 ``[z, y, x]`` and its labels.
+
+    Raises:
+        VolumeError: It cannot be read, or its values are not whole numbers from 0 to 255 that have names.
+        ResourceError: It does not fit into the free memory.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir() or is_dicom(first_bytes(path)):
+        raise VolumeError(f"{path} is DICOM, not a label map file; load it in 3D Slicer and save it as .seg.nrrd.")
+    header = read_header(path)
+    segments = read_segments(header)
+    if segments:
+        array = _merge(header, segments, warner(progress))
+        return LabelMap(array, header.geometry, path.name, tuple(segment.label for segment in segments))
+    header.require_scalar()
+    array = _whole_numbers(read_voxels(header), path)
+    highest = int(array.max())
+    if names is not None and highest > len(names):
+        raise VolumeError(f"{path} holds the value {highest} but only {len(names)} labels are named; name all of them.")
+    names = names or [f"label_{value}" for value in range(1, highest + 1)]
+    labels = tuple(label_for(name, position) for position, name in enumerate(names))
+    return LabelMap(array, header.geometry, path.name, labels)
+
+
+def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    low, high = float(array.min()), float(array.max())
+    if array.dtype.kind == "f" or low < 0 or high > 255:
+        raise VolumeError(
+            f"{path} is no label map: its values ({low:g} to {high:g}) are not all whole numbers from 0 to 255."
+        )
+    return array.astype(np.uint8, copy=False)
+
+
+def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], None]) -> np.ndarray:
+    if len(segments) > 255:
+        raise VolumeError(f"{header.path} holds {len(segments)} segments; Med3D reads at most 255, split the file.")
+    voxels = int(np.prod(header.geometry.size, dtype=np.int64))
+    require_memory(3 * header.stored_bytes + 3 * voxels, str(header.path))
+    layers = read_with_itk(header).reshape(*header.geometry.shape, header.components)
+    low, high = layers.min(), layers.max()
+    if layers.dtype.kind not in "iu" or low < 0 or high > HIGHEST_VALUE:
+        raise VolumeError(f"{header.path} is no segmentation: its values ({low:g} to {high:g}) stand for no segments.")
+    merged = np.zeros(header.geometry.shape, np.uint8)
+    overlap = 0
+    for layer in range(header.components):
+        position_of = np.zeros(HIGHEST_VALUE + 1, np.uint8)
+        for position, segment in enumerate(segments, start=1):
+            if segment.layer == layer:
+                position_of[segment.value] = position
+        positions = position_of[layers[..., layer]]
+        overlap += np.count_nonzero((positions > 0) & (merged > 0))
+        np.maximum(merged, positions, out=merged)
+    if overlap:
+        warn(f"The segments of {header.path} overlap in {overlap} voxels; there the later segment was taken.")
+    return merged

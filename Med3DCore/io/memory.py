@@ -1,0 +1,60 @@
+"""How much memory is free, asked before a large volume is read."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from Med3DCore.errors import ResourceError
+
+
+def free_memory() -> int | None:
+    """Bytes that programs can still have, or None where the system does not tell.
+
+    macOS tells only how much memory the computer has in all, so there the answer is an upper limit.
+    """
+    if sys.platform == "win32":
+        return _free_memory_windows()
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def _free_memory_windows() -> int | None:
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "available", "a", "b", "c", "d", "e")),
+        )
+
+    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
+    found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return int(status.available) if found else None
+
+
+def require_memory(needed: int, name: str) -> None:
+    """Stop before a volume is read that does not fit.
+
+    Args:
+        needed: Bytes that reading takes at its highest point.
+        name: What to call the volume.
+
+    Raises:
+        ResourceError: Less is free.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        raise ResourceError(
+            f"{name} needs {needed / 1e9:.1f} GB of memory to be read but {free / 1e9:.1f} GB are free; "
+            "close other programs, or crop or resample it first."
+        )

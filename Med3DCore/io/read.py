@@ -1,0 +1,109 @@
+"""Reading a scan: one function for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.io.dicom import choose_series, list_series, read_series, series_of_file
+from Med3DCore.io.files import first_bytes, is_dicom
+from Med3DCore.io.header import Header, read_header
+from Med3DCore.io.itk import captured
+from Med3DCore.io.memory import require_memory
+from Med3DCore.io.nifti import read_nifti_slices
+from Med3DCore.io.voxels import fill_non_finite, require_contrast, stack_slices
+from Med3DCore.io.warning import warner
+from Med3DCore.progress import Progress
+from Med3DCore.volume import Volume
+
+# What the libraries below ITK print, and no more, when a compressed MetaImage is damaged.
+_DAMAGE = ("Uncompress failed", "not read completely")
+
+
+def read_volume(path: str | Path, series: str | int | None = None, progress: Progress | None = None) -> Volume:
+    """Read a scan: NIfTI, NRRD, MetaImage, a folder with DICOM files at any depth, or one file of a DICOM series.
+
+    Rescale slope and intercept are applied. Whole numbers that fit come as int16 (uint8 if stored so), all else as
+    float32. NaN and infinite voxels, up to half of the volume, take its lowest value, with a warning. Slices of a
+    DICOM series that are missing, unevenly spaced or tilted are refused; unevenness below a tenth of a slice warns.
+
+    Args:
+        path: The file or folder.
+        series: Which series of a DICOM folder: its number in :func:`list_series` from 1, its UID, or a unique
+            beginning of it. Needed only if several could be meant.
+        progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
+            Python's.
+
+    Returns:
+        The volume, named after the file or folder.
+
+    Raises:
+        VolumeError: It cannot be read or is not a usable 3D volume.
+        ResourceError: It does not fit into the free memory.
+        SettingError: ``series`` was given for something else than a folder.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        chosen = choose_series(list_series(path, progress), series, path)
+        array, geometry = read_series(chosen, progress), chosen.geometry
+    elif series is not None:
+        raise SettingError(f"A series can be chosen from a DICOM folder only, and {path} is none; leave it out.")
+    elif is_dicom(first_bytes(path)):
+        chosen = series_of_file(path, progress)
+        array, geometry = read_series(chosen, progress), chosen.geometry
+    else:
+        header = read_header(path)
+        header.require_scalar()
+        array, geometry = read_voxels(header, progress), header.geometry
+    name = path.name or str(path)
+    fill_non_finite(array, name, warner(progress))
+    require_contrast(array, name)
+    return Volume(array, geometry, name)
+
+
+def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
+    """The voxels of a scalar NIfTI, NRRD or MetaImage file.
+
+    Returns:
+        ``[z, y, x]`` uint8, int16 or float32, see :func:`stack_slices`.
+
+    Raises:
+        VolumeError: The file is truncated or damaged.
+        ResourceError: It does not fit into the free memory.
+    """
+    voxels = int(np.prod(header.geometry.size, dtype=np.int64))
+    result = voxels * (4 if "float" in header.pixel else 2)
+    # NIfTI comes slice by slice; ITK holds the others whole beside the result.
+    require_memory(result + (0 if header.format == "NIfTI" else header.stored_bytes), str(header.path))
+    slices = read_nifti_slices(header) if header.format == "NIfTI" else iter(read_with_itk(header))
+    return stack_slices(_followed(slices, header.geometry.size[2], progress), header.geometry.shape)
+
+
+def _followed(slices: Iterator[np.ndarray], count: int, progress: Progress | None) -> Iterator[np.ndarray]:
+    for z, values in enumerate(slices):
+        yield values
+        if progress is not None:
+            progress.update((z + 1) / count)
+
+
+def read_with_itk(header: Header) -> np.ndarray:
+    """The voxels of a NRRD or MetaImage file as they are stored, ``[z, y, x]`` or ``[z, y, x, component]``.
+
+    Raises:
+        VolumeError: The file is truncated or damaged.
+    """
+    import SimpleITK as sitk
+
+    with captured() as printed:
+        try:
+            image = sitk.ReadImage(str(header.path))
+        except RuntimeError:
+            image = None
+        if image is None or any(word in printed() for word in _DAMAGE):
+            raise VolumeError(f"{header.path} is truncated or damaged; copy or export it again.")
+    array = sitk.GetArrayFromImage(image)
+    shape = header.geometry.shape
+    return array.reshape(shape if header.components == 1 else (*shape, header.components))

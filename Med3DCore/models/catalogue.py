@@ -1,0 +1,274 @@
+"""Which models there are: those that ship with Med3D and those of the user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import Med3DCore
+from Med3DCore.errors import ModelError, OutputError
+from Med3DCore.models.archive import SUFFIX, sha256_of
+from Med3DCore.models.beside import written_beside
+from Med3DCore.models.package import ModelPackage, load_package, package_file, save_package
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def shipped_folder() -> Path:
+    """``Resources/Models`` beside Med3DCore, in the source tree as in the installed extension."""
+    return Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Models"
+
+
+def user_folder() -> Path:
+    """The folder for the user's own models: ``MED3D_MODELS``, or where the platform keeps a program's data."""
+    if chosen := os.environ.get("MED3D_MODELS"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "Med3D" / "models"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model file of the catalogue.
+
+    Args:
+        path: The file.
+        shipped: True if it came with Med3D, False if it is the user's own.
+        size: Bytes.
+        package: Its description, or None if the file is broken.
+        problem: Why it is broken, one sentence, or None.
+    """
+
+    path: Path
+    shipped: bool
+    size: int
+    package: ModelPackage | None
+    problem: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """name-version; of a broken file, what its file name says."""
+        return self.package.reference if self.package else self.path.name.removesuffix(SUFFIX)
+
+    def answers_to(self, name: str) -> bool:
+        """Whether ``name`` is this model's name, name-version or file name."""
+        return self.is_exactly(name) or (self.package is not None and name == self.package.name)
+
+    def is_exactly(self, name: str) -> bool:
+        """Whether ``name`` is this model's name-version or file name."""
+        return name in (self.reference, self.path.name)
+
+
+class Catalogue:
+    """The models on this computer.
+
+    Args:
+        user: Folder of the user's models; :func:`user_folder` by default. Made when first written to.
+        shipped: Folder of the models that came with Med3D; :func:`shipped_folder` by default. Never written to.
+    """
+
+    def __init__(self, user: str | Path | None = None, shipped: str | Path | None = None) -> None:
+        self.user = Path(user) if user else user_folder()
+        self.shipped = Path(shipped) if shipped else shipped_folder()
+
+    def list(self) -> list[ModelEntry]:
+        """All models, by name and version. A broken file is an entry with its problem and hides no other."""
+        entries = [_entry(path, path.parent == self.shipped) for path in self._files()]
+        return sorted(entries, key=_order)
+
+    def find(self, name_or_path: str | Path) -> ModelPackage:
+        """Open a model.
+
+        Args:
+            name_or_path: Name (its newest version), name-version, or a file.
+
+        Raises:
+            ModelError: There is no such model, or it is broken.
+        """
+        name = str(name_or_path)
+        if isinstance(name_or_path, Path) or name.endswith(".zip") or "/" in name or os.sep in name:
+            return load_package(name_or_path)
+        return self._find_entry(name).package
+
+    def default_for(self, labels: Iterable[str]) -> ModelPackage:
+        """The model to use when the user asks for labels and names no model.
+
+        It is the shipped model that was made last among those with all labels. A model of the user takes its place if
+        it has the same name, all labels too, and a version that is not older.
+
+        Raises:
+            ModelError: No shipped model has all these labels.
+        """
+        wanted = set(labels)
+        entries = self.list()
+        fitting = [entry for entry in entries if entry.package and wanted <= set(entry.package.label_names)]
+        shipped = [entry.package for entry in fitting if entry.shipped and entry.package.kind == "pipeline"]
+        if not shipped:
+            broken = [f" {entry.problem}" for entry in entries if entry.shipped and entry.problem]
+            raise ModelError(
+                f"No model that came with Med3D finds {' and '.join(sorted(wanted))}; choose one of your own by name."
+                + "".join(broken)
+            )
+        name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
+        return max((entry for entry in fitting if entry.package.name == name), key=_age).package
+
+    def verify(self, name_or_path: str | Path) -> ModelPackage:
+        """Check every hash of a model and that its weights fit its networks.
+
+        Raises:
+            ModelError: It does not exist, is damaged or does not fit.
+        """
+        package = self.find(name_or_path)
+        package.verify()
+        return package
+
+    def install(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Verify a model file and copy it to the user's models.
+
+        Args:
+            path: The file; its own name does not matter.
+            overwrite: Whether it may take the place of another file of the same name and version.
+
+        Returns:
+            Where it is now.
+
+        Raises:
+            ModelError: It is broken, or another model has this name and version.
+            OutputError: It cannot be written.
+        """
+        package = load_package(path)
+        package.verify()
+        for folder in (self.shipped, self.user):
+            existing = folder / package.file_name
+            if existing.is_file() and _same_bytes(existing, package.path):
+                return existing
+        target = self._free_place(package, overwrite)
+        _copy(package.path, target)
+        return target
+
+    def save(
+        self,
+        package: ModelPackage,
+        weights: Mapping[str, Mapping[str, Tensor]],
+        half: bool = True,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a new model, such as a fine-tuned one, to the user's models; see :func:`save_package`."""
+        return save_package(package, weights, self._free_place(package, overwrite), half)
+
+    def export(self, name: str, path: str | Path, overwrite: bool = False) -> Path:
+        """Copy a model to a folder or file, to give it to somebody.
+
+        Raises:
+            ModelError: There is no such model, or another file is in the way.
+            OutputError: It cannot be written.
+        """
+        package = self.find(name)
+        target = package_file(package, path)
+        if target.exists() and not overwrite and not _same_bytes(target, package.path):
+            raise ModelError(f"{target} exists and is another file; choose another name or allow overwriting.")
+        _copy(package.path, target)
+        return target
+
+    def remove(self, name: str) -> Path:
+        """Delete one of the user's models, broken or not.
+
+        Args:
+            name: Its name if it has only one version, else name-version or the file's name.
+
+        Raises:
+            ModelError: It is not the user's, does not exist, or several versions have this name.
+            OutputError: It cannot be deleted.
+        """
+        answering = [entry for entry in self.list() if entry.answers_to(name)]
+        own = [entry for entry in answering if not entry.shipped]
+        if answering and not own:
+            raise ModelError(f"{name} came with Med3D and cannot be removed; only your own models can.")
+        exact = [entry for entry in own if entry.is_exactly(name)] or own
+        if not exact:
+            raise self._unknown(name)
+        if len(exact) > 1:
+            files = ", ".join(entry.path.name for entry in exact)
+            raise ModelError(f"There are several files of {name}; say which one to remove: {files}.")
+        try:
+            exact[0].path.unlink()
+        except OSError as error:
+            raise OutputError(f"Cannot remove {exact[0].path}: {error.strerror or error}.") from error
+        return exact[0].path
+
+    def _files(self) -> list[Path]:
+        found = []
+        for folder in (self.shipped, self.user):
+            try:
+                found += [path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")]
+            except OSError:
+                continue  # a folder that cannot be read has no models to offer
+        return found
+
+    def _find_entry(self, name: str) -> ModelEntry:
+        answering = [entry for entry in self.list() if entry.answers_to(name)]
+        usable = [entry for entry in answering if entry.package]
+        if usable:
+            return max(usable, key=_age)
+        if answering:
+            raise ModelError(answering[0].problem)
+        raise self._unknown(name)
+
+    def _free_place(self, package: ModelPackage, overwrite: bool) -> Path:
+        if not overwrite:
+            for folder in (self.shipped, self.user):
+                if (folder / package.file_name).exists():
+                    raise ModelError(
+                        f"Another model is called {package.reference} already; give the new one another name or"
+                        " version, or allow overwriting."
+                    )
+        try:
+            self.user.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot make the folder {self.user}: {error.strerror or error}.") from error
+        return self.user / package.file_name
+
+    def _unknown(self, name: str) -> ModelError:
+        known = ", ".join(entry.reference for entry in self.list() if entry.package) or "none"
+        return ModelError(f"There is no model '{name}'. Known models: {known}.")
+
+
+def _entry(path: Path, shipped: bool) -> ModelEntry:
+    size = path.stat().st_size if path.exists() else 0  # a link may lead nowhere
+    try:
+        return ModelEntry(path, shipped, size, load_package(path))
+    except ModelError as error:
+        return ModelEntry(path, shipped, size, None, str(error))
+
+
+def _order(entry: ModelEntry) -> tuple:
+    return (entry.package.name, *_age(entry)) if entry.package else (entry.reference,)
+
+
+def _age(entry: ModelEntry) -> tuple:
+    """Newer is larger; of equal versions the user's own is."""
+    return (entry.package.version_numbers, not entry.shipped)
+
+
+def _same_bytes(a: Path, b: Path) -> bool:
+    try:
+        with a.open("rb") as first, b.open("rb") as second:
+            return sha256_of(first) == sha256_of(second)
+    except OSError:
+        return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    with written_beside(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,226 @@
+"""Encoders from the weight files of MedicalNet and of Kinetics ResNets (papers.md A5).
+
+Their original loaders drop what does not match without a word: a wrong prefix loads nothing at all, a wrong shortcut
+type 54 of 72 tensors. Here the file says itself which network it is for, and all of it must fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import ModelError, SettingError
+from Med3DCore.models.archive import sha256_of
+from Med3DCore.models.package import ModelPackage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREFIXES = ("module.", "backbone.")
+# Decoder of MedicalNet's demo, classifiers of Kinetics and VDT: never part of the encoder.
+HEADS = ("conv_seg", "fc", "head", "cls_head")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of the entries of a checkpoint.
+
+    Args:
+        source: Name of the file.
+        sha256: Of the file.
+        matched: Number of entries taken over; always all of the encoder.
+        added: Batch counters that the file lacks (older versions of torch had none), set to 0.
+        ignored: Names of entries that belong to a head.
+        input_channels: Channels that the first convolution had in the file.
+    """
+
+    source: str
+    sha256: str
+    matched: int
+    added: int
+    ignored: tuple[str, ...]
+    input_channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedEncoder:
+    """A pre-trained encoder: ``ResNetEncoder(depth, in_channels, shortcut, width=width)`` takes all of ``state_dict``.
+
+    Args:
+        depth: 10 to 200.
+        shortcut: ``"A"`` or ``"B"``.
+        width: Channels of the stem; 64 as published.
+        in_channels: Channels of the input.
+        state_dict: float32 tensors with MedicalNet's names.
+        report: What became of the file's entries.
+    """
+
+    depth: int
+    shortcut: str
+    width: int
+    in_channels: int
+    state_dict: dict[str, Tensor]
+    report: ImportReport
+
+    @property
+    def spec(self) -> dict:
+        """The ``"encoder"`` of a network description, with the geometry the weights were trained in (papers.md A4)."""
+        return {
+            "name": "resnet",
+            "depth": self.depth,
+            "in_channels": self.in_channels,
+            "shortcut": self.shortcut,
+            "output_stride": 8,
+            "width": self.width,
+        }
+
+
+def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder:
+    """Read a ``.pth`` file of MedicalNet, of a Kinetics ResNet, or of the same layout.
+
+    The file may be torch's zip or legacy format, hold ``{"state_dict": ...}`` or the tensors themselves, and prefix
+    their names with ``module.`` or ``backbone.``. Depth, shortcut type and width are inferred from names and shapes.
+
+    Args:
+        path: The file.
+        in_channels: Channels that the encoder shall have. If the file has another number, the first kernel is
+            summed over its channels and spread evenly over the new ones: a grey image in all channels gives the same
+            features as before.
+
+    Raises:
+        ModelError: The file is missing, damaged, holds code, or is not a whole ResNet encoder; with counts and names.
+        SettingError: ``in_channels`` is below 1.
+
+    Examples:
+        >>> encoder = import_checkpoint("resnet_50_23dataset.pth")  # doctest: +SKIP
+        >>> encoder.depth, encoder.shortcut, encoder.report.matched  # doctest: +SKIP
+        (50, 'B', 318)
+    """
+    from Med3DCore.models.weights import compare, load_tensors
+
+    if in_channels < 1:
+        raise SettingError(f"An encoder needs at least 1 input channel, not {in_channels}.")
+    path = Path(path)
+    tensors, ignored = _encoder_tensors(load_tensors(path, path.name), path.name)
+    depth, shortcut, width, file_channels = _infer(tensors, path.name)
+    wanted = _wanted_tensors(depth, shortcut, width, file_channels)
+    counters = {key: value for key, value in _zero_counters(wanted).items() if key not in tensors}
+    fit = compare(wanted, tensors | counters)
+    if not fit.is_complete:
+        raise ModelError(
+            f"{path.name} looks like a ResNet-{depth} with shortcut {shortcut}, but is not a whole one:"
+            f" {fit.describe()}. Nothing was imported; get the original file."
+        )
+    state_dict = {key: (tensors | counters)[key] for key in wanted}
+    state_dict["conv1.weight"] = adapt_channels(state_dict["conv1.weight"], in_channels)
+    with path.open("rb") as stream:
+        report = ImportReport(path.name, sha256_of(stream), len(tensors), len(counters), ignored, file_channels)
+    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report)
+
+
+def encoder_package(encoder: ImportedEncoder, name: str, version: str, licence: str, title: str = "") -> ModelPackage:
+    """Describe an imported encoder as a model package; save it with ``{"encoder": encoder.state_dict}``.
+
+    Args:
+        encoder: From :func:`import_checkpoint`.
+        name: Of the new package.
+        version: Three numbers.
+        licence: Of the weights, such as ``"MIT (Tencent MedicalNet)"``; the file does not say it.
+        title: Name shown to people; by default what the network is.
+    """
+    network = f"ResNet-{encoder.depth}, shortcut {encoder.shortcut}"
+    return ModelPackage(
+        name=name,
+        version=version,
+        title=title or f"{network} from {encoder.report.source}",
+        description=f"Pre-trained encoder ({network}, width {encoder.width}), imported from {encoder.report.source}.",
+        modality="CT/MR",
+        licence=licence,
+        encoder=encoder.spec,
+        provenance={"imported": asdict(encoder.report)},
+    )
+
+
+def adapt_channels(kernel: Tensor, channels: int) -> Tensor:
+    """Change the input channels of a convolution kernel ``[out, in, z, y, x]``.
+
+    Sums over the old channels (colour to grey) and spreads the sum evenly over the new ones, so that equal
+    channels give the activations that one of them gave. Unchanged if the number is right already.
+    """
+    if kernel.shape[1] == channels:
+        return kernel
+    return kernel.sum(dim=1, keepdim=True).repeat(1, channels, 1, 1, 1) / channels
+
+
+def _encoder_tensors(content: object, name: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The encoder's float32 tensors by plain name, and the names of what belongs to a head."""
+    from Med3DCore.models.weights import is_plain
+
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise ModelError(f"{name} holds no weights by name; choose a checkpoint that was saved as a state dict.")
+    tensors: dict[str, Tensor] = {}
+    ignored = []
+    for full_name, value in content.items():
+        key = _strip_prefixes(str(full_name))
+        if key.split(".")[0] in HEADS:
+            ignored.append(key)
+        elif key in tensors:
+            raise ModelError(
+                f"{name} holds '{key}' twice, with and without a prefix; choose a checkpoint of one network."
+            )
+        elif not is_plain(value):
+            raise ModelError(f"{name} is no file of weights: '{full_name}' is no ordinary tensor.")
+        else:
+            tensors[key] = value.float() if value.is_floating_point() else value
+    return tensors, tuple(ignored)
+
+
+def _strip_prefixes(key: str) -> str:
+    for prefix in PREFIXES:
+        key = key.removeprefix(prefix)
+    return key
+
+
+def _infer(tensors: Mapping[str, Tensor], name: str) -> tuple[int, str, int, int]:
+    """Depth, shortcut type, width and input channels, from names and shapes."""
+    from Med3DCore.networks.resnet import BasicBlock, Bottleneck, ResNetEncoder
+
+    kernel = tensors.get("conv1.weight")
+    if kernel is None or kernel.ndim != 5:
+        raise ModelError(
+            f"{name} is no 3D ResNet: it has no 5-dimensional conv1.weight, but {', '.join(list(tensors)[:3])}, ..."
+            " Only ResNets of MedicalNet's layout can be imported."
+        )
+    width, channels = kernel.shape[:2]
+    counts = tuple(_count_blocks(tensors, layer) for layer in range(1, 5))
+    block = Bottleneck if "layer1.0.conv3.weight" in tensors else BasicBlock
+    shortcut = "B" if any(".downsample." in key for key in tensors) else "A"
+    for depth, known in ResNetEncoder.blocks.items():
+        if known == (block, counts):
+            return depth, shortcut, width, channels
+    raise ModelError(
+        f"{name} has {', '.join(map(str, counts))} blocks in its four layers ({block.__name__}), which is none of"
+        f" ResNet-{', '.join(map(str, ResNetEncoder.blocks))}. Nothing was imported."
+    )
+
+
+def _count_blocks(tensors: Mapping[str, Tensor], layer: int) -> int:
+    return len({match[1] for key in tensors if (match := re.match(rf"layer{layer}\.(\d+)\.", key))})
+
+
+def _wanted_tensors(depth: int, shortcut: str, width: int, in_channels: int) -> dict[str, Tensor]:
+    """The encoder's own tensors, for their names and shapes."""
+    from Med3DCore.networks.resnet import ResNetEncoder
+
+    return ResNetEncoder(depth, in_channels, shortcut, width=width).state_dict()
+
+
+def _zero_counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    return {key: torch.zeros((), dtype=torch.int64) for key in wanted if key.endswith("num_batches_tracked")}

@@ -1,0 +1,278 @@
+"""The model package: one zip file with everything that is needed to use a model (docs: decision 2 of the design).
+
+``name-version.med3d.zip`` holds ``model.json`` (described in ``model.schema.json``), ``weights/<stage>.pt`` with
+tensors only, and perhaps ``card.md``, the model card. Reading one never runs code from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import ModelError, OutputError, SettingError
+from Med3DCore.geometry import Triple
+from Med3DCore.models import archive as zips
+from Med3DCore.models.document import SCHEMA_VERSION, document_from_bytes, document_to_bytes
+from Med3DCore.tasks import Label
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ENCODER = "encoder"
+CARD = "card.md"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network of a pipeline.
+
+    Args:
+        name: Such as ``"coarse"``; letters a-z, digits, ``_`` and ``-``.
+        network: Description for :func:`Med3DCore.networks.build_network`.
+        preprocessing: Description for ``Preprocessing.from_dict``.
+        labels: Label name of each output channel; with softmax, channel 0 is ``"background"``.
+        activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel).
+        window: Size (z, y, x) of the sliding window in voxels.
+        region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm
+            around it, of this stage's labels as that earlier stage found them.
+        postprocessing: Per label, such as ``{"liver": {"keep_largest": 1, "fill_holes": True, "min_ml": 20}}``.
+    """
+
+    name: str
+    network: dict
+    preprocessing: dict
+    labels: tuple[str, ...]
+    activation: str
+    window: tuple[int, int, int]
+    region: dict | None = None
+    postprocessing: dict[str, dict] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Stage:
+        """The inverse of ``dataclasses.asdict``."""
+        window = tuple(int(v) for v in values["window"])
+        return cls(**{**values, "labels": tuple(values["labels"]), "window": window})
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPackage:
+    """What a model is, needs and gives: a pipeline of stages, or an encoder to start training from.
+
+    Args:
+        name: Such as ``"liver-lungs"``; letters a-z, digits, ``_`` and ``-``.
+        version: Three numbers, such as ``"1.0.0"``.
+        title: Name shown to people.
+        description: One line.
+        modality: DICOM modality of the scans, such as ``"CT"``; several joined by a slash.
+        licence: Of the weights.
+        labels: What the user gets, each found by at least one stage; a later stage refines an earlier one. Empty for
+            an encoder.
+        stages: In the order they run. Empty for an encoder.
+        encoder: None, or the description of an encoder as in the ``"encoder"`` of a network description; the weights
+            then have the encoder's own names (``conv1.weight`` ...).
+        expected_spacing_mm: Smallest and largest spacing (x, y, z) of the scans it was made for, or None.
+        provenance: Where the weights come from: ``data_sets`` (each with name, licence, attribution), seeds, steps,
+            versions, data hashes, settings.
+        metrics: Measured on held-out cases, each case by itself.
+        parent: name-version of the model it was fine-tuned from, or None.
+        created: UTC, such as ``"2025-11-20T17:31:00Z"``; now by default.
+        card: Model card, Markdown; may be empty.
+        path: The file that the package was loaded from, or None.
+        members: The archive's entries as in ``model.json``.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    modality: str
+    licence: str
+    labels: tuple[Label, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    encoder: dict | None = None
+    expected_spacing_mm: tuple[Triple, Triple] | None = None
+    provenance: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    parent: str | None = None
+    created: str = field(default_factory=_now)
+    card: str = ""
+    path: Path | None = field(default=None, compare=False, repr=False)
+    members: tuple[dict, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """``"pipeline"`` or ``"encoder"``."""
+        return "pipeline" if self.encoder is None else "encoder"
+
+    @property
+    def reference(self) -> str:
+        """name-version, as models are named in a parent and on the command line."""
+        return f"{self.name}-{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The name that the package's file should have."""
+        return self.reference + zips.SUFFIX
+
+    @property
+    def version_numbers(self) -> tuple[int, ...]:
+        """The version in a form that sorts."""
+        return tuple(int(number) for number in self.version.split("."))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What has weights: the names of the stages, or ``("encoder",)``."""
+        return (ENCODER,) if self.encoder is not None else tuple(stage.name for stage in self.stages)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels the user gets."""
+        return tuple(label.name for label in self.labels)
+
+    def to_dict(self) -> dict:
+        """Plain values, as in ``model.json``."""
+        values = asdict(self)
+        for key in ("path", "card"):
+            del values[key]
+        return {"schema_version": SCHEMA_VERSION, "kind": self.kind, **values}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> ModelPackage:
+        """The inverse of :meth:`to_dict` for values that fit the schema."""
+        values = {key: value for key, value in values.items() if key not in ("schema_version", "kind")}
+        spacing = values["expected_spacing_mm"]
+        values["expected_spacing_mm"] = spacing and tuple(tuple(float(v) for v in triple) for triple in spacing)
+        values["labels"] = tuple(Label.from_dict(label) for label in values["labels"])
+        values["stages"] = tuple(Stage.from_dict(stage) for stage in values["stages"])
+        values["members"] = tuple(values["members"])
+        return cls(**values)
+
+    def read_weights(self, part: str) -> dict[str, Tensor]:
+        """The weights of a stage, or of the encoder (``"encoder"``), after a check of their SHA-256.
+
+        Returns:
+            State dict on the CPU; all floats are float32.
+
+        Raises:
+            ModelError: There is no such part, or the file was damaged or changed.
+        """
+        from Med3DCore.models.weights import tensors_from_bytes
+
+        member = _weights_member(part)
+        entry = next((entry for entry in self.members if entry["name"] == member), None)
+        if self.path is None or entry is None:
+            raise ModelError(f"{self.reference} has no weights '{part}'; it has: {', '.join(self.parts)}.")
+        with zips.open_archive(self.path) as archive:
+            data = zips.read_member(archive, entry, self.path.name)
+        return tensors_from_bytes(data, f"{member} of {self.path.name}")
+
+    def verify(self) -> None:
+        """Read everything, check every hash, and check that all weights fit their networks.
+
+        Raises:
+            ModelError: Something is damaged, unsafe or does not fit.
+        """
+        from Med3DCore.models.weights import check_fit
+
+        for part in self.parts:
+            wanted = self._build(part).state_dict()
+            check_fit(wanted, self.read_weights(part), f"'{part}' of {self.reference}")
+
+    def _build(self, part: str) -> nn.Module:
+        """The network of a part with random weights; checks the stage's descriptions on the way."""
+        from Med3DCore.networks import build_network
+        from Med3DCore.preprocessing import Preprocessing
+
+        try:
+            if self.encoder is not None:
+                spec = {"encoder": self.encoder, "decoder": {"name": "upsample"}, "out_channels": 1}
+                return build_network(spec).encoder
+            stage = next(stage for stage in self.stages if stage.name == part)
+            Preprocessing.from_dict(stage.preprocessing)
+            return build_network(stage.network)
+        except SettingError as error:
+            raise ModelError(f"{self.reference} cannot be used by this version of Med3D. {error}") from error
+
+
+def save_package(
+    package: ModelPackage, weights: Mapping[str, Mapping[str, Tensor]], path: str | Path, half: bool = True
+) -> Path:
+    """Write a model package; equal content gives equal bytes.
+
+    Args:
+        package: Its description; ``path`` and ``members`` are ignored.
+        weights: State dict of each of ``package.parts``.
+        path: A folder, in which the file is called name-version.med3d.zip, or a file that ends so.
+        half: Store kernels as float16 (see :func:`Med3DCore.models.weights.tensors_to_bytes`).
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        ModelError: The description is not complete, or the weights do not belong to it.
+        OutputError: The file cannot be written.
+    """
+    from Med3DCore.models.weights import tensors_to_bytes
+
+    if set(weights) != set(package.parts):
+        raise ModelError(
+            f"{package.reference} needs weights for {', '.join(package.parts) or 'at least one stage'},"
+            f" but got {', '.join(weights) or 'none'}."
+        )
+    files = {
+        _weights_member(part): tensors_to_bytes(weights[part], half, f"'{part}' of {package.reference}")
+        for part in package.parts
+    }
+    if package.card:
+        files[CARD] = package.card.encode()
+    members = tuple(zips.describe_member(name, data) for name, data in files.items())
+    document = document_to_bytes(replace(package, members=members).to_dict(), package.reference)
+    target = package_file(package, path)
+    zips.write_archive(target, {zips.DOCUMENT: document, **files})
+    return target
+
+
+def load_package(path: str | Path) -> ModelPackage:
+    """Open a model package. Reads and checks all but the weights, so it is fast and needs no torch.
+
+    Raises:
+        ModelError: The file is missing, damaged, unsafe, or of an unknown schema version.
+    """
+    path = Path(path)
+    with zips.open_archive(path) as archive:
+        document = document_from_bytes(zips.read_document(archive, path.name), path.name)
+        for member in document["members"]:
+            zips.check_size(archive, member, path.name)
+        unlisted = set(archive.namelist()) - {zips.DOCUMENT} - {member["name"] for member in document["members"]}
+        if unlisted:
+            raise ModelError(f"{path.name} is refused: its model.json does not list {min(unlisted)}.")
+        card = next((member for member in document["members"] if member["name"] == CARD), None)
+        text = zips.read_member(archive, card, path.name).decode() if card else ""
+    return replace(ModelPackage.from_dict(document), path=path, card=text)
+
+
+def package_file(package: ModelPackage, path: str | Path) -> Path:
+    """Where to write a package when told a folder or a file.
+
+    Raises:
+        OutputError: It is neither a folder nor a file name that ends with .med3d.zip.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return path / package.file_name
+    if not path.name.endswith(zips.SUFFIX):
+        raise OutputError(
+            f"Cannot write {path}: a model needs an existing folder or a file name that ends with {zips.SUFFIX}."
+        )
+    return path
+
+
+def _weights_member(part: str) -> str:
+    return f"weights/{part}.pt"

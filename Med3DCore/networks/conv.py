@@ -1,0 +1,36 @@
+"""The 3D convolution of all networks here: torch's, less one slow path."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Conv3d(nn.Conv3d):
+    """``torch.nn.Conv3d`` that stays fast for a single small volume on the CPU.
+
+    For one float32 volume whose channels times z times y are at most 20480, torch leaves oneDNN for a plain im2col
+    convolution, a rule made for 2D images; with 3D maps it costs 3 to 10 times more (128 channels at 12^3: 11 ms
+    against 2.7 ms on two cores of an AMD Zen 5). Without gradients this class calls oneDNN directly. Same function,
+    arguments and state-dict keys.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``torch.nn.Conv3d``."""
+        if not _torch_may_be_slow(x, self.weight):
+            return super().forward(x)
+        return torch.ops.aten.mkldnn_convolution(
+            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
+        )
+
+
+def _torch_may_be_slow(x: Tensor, weight: Tensor) -> bool:
+    return (
+        x.shape[0] == 1
+        and x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.enabled
+        and torch.backends.mkldnn.is_available()
+    )

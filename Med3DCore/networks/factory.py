@@ -1,0 +1,83 @@
+"""From a model's description, as it stands in ``model.json``, to the network."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import SettingError
+from Med3DCore.networks.checks import check_choice, check_count
+
+if TYPE_CHECKING:
+    from Med3DCore.networks.network import Network
+
+# Names in a description, and where the class is: torch is imported only when a network is built.
+ENCODERS = {
+    "resnet": ("resnet", "ResNetEncoder"),
+    "preact_resnet": ("preact_resnet", "PreActResNetEncoder"),
+}
+DECODERS = {
+    "upsample": ("decoders", "UpsampleDecoder"),
+    "lung": ("decoders", "LungDecoder"),
+    "skip": ("skip_decoder", "SkipDecoder"),
+    "denseaspp": ("denseaspp", "DenseASPPDecoder"),
+    "classification": ("heads", "ClassificationHead"),
+}
+GIVEN_BY_ENCODER = ("in_channels", "strides", "out_channels")
+
+
+def build_network(spec: dict) -> Network:
+    """Make a network with random weights.
+
+    Args:
+        spec: Plain JSON values: ``encoder`` and ``decoder``, each a ``name`` and the arguments of that class
+            (what is left out takes the class's default), and ``out_channels``, the number of classes.
+
+    Returns:
+        A module whose ``encoder`` and ``decoder`` are what the description names. It maps float ``[n, c, z, y, x]``
+        to logits ``[n, out_channels, z, y, x]``, or ``[n, out_channels]`` with the classification head.
+
+    Raises:
+        SettingError: A name or argument is unknown, missing or out of range.
+
+    Examples:
+        >>> network = build_network({"encoder": {"name": "resnet", "depth": 10, "width": 4, "output_stride": 32},
+        ...                          "decoder": {"name": "skip", "channels": [8, 8, 4, 4]}, "out_channels": 2})
+        >>> network.encoder.channels
+        [4, 4, 8, 16, 32]
+    """
+    _check_keys("the network", spec, {"encoder", "decoder", "out_channels"}, {"encoder", "decoder", "out_channels"})
+    out_channels = spec["out_channels"]
+    check_count("out_channels of the network", out_channels)
+    from Med3DCore.networks.network import Network
+
+    encoder_class, encoder_arguments = _resolve("encoder", spec["encoder"], ENCODERS, ())
+    encoder = encoder_class(**encoder_arguments)
+    decoder_class, decoder_arguments = _resolve("decoder", spec["decoder"], DECODERS, GIVEN_BY_ENCODER)
+    decoder = decoder_class(encoder.channels, encoder.strides, out_channels, **decoder_arguments)
+    return Network(encoder, decoder)
+
+
+def _resolve(part: str, values: dict, known: dict, given: tuple[str, ...]) -> tuple[type, dict]:
+    """The class that ``values["name"]`` stands for, and the checked arguments for it."""
+    if not isinstance(values, dict) or "name" not in values:
+        raise SettingError(f"The {part} of the network has no name; give one of: {', '.join(known)}.")
+    arguments = dict(values)
+    name = arguments.pop("name")
+    check_choice(f"name of the {part}", name, known)
+    module, class_name = known[name]
+    cls = getattr(import_module(f"Med3DCore.networks.{module}"), class_name)
+    parameters = {k: p for k, p in inspect.signature(cls).parameters.items() if k not in given}
+    required = {k for k, p in parameters.items() if p.default is p.empty}
+    _check_keys(f"the {part} '{name}'", arguments, set(parameters), required)
+    return cls, arguments
+
+
+def _check_keys(what: str, values: dict, known: set[str], required: set[str]) -> None:
+    for key in values:
+        if key not in known:
+            raise SettingError(f"Unknown setting '{key}' of {what}. Known settings: {', '.join(sorted(known))}.")
+    for key in sorted(required):
+        if key not in values:
+            raise SettingError(f"The setting '{key}' of {what} is missing.")

@@ -1,0 +1,45 @@
+"""Small parts that several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from Med3DCore.networks.conv import Conv3d
+
+
+def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Convolution 3x3x3 that keeps the size, batch norm, ReLU."""
+    return nn.Sequential(
+        Conv3d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming-normal fan-out weights for the 3D convolutions that feed a batch norm (no bias), as MedicalNet's code.
+
+    Convolutions with a bias end a network (logits) and keep torch's default.
+    """
+    for m in module.modules():
+        if isinstance(m, nn.Conv3d) and m.bias is None:
+            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+
+def enlarge(x: Tensor, factor: int, size: Sequence[int]) -> Tensor:
+    """Trilinear up-sampling by a whole factor, cropped at the far end to ``size`` (z, y, x).
+
+    Strided layers turn ``n`` voxels into ``ceil(n / factor)``, so ``factor`` times that is never too small. Cropping,
+    unlike resizing straight to an odd ``size``, keeps every voxel at the same place relative to the coarse grid.
+    """
+    if factor > 1:
+        x = F.interpolate(x, scale_factor=factor, mode="trilinear", align_corners=False)
+    return crop(x, size)
+
+
+def crop(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The first ``size`` (z, y, x) voxels of ``[n, c, z, y, x]``."""
+    return x[:, :, : size[0], : size[1], : size[2]]

@@ -1,0 +1,109 @@
+"""From a scan to what a network sees, and back: one object that a model carries with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Geometry, Triple
+from Med3DCore.preprocessing.intensity import Intensity, Window, intensity_from_dict, intensity_to_dict
+from Med3DCore.preprocessing.resample import resample
+from Med3DCore.preprocessing.spacing import world_grid
+from Med3DCore.volume import Volume
+
+Box = tuple[np.ndarray, np.ndarray]
+
+_BLOCK_VOXELS = 1 << 23
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resampling to a fixed spacing along the patient's axes, then intensity normalisation.
+
+    Args:
+        spacing: Spacing (x, y, z) in mm that the network works at.
+        intensity: Normalisation method.
+
+    Examples:
+        >>> preprocessing = Preprocessing((5.0, 5.0, 5.0), Window(-160, 240))
+        >>> volume = Volume(np.zeros((10, 20, 20), np.int16), Geometry((20, 20, 10), (1.0, 1.0, 3.0)))
+        >>> preprocessing.apply(volume).array.shape
+        (6, 4, 4)
+    """
+
+    spacing: Triple
+    intensity: Intensity = field(default_factory=Window)
+
+    def __post_init__(self) -> None:
+        if len(self.spacing) != 3 or not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
+            raise SettingError(f"The spacing must be three positive numbers in mm, not {self.spacing}.")
+
+    def apply(self, volume: Volume, box: Box | None = None) -> Volume:
+        """The volume as the network sees it.
+
+        Args:
+            volume: Any scan, in any orientation.
+            box: Lowest and highest LPS mm to take, clipped to the volume. None takes all.
+
+        Returns:
+            float32 volume along the patient's axes.
+        """
+        statistics = self.intensity.measure(volume)
+        grid = world_grid(volume.geometry, self.spacing, box)
+        clip = (statistics.low, statistics.high) if np.isfinite(statistics.low) else None
+        array = resample(volume.array, volume.geometry, grid, clip, statistics.floor)
+        return Volume(self.intensity.apply(array, statistics), grid, volume.name)
+
+    def restore(
+        self, array: np.ndarray, grid: Geometry, native: Geometry
+    ) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+        """Bring maps from the network's grid back to the scan's own grid, a block at a time.
+
+        Args:
+            array: float32 ``[c, z, y, x]``, such as probabilities, on ``grid``.
+            grid: The grid that :meth:`apply` returned.
+            native: The scan's own grid.
+
+        Yields:
+            Where the block lies in the native array ``[z, y, x]``, and its values ``[c, z, y, x]``, float32. Together
+            the blocks cover the native voxels inside ``grid`` and no others; 0 outside of the grid's own box.
+        """
+        start, stop = voxels_inside(native, grid.bounds())
+        if min(b - a for a, b in zip(start, stop, strict=True)) <= 0:
+            return
+        rows = max(1, _BLOCK_VOXELS // ((stop[0] - start[0]) * (stop[1] - start[1])))
+        for z in range(start[2], stop[2], rows):
+            low, high = (start[0], start[1], z), (stop[0], stop[1], min(z + rows, stop[2]))
+            target = native.crop(low, high)
+            block = np.stack([resample(channel, grid, target) for channel in array])
+            yield tuple(slice(low[i], high[i]) for i in (2, 1, 0)), block
+
+    def to_dict(self) -> dict:
+        """Plain values for a model's JSON."""
+        return {"spacing": list(self.spacing), "intensity": intensity_to_dict(self.intensity)}
+
+    @classmethod
+    def from_dict(cls, spec: dict) -> Preprocessing:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            SettingError: A part is missing or makes no sense.
+        """
+        try:
+            spacing = tuple(float(v) for v in spec["spacing"])
+            return cls(spacing, intensity_from_dict(spec["intensity"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingError(f"This is not a description of a preprocessing: {spec}.") from error
+
+
+def voxels_inside(geometry: Geometry, box: Box) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Index range (x, y, z) of the voxels whose centres may lie in a box of LPS mm: start included, stop excluded."""
+    corners = np.array([[box[i][0], box[j][1], box[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    to_index = np.linalg.inv(geometry.index_to_physical)
+    indices = corners @ to_index[:3, :3].T + to_index[:3, 3]
+    start = np.maximum(np.ceil(indices.min(axis=0) - 1e-3), 0).astype(int)
+    stop = np.minimum(np.floor(indices.max(axis=0) + 1e-3) + 1, geometry.size).astype(int)
+    return tuple(int(v) for v in start), tuple(int(v) for v in stop)

@@ -1,0 +1,155 @@
+"""Random changes that a scan of another patient, on another scanner, might show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly to vary patches. Angles in degrees, intensities as parts of the model's intensity range.
+
+    Args:
+        rotation: Largest rotation around each axis.
+        scale: Largest factor of zoom, both ways.
+        stretch: Largest extra factor along each axis, for guessed spacings.
+        bend: Largest displacement of the elastic deformation, in voxels.
+        shift: Largest shift of intensity.
+        contrast: Largest factor of contrast, both ways.
+        noise: Largest standard deviation of noise.
+        probability: Chance of each of blur, noise, thick slices, elastic deformation.
+    """
+
+    rotation: float = 15.0
+    scale: float = 1.25
+    stretch: float = 1.1
+    bend: float = 4.0
+    shift: float = 0.06
+    contrast: float = 1.15
+    noise: float = 0.08
+    probability: float = 0.3
+
+    def sampling_grid(self, shape: Shape, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
+        """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.
+
+        Args:
+            shape: Shape ``(z, y, x)`` of the case.
+            centre: Centre (z, y, x) in voxels of the case.
+            patch: Shape of the patch.
+            rng: Source of randomness.
+
+        Returns:
+            float32 ``[1, z, y, x, 3]`` in ``grid_sample``'s normalised (x, y, z) coordinates, ``align_corners=True``.
+        """
+        zoom = np.exp(rng.uniform(-1, 1) * np.log(self.scale) + rng.uniform(-1, 1, 3) * np.log(self.stretch))
+        matrix = _rotation(np.deg2rad(rng.uniform(-self.rotation, self.rotation, 3))) * zoom
+        axes = [np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in patch]
+        offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        positions = torch.from_numpy((offsets @ matrix.T.astype(np.float32) + centre).astype(np.float32))
+        if rng.random() < self.probability:
+            coarse = torch.from_numpy(rng.uniform(-self.bend, self.bend, (1, 3, 5, 5, 5)).astype(np.float32))
+            bend = functional.interpolate(coarse, patch, mode="trilinear", align_corners=True)
+            positions = positions + bend[0].permute(1, 2, 3, 0)
+        span = torch.tensor([max(1, n - 1) for n in shape], dtype=torch.float32)
+        return (positions / span * 2 - 1).flip(-1)[None]
+
+    def vary_intensity(self, image: torch.Tensor, span: float, rng: np.random.Generator) -> torch.Tensor:
+        """Shift, contrast, blur, thick slices and noise.
+
+        Args:
+            image: float32 ``[1, 1, z, y, x]`` in the scan's units, before normalisation.
+            span: Width of the model's intensity range in the same units.
+            rng: Source of randomness.
+        """
+        middle = image.mean()
+        factor = np.exp(rng.uniform(-1, 1) * np.log(self.contrast))
+        image = (image - middle) * factor + middle + rng.uniform(-self.shift, self.shift) * span
+        if rng.random() < self.probability:
+            image = _blur(image, rng.uniform(0.3, 1.2))
+        if rng.random() < self.probability:
+            image = _thick_slices(image, rng.uniform(1.2, 2.5), axis=int(rng.choice([0, 0, 1, 2])))
+        if rng.random() < self.probability:
+            noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
+            image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * span)
+        return image
+
+
+def cut_patch(
+    image: np.ndarray, target: np.ndarray, grid: torch.Tensor, outside: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sample a patch of a case.
+
+    Args:
+        image: float32 ``[z, y, x]``.
+        target: uint8 ``[c, z, y, x]``.
+        grid: As returned by :meth:`Augmentation.sampling_grid`.
+        outside: Intensity outside of the scan.
+
+    Returns:
+        Image ``[1, 1, z, y, x]`` float32 and target ``[1, c, z, y, x]`` uint8. Beyond the scan there is nothing to see,
+        so no organ is there either: target 0.
+    """
+    low, high = _needed(grid, image.shape)
+    region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    size = torch.tensor([b - a for a, b in zip(low, high, strict=True)], dtype=torch.float32)
+    span = torch.tensor([max(1, n - 1) for n in image.shape], dtype=torch.float32)
+    positions = (grid.flip(-1) + 1) / 2 * span - torch.tensor(low, dtype=torch.float32)
+    local = (positions / (size - 1).clamp(min=1) * 2 - 1).flip(-1)
+    part = torch.from_numpy(image[region] - outside)[None, None]
+    patch = functional.grid_sample(part, local, mode="bilinear", align_corners=True) + outside
+    labels = torch.from_numpy(target[(slice(None), *region)].astype(np.float32))[None]
+    labels = functional.grid_sample(labels, local, mode="nearest", align_corners=True)
+    return patch, labels.to(torch.uint8)
+
+
+def _needed(grid: torch.Tensor, shape: Shape) -> tuple[list[int], list[int]]:
+    """Range of voxels (z, y, x) that a sampling grid touches, at least two along each axis where there are two."""
+    low, high = [], []
+    for axis, n in zip((2, 1, 0), shape, strict=True):
+        ends = torch.stack([grid[..., axis].min(), grid[..., axis].max()])
+        first, last = ((ends + 1) / 2 * max(1, n - 1)).tolist()
+        start = int(np.clip(np.floor(first) - 1, 0, max(0, n - 2)))
+        low.append(start)
+        high.append(int(np.clip(np.ceil(last) + 2, min(n, start + 2), n)))
+    return low, high
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    """3x3 rotation in (z, y, x) order by angles in radians around each axis in turn."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        a, b = [i for i in range(3) if i != axis]
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    return matrix
+
+
+def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian blur, sigma in voxels, along all three axes."""
+    radius = int(np.ceil(3 * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    for axis in range(3):
+        shape = [1, 1, 1, 1, 1]
+        shape[axis + 2] = 2 * radius + 1
+        pad = [0, 0, 0]
+        pad[axis] = radius
+        padded = functional.pad(image, [p for n in reversed(pad) for p in (n, n)], mode="replicate")
+        image = functional.conv3d(padded, kernel.reshape(shape))
+    return image
+
+
+def _thick_slices(image: torch.Tensor, factor: float, axis: int) -> torch.Tensor:
+    """Average over thicker slices along one axis and interpolate back."""
+    shape = list(image.shape[2:])
+    coarse = shape.copy()
+    coarse[axis] = max(2, round(shape[axis] / factor))
+    return functional.interpolate(functional.interpolate(image, coarse, mode="area"), shape, mode="trilinear")

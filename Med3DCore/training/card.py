@@ -1,0 +1,73 @@
+"""The model card: what a model is, what it was made of, and how well it does, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from Med3DCore.models.package import ModelPackage
+
+_COLUMNS = {
+    "dice": "Dice",
+    "assd_mm": "ASSD mm",
+    "hd95_mm": "HD95 mm",
+    "nsd": "NSD 2 mm",
+    "volume_ml": "volume mL",
+    "reference_volume_ml": "reference mL",
+}
+
+
+def write_card(package: ModelPackage) -> str:
+    """The card of a package, from what the package itself says."""
+    provenance = package.provenance
+    parts = [
+        f"# {package.title} ({package.reference})",
+        package.description,
+        "For research and teaching. Not a medical device; not for diagnosis or treatment.",
+        f"Labels: {', '.join(label.title for label in package.labels)}. Modality: {package.modality}. "
+        f"Licence of the weights: {package.licence}.",
+        "## Held-out cases\n\nPatients of which the model saw nothing in training.",
+        *(_metrics_table(name, cases) for name, cases in package.metrics.items()),
+        "## Training data",
+        _table(["case", "patient", "labelled", "labels by"], _case_rows(provenance["training_cases"])),
+        "Sources and licences (training and held-out):\n\n"
+        + "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
+        "## Settings",
+        _table(["stage", "spacing mm", "intensity", "steps", "patch", "batch"], _stage_rows(package)),
+        f"Seed {provenance['seed']}. "
+        + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+        + ". SHA-256 of every image and label, and all settings, are in the package's model.json.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _metrics_table(label: str, cases: dict[str, dict]) -> str:
+    rows = [[name, *(_number(values[key]) for key in _COLUMNS)] for name, values in cases.items()]
+    known = [values["dice"] for values in cases.values() if values["dice"] is not None]
+    mean = f"Mean Dice {sum(known) / len(known):.3f}, worst {min(known):.3f}, n = {len(known)}." if known else ""
+    return f"### {label}\n\n{_table(['case', *_COLUMNS.values()], rows)}\n\n{mean}"
+
+
+def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:
+    for name, case in cases.items():
+        yield [name, case["patient"], ", ".join(case["annotated"]), case["labelled_by"]]
+
+
+def _stage_rows(package: ModelPackage) -> Iterable[list[str]]:
+    for stage in package.stages:
+        settings = package.provenance["training"][stage.name]
+        spacing = " x ".join(f"{v:g}" for v in stage.preprocessing["spacing"])
+        intensity = " ".join(str(v) for v in stage.preprocessing["intensity"].values())
+        patch = " x ".join(str(n) for n in settings["patch"])
+        yield [stage.name, spacing, intensity, str(settings["steps"]), patch, str(settings["batch"])]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""Losses that learn only from what somebody labelled."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from Med3DCore.training.cases import UNKNOWN
+
+
+def partial_label_loss(logits: torch.Tensor, target: torch.Tensor, dice_weight: float = 1.0) -> torch.Tensor:
+    """Binary cross-entropy plus soft Dice, a channel per label, over known voxels.
+
+    Each label is its own yes-or-no question, so that a case in which only the liver was labelled says nothing about the
+    lungs. Dice is pooled over the batch, and left out for a label of which the batch holds no voxel: there it would
+    reward nothing but the size of the patch.
+
+    Args:
+        logits: ``[n, c, z, y, x]``.
+        target: uint8, same shape: 1 inside, 0 outside, 255 unknown.
+        dice_weight: Weight of the Dice term.
+
+    Returns:
+        Scalar loss, float32. 0 (with a gradient of 0) when nothing is known.
+    """
+    logits = logits.float()
+    known = (target != UNKNOWN).float()
+    truth = (target == 1).float()
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
+    entropy = entropy / known.sum().clamp(min=1)
+    dice = soft_dice(logits.sigmoid() * known, truth)
+    present = truth.sum(dim=(0, 2, 3, 4)) > 0
+    if not bool(present.any()):
+        return entropy
+    return entropy + dice_weight * (1 - dice[present].mean())
+
+
+def soft_dice(probability: torch.Tensor, truth: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
+    """Soft Dice of each channel over the whole batch.
+
+    Args:
+        probability: ``[n, c, z, y, x]`` in 0..1, 0 where unknown.
+        truth: Same shape, 0 or 1.
+        smooth: Added above and below, in voxels.
+
+    Returns:
+        ``[c]``.
+    """
+    dims = (0, 2, 3, 4)
+    intersection = (probability * truth).sum(dims)
+    return (2 * intersection + smooth) / (probability.sum(dims) + truth.sum(dims) + smooth)

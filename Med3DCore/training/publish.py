@@ -1,0 +1,137 @@
+"""Make a model package of trained stages: measure it on the held-out cases, say where it comes from, write its card."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK
+import torch
+
+import Med3DCore
+from Med3DCore.evaluation import CaseReport, evaluate
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.pipeline import Pipeline
+from Med3DCore.io import read_volume
+from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
+from Med3DCore.training.card import write_card
+from Med3DCore.training.cases import UNKNOWN, Case
+from Med3DCore.training.recipe import Recipe
+from Med3DCore.volume import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MEASURES = ("dice", "assd_mm", "hd95_mm", "nsd", "volume_ml", "reference_volume_ml")
+
+
+def publish(
+    recipe: Recipe,
+    weights: Mapping[str, Mapping[str, Tensor]],
+    cases: Sequence[Case],
+    folder: Path,
+    device: Device,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the model package of a recipe, with the metrics of each validation case inside.
+
+    The package is written once without metrics, loaded as a user's computer would (so what is measured are the weights
+    in half precision), measured, and written again.
+
+    Args:
+        recipe: The recipe.
+        weights: State dict of each stage.
+        cases: All cases; those of the split ``"validation"`` are measured, those of ``"training"`` are named.
+        folder: Where the package goes.
+        device: Where to measure.
+        progress: Followed, and may cancel.
+
+    Returns:
+        The package's file.
+    """
+    progress = progress or Progress()
+    model = dict(recipe.model)
+    labels = find_labels(model.pop("labels"))
+    stages = tuple(stage.stage for stage in recipe.stages)
+    package = ModelPackage(**model, labels=labels, stages=stages, provenance=provenance(recipe, cases))
+    path = save_package(package, weights, folder)
+    metrics = measure(Pipeline(load_package(path), device), cases, progress)
+    package = replace(package, metrics=metrics)
+    return save_package(replace(package, card=write_card(package)), weights, folder)
+
+
+def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> dict:
+    """Metrics of each held-out case on the scan's own grid: ``{label: {case: {measure: value}}}``."""
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    held_out = [case for case in cases if case.split == "validation"]
+    with progress.stage("measure on held-out cases"):
+        for done, case in enumerate(held_out):
+            progress.update(done / len(held_out))
+            for name, report in measure_case(pipeline, case).labels.items():
+                values = {key: _rounded(report.measures[key]) for key in _MEASURES}
+                metrics.setdefault(name, {})[case.name] = values
+    return metrics
+
+
+def measure_case(pipeline: Pipeline, case: Case) -> CaseReport:
+    """Segment one case and compare it with its labels, where they are known."""
+    volume = read_volume(case.image)
+    names = [label.name for label in pipeline.package.labels if label.name in case.annotated]
+    result = pipeline.segment(volume, names)
+    reference = _as_numbered(read_volume(case.label), names, case)
+    return evaluate(result, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
+
+
+def provenance(recipe: Recipe, cases: Sequence[Case]) -> dict:
+    """Data with licences and hashes, settings, seed and versions."""
+    used = [case for case in cases if case.split == "training"]
+    return {
+        "data_sets": _data_sets(cases),
+        "training_cases": {case.name: _fingerprint(case) for case in used},
+        "validation_cases": {case.name: _fingerprint(case) for case in cases if case.split == "validation"},
+        "seed": recipe.seed,
+        "training": {stage.stage.name: asdict(stage.training) for stage in recipe.stages},
+        "versions": {
+            "Med3DCore": Med3DCore.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "SimpleITK": SimpleITK.Version_VersionString(),
+        },
+    }
+
+
+def _data_sets(cases: Sequence[Case]) -> list[dict]:
+    sources = {(case.source.get("data", case.name), case.source.get("licence", "unknown")) for case in cases}
+    return [{"name": data, "licence": licence, "attribution": data} for data, licence in sorted(sources)]
+
+
+def _fingerprint(case: Case) -> dict:
+    """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
+    files = {"image": case.image, "label": case.label}
+    hashes = {f"{kind}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for kind, path in files.items() if path}
+    return {
+        "patient": case.patient,
+        "annotated": list(case.annotated),
+        "labelled_by": case.source.get("labels", "unknown"),
+        **hashes,
+    }
+
+
+def _as_numbered(label: Volume, names: Sequence[str], case: Case) -> Volume:
+    """The label image with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
+    array = np.zeros(label.array.shape, np.uint8)
+    for value, name in enumerate(names, start=1):
+        array[label.array == case.values[name]] = value
+    return Volume(array, label.geometry, label.name)
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,0 +1,133 @@
+"""``med3d info``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+from test_io_dicom import GEOMETRY, PATIENT, three_series, write_ct
+from test_io_formats import GEOMETRIES, a_volume
+
+from Med3DCore.cli import info
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io import write_volume
+from Med3DCore.volume import Volume
+
+
+def told(capsys, *arguments: object) -> str:
+    parser = argparse.ArgumentParser()
+    info.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["info", *map(str, arguments)])
+    assert parsed.run(parsed) == 0
+    return capsys.readouterr().out
+
+
+def a_ct(spacing: tuple = (1.5, 1.5, 3.0)) -> Volume:
+    """Air with a block of soft tissue."""
+    array = np.full((40, 200, 220), -1000, np.int16)
+    array[5:35, 40:160, 40:180] = 40
+    return Volume(array, Geometry((220, 200, 40), spacing))
+
+
+@pytest.mark.parametrize(
+    ("name", "letters", "degrees", "handed"),
+    [
+        ("plain", "LPS", 0.0, 1),
+        ("half turn", "RAS", 0.0, 1),
+        ("permuted", "PSL", 0.0, 1),
+        ("left-handed", "LPI", 0.0, -1),
+        ("one slice", "LPS", 5.83, 1),
+    ],
+)
+def test_orientation(name, letters, degrees, handed):
+    facts = info.describe(a_volume(GEOMETRIES[name]))
+    assert facts["orientation"] == letters
+    assert facts["oblique_degrees"] == pytest.approx(degrees, abs=0.01)
+    assert facts["handedness"] == ("right" if handed > 0 else "left")
+
+
+def test_oblique_angle_of_one_rotation():
+    angle = np.radians(12.5)
+    direction = (1, 0, 0, 0, np.cos(angle), -np.sin(angle), 0, np.sin(angle), np.cos(angle))
+    assert info.oblique_degrees(Geometry((4, 4, 4), direction=direction)) == pytest.approx(12.5)
+
+
+def test_text(tmp_path, capsys):
+    write_volume(a_ct(), tmp_path / "ct.nii.gz")
+    text = told(capsys, tmp_path / "ct.nii.gz")
+    for part in (
+        "NIfTI, 16-bit signed integer",
+        "220 x 200 x 40 voxels",
+        "1.5 x 1.5 x 3 mm",
+        "330.0 x 300.0 x 120.0 mm",
+        "LPS, right-handed",
+        "Left/Right, Posterior/Anterior",
+        "-1000 to 40",
+        "4 MB as int16",
+    ):
+        assert part in text
+    assert "Note" not in text
+
+
+def test_json(tmp_path, capsys):
+    write_volume(a_ct(), tmp_path / "ct.nrrd")
+    facts = json.loads(told(capsys, tmp_path / "ct.nrrd", "--json"))
+    assert facts["format"] == "NRRD"
+    assert facts["size"] == [220, 200, 40]
+    assert facts["spacing_mm"] == [1.5, 1.5, 3.0]
+    assert facts["range"] == [-1000, 40]
+    assert facts["percentiles_1_50_99"] == [-1000, -1000, 40]
+    assert facts["unusual"] == []
+
+
+def test_unusual_things_are_told():
+    def notes(volume: Volume, modality: str | None = None) -> str:
+        return " ".join(info.unusual(volume, modality))
+
+    ct = a_ct()
+    assert notes(ct) == ""
+    assert notes(ct, "CT") == ""
+    assert "MR, not CT" in notes(ct, "MR")
+    assert "do not look like a CT" in notes(ct.with_array(ct.array + np.int16(1024)))
+    assert "8 mm long" in notes(a_ct((1.5, 1.5, 8.0)))
+    assert "100 mm wide" in notes(a_ct((0.5, 0.5, 3.0)))
+    assert "only 5 slices" in notes(a_volume())
+    assert "turned by" in notes(a_volume(GEOMETRIES["oblique"]))
+    assert "left-handed" in notes(a_volume(GEOMETRIES["left-handed"]))
+
+
+def test_a_folder_of_several_series_is_listed(tmp_path, capsys):
+    three_series(tmp_path)
+    text = told(capsys, tmp_path)
+    assert "Series 2     CT 'Venous" in text
+    assert "--series" in text
+    assert "Spacing" not in text
+    assert "0.7 x 0.9 x 5 mm" in told(capsys, tmp_path, "--series", "3")
+    facts = json.loads(told(capsys, tmp_path, "--series", "3", "--json"))
+    assert [one["description"] for one in facts["series"]][2] == "Late"
+    assert facts["modality"] == "CT"
+    assert facts["uid"] == "1.5.23"
+    with pytest.raises(VolumeError, match="none of them"):
+        told(capsys, tmp_path, "--series", "8")
+
+
+def test_dicom_and_privacy(tmp_path, capsys):
+    write_ct(tmp_path)
+    for arguments in ((tmp_path,), (tmp_path, "--json"), (tmp_path / "im1",)):
+        text = told(capsys, *arguments)
+        assert "DICOM" in text
+        assert PATIENT not in text
+        assert "Doe" not in text
+    facts = json.loads(told(capsys, tmp_path, "--json"))
+    assert facts["size"] == list(GEOMETRY.size)
+
+
+def test_what_was_repaired_is_told(tmp_path, capsys):
+    ct = a_ct()
+    array = ct.array.astype(np.float32)
+    array[0] = np.nan
+    write_volume(ct.with_array(array), tmp_path / "ct.nii.gz")
+    assert "NaN or infinite" in told(capsys, tmp_path / "ct.nii.gz")

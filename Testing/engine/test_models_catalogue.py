@@ -1,0 +1,217 @@
+"""Where models live: find, verify, install, export, remove."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from test_models_package import make_encoder_package, make_package, make_weights, write
+
+import Med3DCore
+from Med3DCore.errors import ModelError, OutputError
+from Med3DCore.models import Catalogue, catalogue, load_package, save_package
+from Med3DCore.tasks import find_labels
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A catalogue with one shipped model and an empty folder of the user that does not exist yet."""
+    (tmp_path / "shipped").mkdir()
+    write(tmp_path / "shipped")
+    return Catalogue(tmp_path / "user", tmp_path / "shipped")
+
+
+def add(folder, seed=0, **changes):
+    folder.mkdir(exist_ok=True)
+    package = make_package(**changes)
+    return save_package(package, make_weights(package, seed), folder)
+
+
+def liver_only(**changes):
+    package = make_package()
+    return {"labels": find_labels(["liver"]), "stages": package.stages[:1], **changes}
+
+
+def test_lists_by_name_and_version(models):
+    for version in ("1.10.0", "1.9.0"):
+        add(models.user, version=version)
+    add(models.user, name="aorta")
+    listed = [(entry.reference, entry.shipped) for entry in models.list()]
+    assert listed == [
+        ("aorta-1.0.0", False),
+        ("liver-lungs-1.0.0", True),
+        ("liver-lungs-1.9.0", False),
+        ("liver-lungs-1.10.0", False),
+    ]
+    assert all(entry.size == entry.path.stat().st_size and entry.problem is None for entry in models.list())
+
+
+def test_a_broken_file_hides_no_other(models):
+    path = add(models.user, version="2.0.0")
+    path.write_bytes(path.read_bytes()[:1000])
+    (models.user / "link.med3d.zip").symlink_to("nowhere")
+    (models.user / ".liver-lungs-3.0.0.med3d.zip").write_bytes(b"hidden")
+    (models.user / "notes.txt").write_text("not a model")
+    entries = {entry.reference: entry for entry in models.list()}
+    assert set(entries) == {"link", "liver-lungs-1.0.0", "liver-lungs-2.0.0"}
+    assert entries["liver-lungs-1.0.0"].package
+    assert entries["liver-lungs-2.0.0"].package is None
+    assert "damaged" in entries["liver-lungs-2.0.0"].problem
+    assert models.find("liver-lungs").version == "1.0.0"
+    with pytest.raises(ModelError, match=r"liver-lungs-2\.0\.0\.med3d\.zip is damaged"):
+        models.find("liver-lungs-2.0.0")
+    assert models.remove("liver-lungs-2.0.0") == path
+
+
+def test_finds_by_name_version_and_path(models, tmp_path):
+    add(models.user, version="1.10.0")
+    elsewhere = add(tmp_path / "elsewhere", version="0.1.0")
+    assert models.find("liver-lungs").version == "1.10.0"
+    assert models.find("liver-lungs-1.0.0").version == "1.0.0"
+    assert models.find(elsewhere).version == "0.1.0"
+    assert models.find(str(elsewhere)).version == "0.1.0"
+    with pytest.raises(
+        ModelError, match=r"no model 'brain'. Known models: liver-lungs-1\.0\.0, liver-lungs-1\.10\.0\."
+    ):
+        models.find("brain")
+
+
+def test_the_users_own_file_wins_over_the_shipped_one(models):
+    own = add(models.user, seed=1)
+    assert models.find("liver-lungs").path == own
+    assert models.find("liver-lungs-1.0.0").path == own
+
+
+def test_default_is_the_newest_shipped_model_with_all_labels(models):
+    add(models.shipped, **liver_only(name="liver", created="2025-12-01T00:00:00Z"))
+    add(models.shipped, name="old", created="2024-01-01T00:00:00Z")
+    add(models.user, name="mine", created="2026-01-01T00:00:00Z")
+    assert models.default_for(["liver"]).name == "liver"
+    assert models.default_for(["lungs"]).name == "liver-lungs"
+    assert models.default_for(["lungs", "liver"]).name == "liver-lungs"
+    with pytest.raises(ModelError, match="No model that came with Med3D finds liver and spleen"):
+        models.default_for(["liver", "spleen"])
+
+
+def test_the_user_can_replace_a_default(models):
+    add(models.user, version="0.9.0")
+    assert models.default_for(["liver"]).version == "1.0.0"
+    own = add(models.user, seed=1)
+    assert models.default_for(["liver"]).path == own
+    add(models.user, version="1.1.0")
+    assert models.default_for(["liver"]).version == "1.1.0"
+    add(models.user, **liver_only(version="1.2.0"))
+    assert models.default_for(["liver"]).version == "1.2.0"
+    assert models.default_for(["lungs"]).version == "1.1.0"
+
+
+def test_a_broken_default_is_named(models):
+    (models.shipped / "liver-lungs-1.0.0.med3d.zip").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"finds liver; .*liver-lungs-1\.0\.0\.med3d\.zip is damaged"):
+        models.default_for(["liver"])
+
+
+def test_install(models, tmp_path):
+    path = add(tmp_path / "download", version="2.0.0").rename(tmp_path / "some download (1).zip")
+    target = models.install(path)
+    assert target == models.user / "liver-lungs-2.0.0.med3d.zip"
+    assert target.read_bytes() == path.read_bytes()
+    assert models.install(path) == target
+    assert models.verify("liver-lungs-2.0.0").path == target
+    assert [p.name for p in models.user.iterdir()] == [target.name]
+
+
+def test_install_refuses_to_replace_another_model(models, tmp_path):
+    add(models.user, version="2.0.0")
+    other = add(tmp_path / "download", seed=1, version="2.0.0")
+    with pytest.raises(ModelError, match=r"Another model is called liver-lungs-2\.0\.0 already"):
+        models.install(other)
+    assert models.install(other, overwrite=True).read_bytes() == other.read_bytes()
+    with pytest.raises(ModelError, match=r"Another model is called liver-lungs-1\.0\.0 already"):
+        models.install(add(tmp_path / "download", seed=1))
+    shipped = models.shipped / "liver-lungs-1.0.0.med3d.zip"
+    assert models.install(shipped) == shipped
+
+
+def test_install_verifies_first(models, tmp_path):
+    package = make_package(version="2.0.0")
+    weights = make_weights(package)
+    weights["liver"].popitem()
+    path = save_package(package, weights, tmp_path)
+    with pytest.raises(ModelError, match="1 missing"):
+        models.install(path)
+    assert not models.user.exists()
+
+
+def test_save_a_new_model(models):
+    package = make_encoder_package()
+    path = models.save(package, make_weights(package))
+    assert load_package(path) == package
+    with pytest.raises(ModelError, match="Another model"):
+        models.save(package, make_weights(package))
+    models.save(package, make_weights(package), overwrite=True)
+
+
+def test_export(models, tmp_path):
+    shipped = models.shipped / "liver-lungs-1.0.0.med3d.zip"
+    target = models.export("liver-lungs", tmp_path)
+    assert target == tmp_path / shipped.name
+    assert target.read_bytes() == shipped.read_bytes()
+    assert models.export("liver-lungs", tmp_path) == target
+    target.write_bytes(b"precious")
+    with pytest.raises(ModelError, match="is another file"):
+        models.export("liver-lungs", target)
+    assert target.read_bytes() == b"precious"
+    models.export("liver-lungs", target, overwrite=True)
+    with pytest.raises(OutputError, match=r"ends with \.med3d\.zip"):
+        models.export("liver-lungs", tmp_path / "a.zip")
+
+
+def test_remove(models):
+    with pytest.raises(ModelError, match="came with Med3D"):
+        models.remove("liver-lungs")
+    with pytest.raises(ModelError, match="There is no model 'brain'"):
+        models.remove("brain")
+    first, second = add(models.user), add(models.user, version="2.0.0")
+    with pytest.raises(
+        ModelError, match=r"several files .* liver-lungs-1\.0\.0\.med3d\.zip, liver-lungs-2\.0\.0\.med3d"
+    ):
+        models.remove("liver-lungs")
+    assert models.remove("liver-lungs-2.0.0") == second
+    twin = models.user / "twin.med3d.zip"
+    twin.write_bytes(first.read_bytes())
+    with pytest.raises(ModelError, match=r"several files .* twin\.med3d\.zip"):
+        models.remove("liver-lungs-1.0.0")
+    assert models.remove("twin.med3d.zip") == twin
+    assert models.remove("liver-lungs") == first
+    assert [entry.shipped for entry in models.list()] == [True]
+
+
+def test_where_models_live(monkeypatch, tmp_path):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "mine"))
+    assert Catalogue().user == tmp_path / "mine"
+    monkeypatch.delenv("MED3D_MODELS")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    expected = {"linux": ".local/share", "darwin": "Library/Application Support", "win32": "AppData/Local"}
+    for platform, folder in expected.items():
+        monkeypatch.setattr(sys, "platform", platform)
+        assert catalogue.user_folder() == tmp_path / folder / "Med3D" / "models"
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert catalogue.user_folder() == tmp_path / "local" / "Med3D" / "models"
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    assert catalogue.user_folder() == tmp_path / "xdg" / "Med3D" / "models"
+    # Installed: Med3DCore and Resources side by side.
+    monkeypatch.setattr(Med3DCore, "__file__", str(tmp_path / "lib" / "Med3DCore" / "__init__.py"))
+    assert Catalogue().shipped == tmp_path / "lib" / "Resources" / "Models"
+    assert Catalogue().list() == []
+
+
+def test_shipped_models_are_sound():
+    shipped = [entry for entry in Catalogue("/nonexistent").list() if entry.shipped]
+    if not shipped:
+        pytest.skip("No model ships yet.")
+    for entry in shipped:
+        assert entry.package, entry.problem
+        entry.package.verify()

@@ -1,0 +1,95 @@
+"""Convolutions that avoid slow paths compute what torch computes."""
+
+import pytest
+import torch
+
+from Med3DCore.networks import blocked_conv, conv
+from Med3DCore.networks.blocked_conv import BlockedConv3d, conv3x3x3
+from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.resnet import ResNetEncoder
+
+
+def plain(module, x):
+    return torch.nn.Conv3d.forward(module, x)
+
+
+def test_only_large_dilated_convolutions_are_blocked():
+    with torch.device("meta"):
+        blocked = [name for name, m in ResNetEncoder(18).named_modules() if isinstance(m, BlockedConv3d)]
+        assert blocked == ["layer4.0.conv1", "layer4.0.conv2", "layer4.1.conv1", "layer4.1.conv2"]
+        for other in (ResNetEncoder(18, output_stride=32), ResNetEncoder(18, width=32)):
+            assert not any(isinstance(m, BlockedConv3d) for m in other.modules())
+        assert isinstance(conv3x3x3(256, 512, dilation=4), BlockedConv3d)  # slow in its gradient
+
+
+def test_switched_on_only_for_bfloat16_with_amx(monkeypatch):
+    x, half = torch.zeros(1), torch.zeros(1, dtype=torch.bfloat16)
+    for has_amx in (False, True):
+        monkeypatch.setattr(blocked_conv, "_cpu_has_amx", lambda has_amx=has_amx: has_amx)
+        assert not blocked_conv._blocks_are_faster(x)
+        assert blocked_conv._blocks_are_faster(half) is has_amx
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert blocked_conv._blocks_are_faster(x) is has_amx
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("channels", [(600, 8), (8, 600), (520, 300)])
+def test_blocks_are_exact_up_to_rounding(monkeypatch, channels, bias):
+    monkeypatch.setattr(blocked_conv, "_blocks_are_faster", lambda _: True)
+    torch.manual_seed(0)
+    module = conv3x3x3(*channels, stride=2, dilation=4, bias=bias).double()
+    assert isinstance(module, BlockedConv3d)
+    assert set(module.state_dict()) == ({"weight", "bias"} if bias else {"weight"})
+    gradients = []
+    for forward in (module, lambda x: plain(module, x)):
+        x = torch.randn(2, channels[0], 6, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        x.requires_grad_()
+        module.zero_grad()
+        y = forward(x)
+        y.square().sum().backward()
+        gradients.append((y.detach(), x.grad, module.weight.grad.clone()))
+    for blocked, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(blocked, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_blocks_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(blocked_conv, "_cpu_has_amx", lambda: True)
+    torch.manual_seed(0)
+    module = conv3x3x3(512, 32, dilation=4)
+    x = torch.randn(1, 512, 8, 8, 8)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        y = module(x)
+    assert y.dtype == torch.bfloat16
+    expected = plain(module, x)
+    assert (y - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_single_small_volumes_give_torchs_values(monkeypatch, channels_last):
+    calls = []
+    real = torch.ops.aten.mkldnn_convolution
+    monkeypatch.setattr(torch.ops.aten, "mkldnn_convolution", lambda *a: calls.append(1) or real(*a))
+    torch.manual_seed(0)
+    module = Conv3d(4, 6, 3, stride=2, padding=2, dilation=2)
+    x = torch.randn(1, 4, 7, 8, 9)
+    if channels_last:
+        module, x = (t.to(memory_format=torch.channels_last_3d) for t in (module, x))
+    with torch.inference_mode():
+        torch.testing.assert_close(module(x), plain(module, x), rtol=1e-5, atol=1e-6)
+    assert len(calls) == torch.backends.mkldnn.is_available()
+
+
+def test_the_direct_path_is_left_where_torch_must_decide(monkeypatch):
+    weight = torch.zeros(1)
+    x = torch.zeros(1, 1, 2, 2, 2)
+    with torch.inference_mode():
+        assert conv._torch_may_be_slow(x, weight) is torch.backends.mkldnn.is_available()
+        assert not conv._torch_may_be_slow(x.double(), weight.double())
+        assert not conv._torch_may_be_slow(x.expand(2, -1, -1, -1, -1), weight)
+        assert not conv._torch_may_be_slow(x.to("meta"), weight.to("meta"))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert not conv._torch_may_be_slow(x, weight)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        assert not conv._torch_may_be_slow(x, weight)
+        monkeypatch.undo()
+    assert not conv._torch_may_be_slow(x, weight)  # a gradient may be wanted

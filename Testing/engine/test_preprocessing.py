@@ -1,0 +1,196 @@
+"""Preprocessing: the right extent, the same patient however stored, statistics as defined, and back again."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.preprocessing import MedicalNet, Percentile, Preprocessing, Window, domain_spacing, resample, world_grid
+from Med3DCore.preprocessing.resample import axis_weights
+from Med3DCore.volume import Volume
+
+STORED = list(product(permutations(range(3)), product((False, True), repeat=3)))
+
+
+def smooth_volume(seed=0, size=(50, 60, 40), spacing=(0.8, 0.9, 2.0)):
+    """A volume of a few smooth blobs, different along each axis."""
+    rng = np.random.default_rng(seed)
+    geometry = Geometry(size, spacing, (-30.0, 12.0, 55.0))
+    z, y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in size[::-1]), indexing="ij")
+    array = sum(
+        rng.uniform(200, 800) * np.exp(-40 * ((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2))
+        for a, b, c in rng.uniform(0.2, 0.8, (4, 3))
+    )
+    return Volume((array - 200).astype(np.int16), geometry)
+
+
+def ramp(geometry):
+    """float32 values that rise linearly along every patient axis, -900 to 900 around LPS (0, 50, 100)."""
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in geometry.size), indexing="ij"), axis=-1)
+    points = index @ geometry.index_to_physical[:3, :3].T + geometry.origin
+    return (points @ (3.0, -2.0, 1.5) - 50.0).transpose(2, 1, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("rule,expected", [("median", (1.0, 1.0, 5.0)), ("average", (1.5, 1.0, 4.0))])
+def test_domain_spacing_follows_the_rule(rule, expected):
+    spacings = [(1.0, 1.0, 2.0), (1.0, 1.0, 5.0), (2.5, 1.0, 5.0)]
+    assert domain_spacing(spacings, rule) == pytest.approx(expected)
+
+
+def test_isotropic_spacing_keeps_the_voxel_volume_of_the_median():
+    assert domain_spacing([(0.5, 0.5, 4.0)], "isotropic") == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_domain_spacing_refuses_no_volumes_and_unknown_rules():
+    with pytest.raises(SettingError, match="at least one volume"):
+        domain_spacing([])
+    with pytest.raises(SettingError, match="Unknown spacing rule 'mode'"):
+        domain_spacing([(1, 1, 1)], "mode")
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.5, 2.5, 2.5), (0.7, 3.1, 6.0)])
+def test_extent_is_kept_within_half_a_voxel(spacing):
+    # Eq. 2 as printed would multiply by the inverse ratio; the extent in mm is what must not change.
+    geometry = Geometry((101, 57, 33), (0.8, 1.3, 5.0), (3.0, 4.0, 5.0))
+    grid = world_grid(geometry, spacing)
+    before, after = np.multiply(geometry.size, geometry.spacing), np.multiply(grid.size, grid.spacing)
+    assert np.all(np.abs(before - after) <= np.asarray(spacing) / 2 + 1e-9)
+    assert np.mean(grid.bounds(), axis=0) == pytest.approx(np.mean(geometry.bounds(), axis=0))
+
+
+def test_a_box_is_clipped_to_the_volume():
+    geometry = Geometry((100, 100, 100))
+    grid = world_grid(geometry, (2.0, 2.0, 2.0), (np.array([10.0, -500.0, 10.0]), np.array([30.0, 40.0, 500.0])))
+    low, high = grid.bounds()
+    assert low == pytest.approx([10, -0.5, 10], abs=1) and high == pytest.approx([30, 40, 99.5], abs=1)
+
+
+def test_weights_of_a_row_sum_to_one_and_average_over_the_target_voxel():
+    weights = axis_weights(40, 1.0, 10, 4.0, offset=1.5)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(10))
+    assert np.count_nonzero(weights[5]) == 8  # a triangle of half-width 4
+
+
+def test_linear_ramps_survive_resampling():
+    array = np.broadcast_to(np.arange(30, dtype=np.float32), (20, 25, 30))
+    source = Geometry((30, 25, 20), (2.0, 2.0, 2.0))
+    target = Geometry((20, 5, 5), (1.5, 3.0, 3.0), (10.0, 8.0, 8.0))
+    expected = (10.0 + 1.5 * np.arange(20)) / 2
+    assert np.allclose(resample(array, source, target), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("order,flips", STORED)
+def test_flips_and_permutations_change_nothing(order, flips):
+    volume = smooth_volume()
+    preprocessing = Preprocessing((2.0, 2.0, 2.0), Window(-100, 300))
+    expected = preprocessing.apply(volume)
+    stored = Volume.from_sitk(sitk.Flip(sitk.PermuteAxes(volume.to_sitk(), order), flips))
+    result = preprocessing.apply(stored)
+    assert result.geometry.is_close(expected.geometry, 1e-6)
+    assert np.allclose(result.array, expected.array, atol=1e-5)
+    back = np.zeros(stored.array.shape, np.float32)
+    for place, block in preprocessing.restore(result.array[None], result.geometry, stored.geometry):
+        back[place] = block[0]
+    forward = np.zeros(volume.array.shape, np.float32)
+    for place, block in preprocessing.restore(expected.array[None], expected.geometry, volume.geometry):
+        forward[place] = block[0]
+    image = sitk.Flip(sitk.PermuteAxes(volume.with_array(forward).to_sitk(), order), flips)
+    assert np.allclose(back, sitk.GetArrayFromImage(image), atol=1e-5)
+
+
+def test_an_oblique_scan_lands_on_the_same_patient_grid():
+    # A ramp in patient space looks the same after any symmetric blur, so every deviation is a shift or a turn.
+    turn = sitk.Euler3DTransform((0.0, 0.0, 0.0), 0.1, 0.0, np.deg2rad(17)).GetMatrix()
+    geometry = Geometry((80, 80, 60), (0.8, 0.9, 1.6), (-31.0, 12.0, 55.0), turn)
+    oblique = Volume(ramp(geometry), geometry)
+    preprocessing = Preprocessing((2.0, 2.5, 3.0), Window(-1000, 1000))
+    prepared = preprocessing.apply(oblique)
+    assert prepared.geometry.is_axis_aligned()
+    inner = tuple(slice(n // 3, -(n // 3)) for n in prepared.array.shape)
+    assert np.abs(prepared.array * 1000 - ramp(prepared.geometry))[inner].max() < 0.4
+    back = np.zeros(oblique.array.shape, np.float32)
+    for place, block in preprocessing.restore(prepared.array[None], prepared.geometry, geometry):
+        back[place] = block[0]
+    middle = (slice(20, -20), slice(25, -25), slice(25, -25))
+    assert np.abs(back * 1000 - oblique.array)[middle].max() < 0.4
+
+
+def test_restore_covers_every_native_voxel_inside_the_crop_and_no_other():
+    volume = smooth_volume(size=(30, 28, 26), spacing=(1.0, 1.0, 1.0))
+    low = np.asarray(volume.geometry.origin) + 5.5
+    preprocessing = Preprocessing((2.0, 2.0, 2.0))
+    crop = preprocessing.apply(volume, (low, low + 10.0))
+    count = np.zeros(volume.array.shape, int)
+    for place, _ in preprocessing.restore(crop.array[None], crop.geometry, volume.geometry):
+        count[place] += 1
+    assert count.max() == 1 and count.sum() == 1000 and count[6:16, 6:16, 6:16].all()
+
+
+def test_a_single_thick_slice_is_resampled():
+    volume = Volume(np.full((1, 8, 8), 40, np.int16), Geometry((8, 8, 1), (1.0, 1.0, 5.0)))
+    prepared = Preprocessing((2.0, 2.0, 2.0), Window(0, 80)).apply(volume)
+    assert prepared.array.shape == (2, 4, 4) and np.allclose(prepared.array, 0)
+
+
+def test_percentiles_equal_numpys_and_z_score_is_standard():
+    volume = Volume(np.random.default_rng(3).integers(-1000, 2000, (20, 30, 40), np.int16), Geometry((40, 30, 20)))
+    statistics = Percentile(0.5, 99.5).measure(volume)
+    low, high = np.percentile(volume.array, [0.5, 99.5])
+    clipped = np.clip(volume.array.astype(float), low, high)
+    assert (statistics.low, statistics.high) == pytest.approx((low, high))
+    assert (statistics.mean, statistics.sd) == pytest.approx((clipped.mean(), clipped.std()))
+    normalised = statistics.normalise(volume.array.astype(np.float32))
+    assert normalised.mean() == pytest.approx(0, abs=1e-4) and normalised.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_constant_volume_cannot_be_normalised_by_percentiles():
+    volume = Volume(np.full((4, 4, 4), 7, np.int16), Geometry((4, 4, 4)), "flat.nii.gz")
+    with pytest.raises(VolumeError, match=r"flat.nii.gz has the same value everywhere"):
+        Percentile().measure(volume)
+
+
+def test_a_crop_is_normalised_like_the_whole():
+    volume = smooth_volume()
+    preprocessing = Preprocessing((2.0, 2.0, 2.0), Percentile())
+    whole = preprocessing.apply(volume)
+    low, high = whole.geometry.bounds_of_box((4, 6, 8), (14, 20, 30))
+    crop = preprocessing.apply(volume, (low, high))
+    assert np.allclose(crop.array, whole.array[8:30, 6:20, 4:14], atol=1e-4)
+
+
+def test_medicalnet_statistics_ignore_what_is_not_positive_and_noise_has_a_seed():
+    array = np.zeros((6, 6, 6), np.float32)
+    array[2:4] = np.random.default_rng(0).uniform(1, 5, (2, 6, 6))
+    volume = Volume(array, Geometry((6, 6, 6)))
+    method = MedicalNet()
+    statistics = method.measure(volume)
+    assert statistics.mean == pytest.approx(array[2:4].mean()) and statistics.sd == pytest.approx(array[2:4].std())
+    plain = method.apply(array.copy(), statistics)
+    assert np.all(plain[array == 0] == 0) and plain[2:4].std() == pytest.approx(1, abs=1e-3)
+    noisy = [MedicalNet(noise=True, seed=s).apply(array.copy(), statistics) for s in (1, 1, 2)]
+    assert np.array_equal(noisy[0], noisy[1]) and not np.array_equal(noisy[0], noisy[2])
+    assert noisy[0][array == 0].std() == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("intensity", [Window(-160, 240), Percentile(1, 99), MedicalNet(noise=True, seed=4)])
+def test_description_round_trip(intensity):
+    preprocessing = Preprocessing((1.0, 2.0, 3.0), intensity)
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+
+
+@pytest.mark.parametrize(
+    "spec,sentence",
+    [
+        ({"spacing": [0, 1, 1], "intensity": {"name": "window"}}, "three positive numbers"),
+        ({"spacing": [1, 1, 1], "intensity": {"name": "magic"}}, "Unknown intensity method 'magic'"),
+        ({"spacing": [1, 1, 1], "intensity": {"name": "window", "lo": 3}}, "does not take these arguments"),
+        ({"spacing": [1, 1, 1], "intensity": {"name": "window", "low": 9, "high": 3}}, "must lie below"),
+        ({"intensity": {"name": "window"}}, "not a description"),
+    ],
+)
+def test_bad_descriptions_are_refused(spec, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        Preprocessing.from_dict(spec)

@@ -1,0 +1,96 @@
+"""Set up Med3D and try or test it, with nothing but Python: ``python tools/dev.py demo`` or ``python tools/dev.py test``.
+
+Makes an environment in ``.venv`` beside the README, once, and again when the requirements change. Works from any folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv"
+REQUIREMENTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+DEMO = ROOT / "demo-output"
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("demo", "test", "lint", "setup"))
+    task = parser.parse_args().task
+    python = set_up()
+    if task == "demo":
+        return demo(python)
+    if task == "lint":
+        return lint(python)
+    if task == "test":
+        return lint(python) or run(python, "-m", "pytest", "--durations=10", cwd=ROOT)
+    return 0
+
+
+def set_up() -> Path:
+    """Make the environment, unless it is there and up to date; returns its Python."""
+    python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = ENVIRONMENT / "med3d-requirements"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS)).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        say(f"using the environment {ENVIRONMENT}")
+        return python
+    say(f"making the environment {ENVIRONMENT} (torch is some 200 MB; a few minutes)")
+    venv.create(ENVIRONMENT, with_pip=True)
+    package = f"{ROOT}[cli,test]"
+    code = run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", "-e", package)
+    if code:
+        raise SystemExit(f"The environment could not be made; see above. Remove {ENVIRONMENT} and try again.")
+    stamp.write_text(wanted)
+    return python
+
+
+def demo(python: Path) -> int:
+    """Make a synthetic CT, segment liver and lungs, compare with the truth."""
+    shutil.rmtree(DEMO, ignore_errors=True)
+    DEMO.mkdir()
+    med3d = ("-m", "Med3DCore.cli.main")
+    scan, truth = DEMO / "ct.nii.gz", DEMO / "labels.nii.gz"
+    result, image, picture = DEMO / "ct.seg.nrrd", DEMO / "organs.nii.gz", DEMO / "overlay.png"
+    organs = ("--organ", "liver", "--organ", "lungs")
+    say("making a synthetic CT of chest and abdomen")
+    steps = [(*med3d, "phantom", DEMO, "--seed", "1")]
+    steps.append((*med3d, "segment", scan, *organs, "-o", result, "--picture", picture))
+    steps.append((*med3d, "segment", scan, *organs, "-o", image, "--quiet"))
+    for number, step in enumerate(steps):
+        if number == 1:
+            say("segmenting liver and lungs (as a Slicer segmentation, then as a label image)")
+        if code := run(python, *step):
+            return code
+    say("comparing with the truth that the synthetic CT comes with")
+    code = run(python, *med3d, "evaluate", image, truth, "--labels", "liver=1", "lungs=2")
+    say(f"everything is in {DEMO}: open {picture.name} to see it, or {result.name} with {scan.name} in 3D Slicer")
+    return code
+
+
+def lint(python: Path) -> int:
+    """Style and format."""
+    say("checking style")
+    return run(python, "-m", "ruff", "check", ROOT) or run(python, "-m", "ruff", "format", "--check", ROOT)
+
+
+def run(*command: object, cwd: Path | None = None) -> int:
+    """Run a command; returns its exit code."""
+    return subprocess.run([str(part) for part in command], cwd=cwd, check=False).returncode
+
+
+def say(sentence: str) -> None:
+    """Tell what is going on."""
+    print(f"== {sentence}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
