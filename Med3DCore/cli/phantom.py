@@ -6,49 +6,40 @@ import argparse
 from pathlib import Path
 
 from Med3DCore.cli.console import ProgressBar
-from Med3DCore.phantom import CONTRASTS, PhantomSettings
+from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
 from Med3DCore.phantom.settings import KERNELS, PATHOLOGIES, REGIONS, SIZES
 from Med3DCore.progress import Progress
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
-    default = PhantomSettings()
+    usual = PhantomSettings()
     parser = subparsers.add_parser("phantom", help="make a CT of a made-up patient, with labels", description=__doc__)
-    parser.add_argument("output", type=Path, metavar="OUTDIR", help="folder for ct.nii.gz and labels.nii.gz")
-    parser.add_argument("--seed", type=int, default=0, help="which patient (default 0)")
-    parser.add_argument(
-        "--spacing", type=float, nargs="+", default=[2.5], metavar="MM", help="one voxel size, or x y z (default 2.5)"
-    )
-    parser.add_argument("--region", choices=REGIONS, default=default.region)
-    parser.add_argument("--phase", choices=CONTRASTS, default=default.contrast, help="contrast phase, or MR weighting")
-    parser.add_argument(
-        "--noise", type=float, default=default.noise_hu, metavar="HU", help="standard deviation of the noise"
-    )
-    parser.add_argument("--kernel", choices=KERNELS, default=default.kernel, help="reconstruction kernel")
-    parser.add_argument("--size", choices=SIZES, default=default.size, help="of the patient")
-    parser.add_argument("--arms", choices=("up", "down"), default=default.arms)
-    parser.add_argument("--pathology", choices=PATHOLOGIES, action="append", default=[], help="repeat for several")
-    parser.add_argument("--orientation", default=default.orientation, help="of the axes, such as RAS (default LPS)")
-    parser.add_argument(
-        "--oblique",
-        type=float,
-        nargs=3,
-        default=list(default.oblique),
-        metavar="DEG",
-        help="turn of the grid about x, y, z",
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add = parser.add_argument
+    add("output", type=Path, metavar="OUTDIR", help="folder for ct.nii.gz and labels.nii.gz")
+    add("--seed", type=int, default=0, help="which patient (default 0)")
+    add("--spacing", type=_spacing, default=usual.spacing, metavar="MM", help="voxel size: 2.5, or 0.75,0.75,1")
+    add("--region", choices=REGIONS, default=usual.region, help=f"what to scan (default {usual.region})")
+    add("--phase", choices=CONTRASTS, default=usual.contrast, help=f"contrast (default {usual.contrast})")
+    add("--noise", type=float, default=usual.noise_hu, metavar="HU", help=f"noise (default {usual.noise_hu:g})")
+    add("--kernel", choices=KERNELS, default=usual.kernel, help="reconstruction kernel (default standard)")
+    add("--size", choices=SIZES, default=usual.size, help="of the patient (default medium)")
+    add("--arms", choices=("up", "down"), default=usual.arms, help="of the patient (default up)")
+    add("--pathology", choices=PATHOLOGIES, action="append", default=[], help="a finding; repeat for several")
+    add("--orientation", default=usual.orientation, help="directions of the array's axes, such as RAS (default LPS)")
+    add("--oblique", type=float, nargs=3, default=usual.oblique, metavar="DEGREES", help="turn about x, y and z")
+    add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the phantom, write it, say where."""
-    from Med3DCore.phantom import write_phantom
+    """Make the phantom, write it, say where.
 
-    spacing = tuple(args.spacing * 3 if len(args.spacing) == 1 else args.spacing)
+    Raises:
+        Med3DError: As :func:`Med3DCore.phantom.write_phantom`.
+    """
     settings = PhantomSettings(
-        spacing=spacing,
+        spacing=args.spacing,
         region=args.region,
         contrast=args.phase,
         noise_hu=args.noise,
@@ -67,3 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for file in files:
         print(file)
     return 0
+
+
+def _spacing(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    return values * 3 if len(values) == 1 else values

@@ -70,7 +70,7 @@ def _segment(args: argparse.Namespace, organs: list[str], output: Path, progress
     from Med3DCore.io import read_volume, write_label_map
 
     with progress.stage("read", share=0.1):
-        volume = read_volume(args.input, args.series)
+        volume = read_volume(args.input, args.series, progress)
     with progress.stage("start torch", share=0.05):
         from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 
 import torch
@@ -50,8 +51,8 @@ def choose_device(wanted: str = "auto") -> Device:
         ResourceError: The wanted device is not there.
     """
     kind = wanted.split(":")[0]
-    if kind not in CHOICES:
-        raise ResourceError(f"Unknown device '{wanted}'. Use one of: {', '.join(CHOICES)}.")
+    if kind not in CHOICES or not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", wanted):
+        raise ResourceError(f"Unknown device '{wanted}'. Use one of: {', '.join(CHOICES)}, or a GPU such as cuda:1.")
     if kind in ("auto", "cuda") and torch.cuda.is_available():
         return _cuda(wanted if ":" in wanted else "cuda:0", wanted)
     if kind in ("auto", "mps") and torch.backends.mps.is_available():

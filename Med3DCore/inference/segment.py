@@ -88,9 +88,7 @@ def segment(
     result = pipeline.segment(volume, labels, progress)
     for label in result.labels:
         if _touches_border(result.mask(label.name)):
-            progress.warn(
-                f"The {label.title.lower()} reach the edge of the scan; the volume is that of the part in it."
-            )
+            progress.warn(f"{label.title}: cut by the edge of the scan; the volume is that of the part inside.")
     used = pipeline.device
     return Segmentation(result, package.reference, used.title, used.reason, tuple(progress.warnings))
 

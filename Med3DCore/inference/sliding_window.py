@@ -74,13 +74,6 @@ def sliding_window(
     return (total / weights).numpy()[(slice(None), *inner)]
 
 
-def window_count(shape: Shape, window: Shape, overlap: float) -> int:
-    """Number of windows that :func:`sliding_window` will run over a volume of ``shape``."""
-    rounded = [-(-n // _MULTIPLE) * _MULTIPLE for n in shape]
-    size = [min(w, n) for w, n in zip(_rounded(window), rounded, strict=True)]
-    return int(np.prod([len(_starts(n, w, overlap)) for n, w in zip(rounded, size, strict=True)]))
-
-
 @torch.inference_mode()
 def _predict(
     network: torch.nn.Module, patches: torch.Tensor, device: Device, activation: str, flips: list[list[int]]

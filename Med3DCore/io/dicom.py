@@ -152,16 +152,21 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
     shape = series.geometry.shape
     single = len(series.files) == 1
     require_memory(int(np.prod(shape, dtype=np.int64)) * (8 if single else 4), name)
+    return stack_slices(_read_frames(series.files[0], shape) if single else _read_slices(series, progress), shape)
+
+
+def _read_frames(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     with captured():
-        slices = iter(_read_image(series.files[0], shape)) if single else _read_slices(series, progress)
-        return stack_slices(slices, shape)
+        return _read_image(path, shape)
 
 
 def _read_slices(series: Series, progress: Progress | None) -> Iterator[np.ndarray]:
     shape, files = (1, *series.geometry.shape[1:]), series.files
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for start in range(0, len(files), _AT_ONCE):
-            yield from pool.map(lambda path: _read_image(path, shape)[0], files[start : start + _AT_ONCE])
+            with captured():  # never while progress is told: it may go to the error stream
+                slices = list(pool.map(lambda path: _read_image(path, shape)[0], files[start : start + _AT_ONCE]))
+            yield from slices
             if progress is not None:
                 progress.update(min(1.0, (start + _AT_ONCE) / len(files)))
 

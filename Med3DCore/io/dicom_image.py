@@ -86,7 +86,7 @@ def scan_images(paths: Iterable[Path], warn: Callable[[str], None]) -> list[Dico
 def _image(reader: sitk.ImageFileReader, path: Path) -> DicomImage:
     def text(tag: str) -> str:
         value = reader.GetMetaData(tag) if reader.HasMetaDataKey(tag) else ""
-        return value.encode("utf-8", "replace").decode().strip(" \0")
+        return " ".join(value.encode("utf-8", "replace").decode().replace("\0", " ").split())
 
     def number(tag: str) -> float | None:
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import colorsys
 import re
 
-from Med3DCore.tasks import LABELS, Label
+from Med3DCore.tasks import LABELS, Code, Label
 
 # What Slicer calls a segment that nobody gave a meaning to.
-_TISSUE = ("SCT", "85756007", "Tissue")
+TISSUE: Code = ("SCT", "85756007", "Tissue")
 
 
 def label_for(title: str, position: int) -> Label:
@@ -23,7 +23,7 @@ def label_for(title: str, position: int) -> Label:
         return LABELS[name]
     # Steps of the golden ratio keep neighbours' hues far apart however many there are.
     rgb = colorsys.hsv_to_rgb((0.1 + 0.618034 * position) % 1.0, 0.55, 0.9)
-    return Label(name, title, tuple(round(255 * channel) for channel in rgb), _TISSUE, _TISSUE)
+    return Label(name, title, tuple(round(255 * channel) for channel in rgb), TISSUE, TISSUE)
 
 
 def slug(title: str) -> str:

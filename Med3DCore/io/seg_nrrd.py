@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.header import Header
-from Med3DCore.io.label_names import label_for, slug
+from Med3DCore.io.label_names import TISSUE, label_for, slug
 from Med3DCore.tasks import LABELS, Code, Label
 
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -130,7 +130,7 @@ def _label(fields: dict[str, str], position: int) -> Label:
     if known is None:
         known = label_for(title, position)
         # A name means one of our organs only if the codes do not say something else.
-        if codes and codes[1][1] != known.type[1] and codes[1][2] != "Tissue":
+        if codes and codes[1][1] not in (known.type[1], TISSUE[1]):
             known = replace(known, name=slug(title), category=codes[0], type=codes[1], modifier=codes[2])
     colour = fields["Color"].split()
     rgb = tuple(round(float(channel) * 255) for channel in colour) if len(colour) == 3 else known.colour

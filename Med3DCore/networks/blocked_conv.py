@@ -1,9 +1,9 @@
-"""The 3x3x3 convolution of the encoders, and a cure for one that is slow in bfloat16.
+"""The 3x3x3 convolution of encoders and DenseASPP, and a cure for the one that is slow in bfloat16.
 
 On CPUs with AMX, oneDNN's bfloat16 convolution with dilation 4 and 480 channels or more to sum over (layer 4 of
 Med3D's encoders) falls off its fast path: 512 to 512 channels at 12^3 take 287 ms, against 35 ms in float32. Computed
-as blocks of at most 256 channels it takes 10 to 16 ms (papers.md F). On CPUs without AMX (measured: AMD Zen 5 with
-AVX-512 bf16) blocks only cost time, so there the plain convolution stays.
+as blocks of at most 256 channels it takes 10 to 16 ms (papers.md F). A CPU without AMX has no such cliff: on an AMD
+Zen 5 with AVX-512 bf16 the blocks made a training step two to three times slower, so there the plain one stays.
 """
 
 from __future__ import annotations

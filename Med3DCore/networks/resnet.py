@@ -73,7 +73,7 @@ class ZeroPadShortcut(nn.Module):
     """Shortcut type A: sub-sample, then fill the new channels with zeros. Has no parameters.
 
     MedicalNet's code detaches it, so its released type-A models were trained without a gradient here. The forward
-    pass is the same; we detach only on request, because it starves the early layers.
+    pass is the same; we detach only on request, since early layers then learn through the residual branches alone.
     """
 
     def __init__(self, channels: int, stride: int, detach: bool) -> None:

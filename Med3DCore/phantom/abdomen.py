@@ -38,9 +38,9 @@ class Abdomen:
 
     def __init__(self, torso: Torso, circulation: Circulation, rng: np.random.Generator) -> None:
         self._torso, self._circulation, self._rng = torso, circulation, rng
-        self._liver_size = float(np.clip(0.98 + 0.035 * rng.standard_normal(), 0.9, 1.05))
+        self._liver_size = float(np.clip(1 + 0.03 * rng.standard_normal(), 0.94, 1.06))
         self._left_lobe = float(np.clip(1 + 0.18 * rng.standard_normal(), 0.6, 1.35))
-        self._spleen_size = float(np.clip(1.06 + 0.09 * rng.standard_normal(), 0.88, 1.25))
+        self._spleen_size = float(np.clip(1.12 + 0.09 * rng.standard_normal(), 0.96, 1.3))
 
     def room(self) -> list[Structure]:
         """Diaphragm and belly fat, to be painted over the chest and before all organs of the belly."""
@@ -57,7 +57,7 @@ class Abdomen:
     def liver(self) -> Shape:
         """Right and left lobe under the diaphragm, cut off by the surface that faces the gut."""
         t, k = self._torso, self._liver_size
-        right = ellipsoid((-66 * t.width, -4, 24), np.array([84, 104, 104]) * k)
+        right = ellipsoid((-66 * t.width, -12, 26), np.array([84, 106, 108]) * k)
         left_radii = np.array([88 * self._left_lobe, 54, 40]) * k
         left = ellipsoid(t.ventral(4 + 14 * self._left_lobe, 48, 66), left_radii, turned(degrees_y=-14))
         tip = below((0.66, 0.30, -0.72), (-118 * t.width, 10.0, -78.0 * k))
@@ -71,8 +71,8 @@ class Abdomen:
         s, rng, porta = self._torso.spinal, self._rng, self._circulation.porta
         liver = self.liver()
         targets = random_points(rng, liver, 130, self._torso)
-        fissure = ellipsoid(self._torso.ventral(-10, 36, 36), (2.6, 27, 26), turned(degrees_z=-12))
-        ligament = ellipsoid(s(-4, -62, 56), (26, 2.2, 24), turned(degrees_z=-20))
+        fissure = ellipsoid(self._torso.ventral(-10, 36, 36), (2.0, 21, 22), turned(degrees_z=-12))
+        ligament = ellipsoid(s(-4, -62, 56), (19, 1.7, 19), turned(degrees_z=-20))
         groove = capsule(s(-22, -36, 90) + [0, 0, 20], s(-20, -34, -10), 14)
         notches = (fissure, ligament, groove, capsule(porta + [26, 6, -12], porta, 9, 7))
         gall = ellipsoid(porta + [-18, -28, -32], (15, 18, 32), turned(degrees_x=-35))
@@ -88,7 +88,7 @@ class Abdomen:
     def _spleen(self) -> list[Structure]:
         centre = self._torso.spinal(92 * self._torso.width, -2, 58)
         pulp = ellipsoid(centre, np.array([42, 60, 62]) * self._spleen_size, turned(degrees_x=-25, degrees_z=-18))
-        hollow = ellipsoid(centre + [-44, -18, 0], (38, 48, 60), turned(degrees_z=-18))
+        hollow = ellipsoid(centre + [-44, -18, 0], (34, 46, 56), turned(degrees_z=-18))
         solid = intersection(pulp, outside(hollow), field("wall", 4.0), field("dome", 3.5), blend=8.0)
         return [Structure("spleen", roughened(boxed(solid, pulp.lower, pulp.upper), 1.4), "spleen")]
 
@@ -98,7 +98,7 @@ class Abdomen:
         result = []
         for side, name, z in ((-1, "right_kidney", -38.0), (1, "left_kidney", -24.0)):
             centre = t.spinal(side * (66 + 3 * rng.standard_normal()), 14, z) + [0, 0, 7 * rng.standard_normal()]
-            k = float(np.clip(1 + 0.06 * rng.standard_normal(), 0.88, 1.14))
+            k = float(np.clip(1 + 0.04 * rng.standard_normal(), 0.92, 1.08))
             axes = turned(degrees_x=-14, degrees_y=-side * 12, degrees_z=side * 28)
             bean = ellipsoid(centre, np.array([29, 26, 56]) * k, axes)
             hilum = centre - side * 25 * k * axes[0]

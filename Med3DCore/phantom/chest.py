@@ -73,8 +73,8 @@ class Chest:
     def _lung_vessels(self) -> list[Structure]:
         result = []
         for side, name in ((-1, "right_lung"), (1, "left_lung")):
-            targets = random_points(self._rng, self.lung(side), 380, self._torso)
-            result += vessels(self.circulation.hilum(side), targets, 0.95, self._rng, "lung_vessel", name)
+            targets = random_points(self._rng, self.lung(side), 600, self._torso)
+            result += vessels(self.circulation.hilum(side), targets, 0.8, self._rng, "lung_vessel", name)
         return result
 
     def _mediastinum(self, heart: Shape) -> Shape:
@@ -116,7 +116,7 @@ class Chest:
             for branch in ((24, 2, -34), (26, -6, 10), (20, -28, -14)):
                 lobar += tube([end, end + np.array(branch) * [side, 1, 1]], [5.0, 2.8])
         for pieces, organ in ((lobar, None), (main, "")):
-            result += [Structure("vessel_wall", grown(piece, 1.6), organ, calibre=3.2) for piece in pieces]
+            result += [Structure("vessel_wall", grown(piece, 1.6), organ) for piece in pieces]
             result += [Structure("airway", piece, organ) for piece in pieces]
         return result
 

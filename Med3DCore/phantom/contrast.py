@@ -1,7 +1,8 @@
 """How bright every tissue is: one table for each way of scanning.
 
-CT values are HU and were measured in the public CTs named in the project's data card (fat -104 +- 8, liver 60 native, 75 to 143
-portal venous, lung -716 to -933, muscle 55). MR values are arbitrary units in the order that T1- and T2-weighted images show.
+CT values are HU, measured in the public CTs of the project's data card (fat -104 +- 8, lung -716 to -933, liver 76 to
+143 portal venous, muscle 55) and, where those do not show them, textbook values. MR values are arbitrary units in the
+order in which T1- and T2-weighted images show the tissues.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ _NATIVE = {
     "lung": Tissue(-855, 30, 16, 0.25),
     "lung_vessel": Tissue(30, 5),
     "cortical_bone": Tissue(640, 70, 40),
-    "trabecular_bone": Tissue(170, 45, 45),
+    "trabecular_bone": Tissue(170, 45, 30),
     "marrow": Tissue(20, 20, 10),
     "cartilage": Tissue(105, 20, 15),
     "disc": Tissue(85, 8, 6),

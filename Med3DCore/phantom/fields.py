@@ -1,7 +1,7 @@
 """Smooth random functions of position that make one patient differ from the next.
 
-A field is drawn once on a coarse periodic lattice and interpolated linearly, so that its value depends on the place in the
-patient alone and not on the grid that asks for it.
+A field is drawn once on a coarse periodic lattice and interpolated linearly, so that its value depends on the place in
+the patient alone and not on the grid that asks for it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SmoothField:
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Values at the points (mm) that the arrays span by broadcasting; float32.
 
-        Coordinates shaped ``[1,1,x]``, ``[1,y,1]``, ``[z,1,1]`` are interpolated one axis after the other, which is many
-        times faster than point by point.
+        Coordinates shaped ``[1,1,x]``, ``[1,y,1]``, ``[z,1,1]`` are interpolated one axis after the other, which is
+        many times faster than point by point.
         """
         axes = [np.asarray(axis) / self._cell for axis in (z, y, x)]
         if all(axis.size == axis.shape[i] for i, axis in enumerate(axes) if axis.ndim == 3) and axes[0].ndim == 3:

@@ -13,6 +13,7 @@ from Med3DCore.phantom.shapes import turned
 _MARGIN = 12.0  # Air around the patient, mm.
 _TABLE_DEPTH = 40.0  # Room behind the patient for the table, mm.
 _MOST_VOXELS = 1_000_000_000
+_ALONG = ((1, 1, -1), (1, -1, 1), (-1, 1, 1))  # Shapes of arrays along x, y and z.
 
 
 def scan_grid(settings: PhantomSettings, patient: Patient) -> Geometry:
@@ -61,9 +62,6 @@ def positions(geometry: Geometry) -> list[np.ndarray]:
     return [row[0] * indices[0] + row[1] * indices[1] + row[2] * indices[2] + row[3] for row in matrix[:3]]
 
 
-_ALONG = ((1, 1, -1), (1, -1, 1), (-1, 1, 1))
-
-
 def reordered(array: np.ndarray, geometry: Geometry, orientation: str) -> tuple[np.ndarray, Geometry]:
     """The same voxels with axes in another order and sense.
 
@@ -77,14 +75,14 @@ def reordered(array: np.ndarray, geometry: Geometry, orientation: str) -> tuple[
     """
     source = [AXIS_OF[letter] for letter in orientation]
     flip = [letter in "RAI" for letter in orientation]
-    turned_array = array.transpose([2 - axis for axis in reversed(source)])
-    turned_array = turned_array[tuple(slice(None, None, -1 if f else 1) for f in reversed(flip))]
+    result = array.transpose([2 - axis for axis in reversed(source)])
+    result = result[tuple(slice(None, None, -1 if flipped else 1) for flipped in reversed(flip))]
     matrix = geometry.index_to_physical
     corner = np.array([0.0, 0.0, 0.0, 1.0])
     for axis, flipped in zip(source, flip, strict=True):
         corner[axis] = (geometry.size[axis] - 1) * flipped
     direction = geometry.direction_matrix[:, source] * np.where(flip, -1.0, 1.0)
-    return np.ascontiguousarray(turned_array), Geometry(
+    return np.ascontiguousarray(result), Geometry(
         tuple(geometry.size[axis] for axis in source),
         tuple(geometry.spacing[axis] for axis in source),
         tuple((matrix @ corner)[:3].tolist()),

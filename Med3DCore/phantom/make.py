@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import OutputError
+from Med3DCore.errors import OutputError, SettingError
 from Med3DCore.phantom.contrast import find_contrast
 from Med3DCore.phantom.settings import KERNELS, ORGANS, PhantomSettings
 from Med3DCore.progress import Progress
@@ -31,8 +31,8 @@ class Phantom:
 def make_phantom(seed: int = 0, settings: PhantomSettings | None = None, progress: Progress | None = None) -> Phantom:
     """Make a torso with the organs of a patient.
 
-    The anatomy is a function of position alone: every grid samples the same patient, and a voxel's label is that of its centre.
-    A torso of 2.5 mm takes seconds.
+    The anatomy is a function of position alone: every grid samples the same patient, and a voxel's label is that of
+    its centre. A torso of 2.5 mm takes seconds.
 
     Args:
         seed: The patient; each number is another one.
@@ -40,7 +40,7 @@ def make_phantom(seed: int = 0, settings: PhantomSettings | None = None, progres
         progress: Follows and may cancel the work.
 
     Raises:
-        SettingError: The grid is too large.
+        SettingError: The seed is negative, or the grid is too large.
         Cancelled: The user stopped it.
 
     Examples:
@@ -54,6 +54,8 @@ def make_phantom(seed: int = 0, settings: PhantomSettings | None = None, progres
     from Med3DCore.phantom.render import Renderer
     from Med3DCore.phantom.scanner import Scanner
 
+    if seed < 0:
+        raise SettingError(f"The phantom's seed is {seed}; choose 0 or a positive number.")
     settings, progress = settings or PhantomSettings(), progress or Progress()
     contrast = find_contrast(settings.contrast)
     with progress.stage("phantom", share=1.0):

@@ -1,4 +1,4 @@
-"""One patient: all structures in the order in which they are painted, and the deformation that makes them this patient's."""
+"""One patient: all structures in the order in which they are painted, and a deformation that is the patient's own."""
 
 from __future__ import annotations
 

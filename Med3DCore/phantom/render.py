@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 
 import numpy as np
 
@@ -15,15 +14,16 @@ from Med3DCore.phantom.grid import positions
 from Med3DCore.phantom.patient import Patient
 from Med3DCore.phantom.shapes import Points, Structure
 
-_BLOCK = 64  # Voxels of a block along each axis: its arrays fit the processor's cache.
-_THICK = 3.5  # Voxels longer than this are averaged over samples, mm.
+_SLAB = 32  # Slices that are finished together; the work can be cancelled between slabs.
+_BLOCK = 64  # Voxels of a block along x and y: its arrays fit the processor's cache.
+_THICK = 3.5  # Thick slices are the mean of samples no longer than this in mm, or than 1.5 pixels.
 
 
 class Renderer:
     """Paints the structures of a patient one over the other.
 
-    Partial volume is linear in the distance to the surface, over the width of a voxel blurred by the scanner's point spread.
-    The label of a voxel is that of its centre: the last structure painted there.
+    Partial volume is linear in the distance to the surface, over the width of a voxel blurred by the scanner's point
+    spread. The label of a voxel is that of its centre: the last structure painted there.
 
     Args:
         patient: Whom to scan.
@@ -40,28 +40,28 @@ class Renderer:
         self._numbers = {name: number for number, name in enumerate(organs, start=1)}
 
     def slabs(self, geometry: Geometry) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Render a grid in slabs of up to 64 slices.
+        """Render a grid in slabs of slices.
 
         Yields:
             Index of the first slice, values float32 ``[k, y, x]``, organ numbers uint8 of the same shape.
         """
         nx, ny, nz = geometry.size
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            for first in range(0, nz, _BLOCK):
-                slab = geometry.crop((0, 0, first), (nx, ny, min(first + _BLOCK, nz)))
+            for first in range(0, nz, _SLAB):
+                slab = geometry.crop((0, 0, first), (nx, ny, min(first + _SLAB, nz)))
                 values, organs = np.empty(slab.shape, np.float32), np.empty(slab.shape, np.uint8)
-                starts = [(i, j, 0) for j, i in product(range(0, ny, _BLOCK), range(0, nx, _BLOCK))]
-                stops = [tuple(min(a + _BLOCK, n) for a, n in zip(start, slab.size, strict=True)) for start in starts]
-                for start, stop, block in zip(
-                    starts, stops, pool.map(self._block, map(slab.crop, starts, stops)), strict=True
-                ):
-                    window = tuple(slice(a, b) for a, b in zip(start[::-1], stop[::-1], strict=True))
-                    values[window], organs[window] = block
+                corners = [(i, j) for j in range(0, ny, _BLOCK) for i in range(0, nx, _BLOCK)]
+                starts = [(i, j, 0) for i, j in corners]
+                stops = [(min(i + _BLOCK, nx), min(j + _BLOCK, ny), slab.size[2]) for i, j in corners]
+                blocks = pool.map(self._block, map(slab.crop, starts, stops))
+                for (i, j, _), (i_stop, j_stop, _), block in zip(starts, stops, blocks, strict=True):
+                    values[:, j:j_stop, i:i_stop], organs[:, j:j_stop, i:i_stop] = block
                 yield first, values, organs
 
     def _block(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-        """Values and organ numbers of a small grid; long voxels are means over an odd number of samples along each axis."""
-        samples = [1 + 2 * int(np.ceil((s / _THICK - 1) / 2 - 1e-6)) if s > _THICK else 1 for s in geometry.spacing]
+        """Values and organ numbers of a small grid; a thick slice is the mean of an odd number of samples."""
+        longest = max(_THICK, 1.5 * min(geometry.spacing))
+        samples = [1 + 2 * max(0, int(np.ceil((s / longest - 1) / 2 - 1e-6))) for s in geometry.spacing]
         if max(samples) == 1:
             return self._samples(geometry)
         spacing = np.divide(geometry.spacing, samples)
@@ -83,14 +83,11 @@ class Renderer:
         width = float(np.hypot(np.prod(geometry.spacing) ** (1 / 3), self._spread))
         values = np.full(geometry.shape, self._air, dtype=np.float32)
         organs = np.zeros(geometry.shape, dtype=np.uint8)
-        low, high = geometry.bounds()
-        hits = np.flatnonzero(np.all((patient.lower - width < high) & (patient.upper + width > low), axis=1))
         points = patient.points(*positions(geometry))
-        to_index = np.linalg.inv(geometry.index_to_physical)
-        for i in hits:
-            window = _window(to_index, geometry, patient.lower[i] - width, patient.upper[i] + width)
-            if window is not None:
-                self._paint(patient.structures[i], width, points[window], values[window], organs[window])
+        starts, stops = _windows(geometry, patient.lower - width, patient.upper + width)
+        for i in np.flatnonzero(np.all(starts < stops, axis=1)):
+            window = tuple(map(slice, starts[i].tolist(), stops[i].tolist()))
+            self._paint(patient.structures[i], width, points[window], values[window], organs[window])
         return values, organs
 
     def _paint(
@@ -102,7 +99,7 @@ class Renderer:
             return
         share = np.clip(0.5 - distance / width, 0.0, 1.0)
         if structure.calibre < width:
-            share *= structure.calibre / width
+            share *= (structure.calibre / width) ** 2
         if structure.within is not None:
             inside = organs == self._numbers[structure.within]
             share *= inside
@@ -123,15 +120,12 @@ class Renderer:
         return value
 
 
-def _window(
-    to_index: np.ndarray, geometry: Geometry, low: np.ndarray, high: np.ndarray
-) -> tuple[slice, slice, slice] | None:
-    """Array slices of the voxels that an LPS box may touch, or None."""
+def _windows(geometry: Geometry, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last + 1 index (z, y, x) of the voxels that LPS boxes (n, 3) may touch; start >= stop where none."""
+    to_index = np.linalg.inv(geometry.index_to_physical)
     low, high = np.clip(low, -1e4, 1e4), np.clip(high, -1e4, 1e4)
-    centre = to_index[:3, :3] @ ((low + high) / 2) + to_index[:3, 3]
-    half = np.abs(to_index[:3, :3]) @ ((high - low) / 2)
+    centre = (low + high) / 2 @ to_index[:3, :3].T + to_index[:3, 3]
+    half = (high - low) / 2 @ np.abs(to_index[:3, :3]).T
     start = np.maximum(np.floor(centre - half), 0).astype(int)
     stop = np.minimum(np.ceil(centre + half) + 1, geometry.size).astype(int)
-    if np.any(start >= stop):
-        return None
-    return tuple(slice(int(a), int(b)) for a, b in zip(start[::-1], stop[::-1], strict=True))
+    return start[:, ::-1], stop[:, ::-1]

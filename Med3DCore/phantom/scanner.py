@@ -15,7 +15,7 @@ _TABLE_CURVE = 1300.0  # The table's surface rises by x^2 / 1300 mm from its mid
 _TABLE_HALF_WIDTH = 215.0
 _TABLE_THICKNESS = 22.0
 _ATTENUATION = 0.02  # Of water for CT's X-rays, per mm.
-_STREAK_FREE_PATH = 330.0  # mm of water in one row that still give no streaks.
+_STREAK_FREE_PATH = 370.0  # mm of water in one row that still give no streaks.
 _STREAK_LENGTH = 30.0  # Standard deviation along the row, mm.
 _BETWEEN_SLICES = 0.35  # Share of one slice's noise in the next.
 
@@ -73,9 +73,8 @@ class Scanner:
         skin = np.minimum(np.abs(depth), np.abs(depth - _TABLE_THICKNESS)) - 1.0
         share = np.clip(0.5 - skin / width, 0, min(1.0, 2.0 / width))
         foam = np.where((depth > 0) & (depth < _TABLE_THICKNESS), 35.0, 0.0)
-        return np.where(np.abs(x) < _TABLE_HALF_WIDTH, air + foam + share * (shell - air - foam), air).astype(
-            np.float32
-        )
+        table = air + foam + share * (shell - air - foam)
+        return np.where(np.abs(x) < _TABLE_HALF_WIDTH, table, air).astype(np.float32)
 
     def _noise(self, plane: np.ndarray, index: int) -> np.ndarray:
         """Correlated noise of one slice, weaker in air and lung."""
@@ -94,11 +93,10 @@ class Scanner:
         """Noise along rows whose X-rays are starved; their noise grows as the root of the attenuation."""
         step = self._geometry.spacing[0]
         path = density.sum(axis=1, keepdims=True) * step
-        starved = np.clip(np.exp(0.5 * _ATTENUATION * (path - _STREAK_FREE_PATH)) - 1, 0, 4)
-        lines = ndimage.gaussian_filter1d(
-            rng.standard_normal(density.shape, dtype=np.float32), _STREAK_LENGTH / step, axis=1
-        )
-        return self._settings.noise_hu * starved * lines / max(float(lines.std()), 1e-6) * (density > 0.5)
+        starved = np.clip(np.exp(0.5 * _ATTENUATION * (path - _STREAK_FREE_PATH)) - 1, 0, 2)
+        white = rng.standard_normal(density.shape, dtype=np.float32)
+        lines = ndimage.gaussian_filter1d(white, _STREAK_LENGTH / step, axis=1)
+        return self._settings.noise_hu * starved * lines / lines.std() * (density > 0.5)
 
     def _field(self) -> np.ndarray:
         """Pixels ``[y, x]`` inside the largest circle that touches the longer sides."""
@@ -111,7 +109,7 @@ def _noise_filter(geometry: Geometry, point_spread: float) -> np.ndarray:
     """Transfer function of filtered back projection's noise: a ramp cut off by the kernel, of unit power."""
     ny, nx = geometry.shape[1:]
     frequency = np.hypot(fft.fftfreq(ny, geometry.spacing[1])[:, None], fft.rfftfreq(nx, geometry.spacing[0])[None])
-    cut = 0.5 / point_spread
+    cut = 0.3 / point_spread
     response = np.sqrt(frequency + 0.1 * cut) * np.exp(-0.5 * (frequency / cut) ** 2)
     whole = np.full(response.shape[1], 2.0)
     whole[0] = 1.0

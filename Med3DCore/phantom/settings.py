@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from Med3DCore.errors import SettingError
@@ -17,11 +18,8 @@ REGIONS: dict[str, tuple[float, float]] = {
     "torso": (-140.0, 310.0),
     "pelvis": (-310.0, -90.0),
 }
-SIZES: dict[str, tuple[float, float]] = {
-    "small": (0.9, 0.8),
-    "medium": (1.0, 1.0),
-    "large": (1.08, 1.6),
-}  # Length, fat.
+# Factor on all lengths, factor on the thickness of fat.
+SIZES: dict[str, tuple[float, float]] = {"small": (0.9, 0.8), "medium": (1.0, 1.0), "large": (1.08, 1.6)}
 KERNELS: dict[str, float] = {"soft": 1.6, "standard": 1.1, "sharp": 0.7}  # Width of the point spread, mm.
 PATHOLOGIES = ("liver_lesions", "lung_nodules", "effusion")
 AXIS_OF = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}  # Patient axis of each letter; L, P, S are positive.
@@ -34,7 +32,7 @@ class PhantomSettings:
 
     Args:
         spacing: Voxel size in mm along the patient's x, y and z.
-        region: "chest", "abdomen", "torso", "pelvis", or lowest and highest z in LPS mm.
+        region: "chest", "abdomen", "torso", "pelvis" as tall as the patient is, or lowest and highest z in LPS mm.
         in_plane: Lowest x, highest x, lowest y, highest y in LPS mm; None fits the patient and the table.
         contrast: "native", "arterial", "portal", "mr_t1", "mr_t2", or a table of one's own.
         labels: Organs to label; "lungs" is both lungs as one.
@@ -71,37 +69,41 @@ class PhantomSettings:
 
     def __post_init__(self) -> None:
         find_contrast(self.contrast)
-        _one_of("region", self.region, REGIONS) if isinstance(self.region, str) else _rising("region", *self.region)
-        _one_of("size", self.size, SIZES)
-        _one_of("arms", self.arms, ("up", "down"))
-        _one_of("kernel", self.kernel, KERNELS)
-        for name in self.pathology:
-            _one_of("pathology", name, PATHOLOGIES)
-        for name in self.labels:
-            _one_of("label", name, (*ORGANS, "lungs"))
         find_labels(self.labels)
+        for what, values, known in (
+            ("region", [self.region] if isinstance(self.region, str) else [], REGIONS),
+            ("size", [self.size], SIZES),
+            ("arms", [self.arms], ("up", "down")),
+            ("kernel", [self.kernel], KERNELS),
+            ("pathology", self.pathology, PATHOLOGIES),
+            ("label", self.labels, (*ORGANS, "lungs")),
+        ):
+            _check_names(what, values, known)
         if "lungs" in self.labels and {"left_lung", "right_lung"} & set(self.labels):
             raise SettingError("The phantom's labels can hold 'lungs' or the single lungs, not both; leave one out.")
+        if not isinstance(self.region, str):
+            _check_range("region", *self.region)
         if self.in_plane is not None:
-            _rising("in_plane", *self.in_plane[:2])
-            _rising("in_plane", *self.in_plane[2:])
+            _check_range("in_plane", *self.in_plane[:2])
+            _check_range("in_plane", *self.in_plane[2:])
         if len(self.spacing) != 3 or not all(0.2 <= s <= 20 for s in self.spacing):
             raise SettingError(f"The phantom's spacing {self.spacing} is not three numbers from 0.2 to 20 mm.")
         if not 0 <= self.noise_hu <= 500:
             raise SettingError(f"The phantom's noise is {self.noise_hu} HU; choose 0 to 500.")
         if sorted(AXIS_OF.get(letter, 9) for letter in self.orientation) != [0, 1, 2]:
             raise SettingError(
-                f"The phantom's orientation '{self.orientation}' is not one of L/R, one of P/A and one of S/I, such as 'RAS'."
+                f"The phantom's orientation '{self.orientation}' is not one each of L/R, P/A and S/I, such as 'RAS'."
             )
-        if not all(math.isfinite(angle) for angle in self.oblique):
+        if len(self.oblique) != 3 or not all(math.isfinite(angle) for angle in self.oblique):
             raise SettingError(f"The phantom's oblique angles {self.oblique} are not three numbers of degrees.")
 
 
-def _one_of(what: str, value: str, known: object) -> None:
-    if value not in known:
-        raise SettingError(f"Unknown {what} '{value}' of the phantom. Known: {', '.join(known)}.")
+def _check_names(what: str, values: Iterable[str], known: Collection[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise SettingError(f"Unknown {what} '{value}' of the phantom. Known: {', '.join(known)}.")
 
 
-def _rising(what: str, low: float, high: float) -> None:
+def _check_range(what: str, low: float, high: float) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and 1 <= high - low <= 2000):
         raise SettingError(f"The phantom's {what} from {low} to {high} mm is not a range of 1 to 2000 mm.")

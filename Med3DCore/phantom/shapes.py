@@ -1,8 +1,8 @@
 """Solids as implicit functions: signed distance in mm, negative inside.
 
-Coordinates are those of the standard patient: x to the left, y to the back, z to the head (LPS), zero in the midline at the
-height of the first lumbar vertebra. Distances are exact near the surface for capsules and good to a few percent for the
-others, which is all that partial volume needs.
+Coordinates are those of the standard patient: x to the left, y to the back, z to the head (LPS), zero in the midline at
+the height of the first lumbar vertebra. Distances are exact near the surface for capsules and good to a few percent for
+the others, which is all that partial volume needs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Points:
         x: Position in the standard patient in mm, to the left.
         y: Same, to the back.
         z: Same, to the head.
-        fields: ``bump`` (details of 3 cm), ``lobe`` (of 6 cm) and ``grain`` (of 1 cm), random with unit deviation; ``skin``,
-            ``muscle``, ``wall`` and ``dome``, the distances of :class:`Med3DCore.phantom.torso.Torso`.
+        fields: ``bump`` (details of 3 cm), ``lobe`` (of 6 cm) and ``grain`` (of 1 cm), random with unit deviation;
+            ``skin``, ``muscle``, ``wall`` and ``dome``, the distances of :class:`Med3DCore.phantom.torso.Torso`.
     """
 
     x: np.ndarray
@@ -62,7 +62,7 @@ class Structure:
         shape: Where it is.
         organ: Organ its inside belongs to from now on; ``""`` is none, ``None`` leaves what was there.
         within: Paint only inside this organ.
-        calibre: Diameter in mm of something thin, which fades when it is smaller than a voxel.
+        calibre: Diameter in mm of a thin vessel, which fades with its cross section when smaller than a voxel.
     """
 
     tissue: str

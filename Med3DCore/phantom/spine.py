@@ -23,8 +23,8 @@ from Med3DCore.phantom.torso import Torso
 
 # Height of the centre of each vertebral body in mm.
 LEVELS = {
-    "C5": 337, "C6": 321, "C7": 305, "T1": 288, "T2": 269, "T3": 249, "T4": 228, "T5": 207, "T6": 185, "T7": 162, "T8": 138,
-    "T9": 114, "T10": 88, "T11": 61, "T12": 32, "L1": 0, "L2": -36, "L3": -73, "L4": -110, "L5": -147,
+    "C5": 337, "C6": 321, "C7": 305, "T1": 288, "T2": 269, "T3": 249, "T4": 228, "T5": 207, "T6": 185, "T7": 162,
+    "T8": 138, "T9": 114, "T10": 88, "T11": 61, "T12": 32, "L1": 0, "L2": -36, "L3": -73, "L4": -110, "L5": -147,
 }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def _canal(z: float) -> float:
 def _body(centre: np.ndarray, size: float, half: float, axes: np.ndarray) -> Shape:
     """A waisted cylinder with flat ends; ``half`` is half the distance to the next vertebra."""
     barrel = ellipsoid(centre, (size, size * 0.76, half * 2.4), axes)
-    ends = [below(sign * axes[2], centre + sign * axes[2] * half * 0.8) for sign in (1, -1)]
+    ends = [below(sign * axes[2], centre + sign * axes[2] * half * 0.86) for sign in (1, -1)]
     reach = np.array([size, size, half + 4])
     return boxed(roughened(intersection(barrel, *ends, blend=4.0), 0.4), centre - reach, centre + reach)
 

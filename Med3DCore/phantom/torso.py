@@ -1,7 +1,7 @@
 """The trunk of the standard patient: skin, fat, muscle wall, inner cavity, diaphragm and the space of the spine.
 
-Each is a tube of nearly elliptical cross sections whose half axes follow a table of heights. Their distances are computed
-once for a block of points and shared by all organs, which is how the organs fit each other without gaps.
+Each is a tube of nearly elliptical cross sections whose half axes follow a table of heights. Their distances are
+computed once for a block of points and shared by all organs, which is how the organs fit each other without gaps.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from scipy.interpolate import PchipInterpolator
 from Med3DCore.phantom.fields import stream
 from Med3DCore.phantom.shapes import Points, smooth_max, smooth_min
 
-# Height z; half width, half depth and centre y of the inner cavity; thickness of the wall (ribs, muscle) at the side, front
-# and back; of the fat at the side, front and back; y of the vertebral bodies. All mm, read off axial CTs of adults.
+# Height z; half width, half depth and centre y of the inner cavity; thickness of the wall (ribs, muscle) at the side,
+# front and back; of the fat at the side, front and back; y of the vertebral bodies. All mm, read off CTs of adults.
 _TABLE = np.array(
     [
         (-340, 14, 12, 0, 130, 66, 78, 16, 16, 16, 62),
@@ -113,8 +113,8 @@ class Torso:
 
         Args:
             points: The block; has the random fields already.
-            level: The same points (x, y, z) before deformation, may be broadcastable. Their heights look up the table, which
-                costs nothing where they are constant over a slice; their y makes the back flat.
+            level: The same points (x, y, z) before deformation, may be broadcastable. Their heights look up the table,
+                which costs nothing where they are constant over a slice; their y makes the back flat.
         """
         bump, lobe = points.fields["bump"], points.fields["lobe"]
         _, flat, z = level
@@ -151,7 +151,7 @@ class Torso:
         return (np.sqrt(u * u + v * v) - 1) * half
 
     def _dome(self, points: Points, wall: np.ndarray) -> np.ndarray:
-        """Height above the diaphragm: two domes whose edges run down along the wall to the recess, deepest at the back."""
+        """Height above the diaphragm: two domes whose edges run down the wall to the recess, deepest at the back."""
         x, y, z = points.x, points.y, points.z
         right, left = x + 62 * self.width, x - 62 * self.width
         cap = smooth_min(z - self.dome_right + right * right / 125, z - self.dome_left + left * left / 125, 60.0)

@@ -8,11 +8,11 @@ from Med3DCore.phantom.shapes import Shape, Structure, capsule
 from Med3DCore.phantom.torso import Torso
 
 MURRAY = 2.7  # Exponent of the law of branching radii; Murray's is 3, measured trees have 2.3 to 3.
-DETOUR = 0.3  # How much a target prefers the node with the short way to the root over the nearest node.
+DETOUR = 0.75  # How much a target prefers the node with the short way to the root over the nearest node.
 
 
 def random_points(rng: np.random.Generator, shape: Shape, count: int, torso: Torso) -> np.ndarray:
-    """At most ``count`` points (n, 3) in mm spread evenly through a solid that has a finite box, 2 mm below its surface."""
+    """At most ``count`` points (n, 3) in mm spread evenly through a solid with a finite box, 2 mm below its surface."""
     tries = rng.uniform(shape.lower, shape.upper, size=(count * 8, 3))
     inside = shape.distance(torso.plain_points(tries)).ravel() < -2.0
     return tries[inside][:count]
@@ -23,8 +23,8 @@ def tree(
 ) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
     """Connect targets to a root by short paths.
 
-    Each target, nearest first, hangs on the node that gives the shortest way to the root, with a bend half way. Radii follow
-    Murray's law from the leaves to the root.
+    Each target, nearest first, hangs on the node that gives the shortest way to the root, with a bend half way. Radii
+    follow Murray's law from the leaves to the root.
 
     Args:
         root: Start (x, y, z) in mm.
@@ -35,24 +35,25 @@ def tree(
     Returns:
         Segments (start, stop, start radius, stop radius).
     """
-    nodes, parent, path = [np.asarray(root, dtype=float)], [-1], [0.0]
-    for target in targets[np.argsort(np.linalg.norm(targets - root, axis=1))]:
-        gap = np.linalg.norm(np.asarray(nodes) - target, axis=1)
-        last = int(np.argmin(gap + DETOUR * np.asarray(path)))
-        bend = (nodes[last] + target) / 2 + rng.standard_normal(3) * 0.07 * gap[last]
-        for point in (bend, target):
-            parent.append(last)
-            path.append(path[last] + float(np.linalg.norm(point - nodes[last])))
-            nodes.append(point)
-            last = len(nodes) - 1
-    leaves = np.zeros(len(nodes))
-    for i in range(len(nodes) - 1, 0, -1):
+    count = 1 + 2 * len(targets)
+    nodes, path, parent = np.empty((count, 3)), np.zeros(count), np.zeros(count, dtype=int)
+    nodes[0] = root
+    order = np.argsort(np.linalg.norm(targets - root, axis=1))
+    for bend, target in zip(range(1, count, 2), targets[order], strict=True):
+        gap = np.linalg.norm(nodes[:bend] - target, axis=1)
+        start = int(np.argmin(gap + DETOUR * path[:bend]))
+        nodes[bend] = (nodes[start] + target) / 2 + rng.standard_normal(3) * 0.04 * gap[start]
+        nodes[bend + 1] = target
+        parent[bend : bend + 2] = start, bend
+        path[bend : bend + 2] = path[start] + gap[start] / 2, path[start] + gap[start]
+    leaves = np.zeros(count)
+    for i in range(count - 1, 0, -1):
         leaves[i] = max(leaves[i], 1.0)
         leaves[parent[i]] += leaves[i]
     radius = leaf * leaves ** (1 / MURRAY)
     return [
         (nodes[parent[i]], nodes[i], float(min(radius[parent[i]], 1.15 * radius[i])), float(radius[i]))
-        for i in range(1, len(nodes))
+        for i in range(1, count)
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import read_volume
+from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
@@ -150,7 +150,7 @@ def prepare_case(
 
 
 def _read_label(case: Case, volume: Volume) -> np.ndarray:
-    label = read_volume(case.label)
+    label = read_label_map(case.label)
     if not label.geometry.is_close(volume.geometry, tolerance_mm=0.1):
         raise DataError(
             f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."

@@ -17,7 +17,7 @@ import Med3DCore
 from Med3DCore.evaluation import CaseReport, evaluate
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.io import read_volume
+from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models.package import ModelPackage, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
@@ -85,7 +85,7 @@ def measure_case(pipeline: Pipeline, case: Case) -> CaseReport:
     volume = read_volume(case.image)
     names = [label.name for label in pipeline.package.labels if label.name in case.annotated]
     result = pipeline.segment(volume, names)
-    reference = _as_numbered(read_volume(case.label), names, case)
+    reference = _as_numbered(read_label_map(case.label), names, case)
     return evaluate(result, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
 
 

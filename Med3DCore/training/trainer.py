@@ -111,10 +111,8 @@ def validate(
             known = target != UNKNOWN
             truth, found = target == 1, (channel > 0.5) & known
             if truth.any():
-                overlap = np.count_nonzero(found & truth)
-                scores[name][case.case.name] = round(
-                    2 * overlap / (np.count_nonzero(found) + np.count_nonzero(truth)), 4
-                )
+                overlap = int((found & truth).sum())
+                scores[name][case.case.name] = round(2 * overlap / int(found.sum() + truth.sum()), 4)
     return scores
 
 

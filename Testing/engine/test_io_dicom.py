@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_io_formats import turned
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import IDENTITY, Geometry
 from Med3DCore.io import list_series, read_volume
+from Med3DCore.io.dicom import read_series
 from Med3DCore.progress import Progress
 
 NATIVE = Path(__file__).parents[3] / "shared" / "data" / "native"
@@ -139,7 +141,7 @@ def test_a_multi_frame_file(tmp_path):
 
 
 def three_series(folder: Path) -> dict[str, np.ndarray]:
-    scout = Geometry((9, 4, 1), (1, 1, 1), direction=(0, 0, -1, 1, 0, 0, 0, -1, 0))
+    scout = Geometry((9, 4, 2), (1, 1, 1), direction=(0, 0, -1, 1, 0, 0, 0, -1, 0))
     tags = {
         "x0020_000e": "1.5.1",
         "x0020_0011": "1",
@@ -147,7 +149,7 @@ def three_series(folder: Path) -> dict[str, np.ndarray]:
         "x0008_0008": "ORIGINAL\\PRIMARY\\LOCALIZER",
     }
     write_ct(folder / "scout", scout, **tags)
-    venous = {"x0020_000e": "1.5.22", "x0020_0011": "2", "x0008_103e": "Venous \u00e9"}
+    venous = {"x0020_000e": "1.5.22", "x0020_0011": "2", "x0008_103e": "Venous\n \u00e9"}
     thick = Geometry((8, 7, 4), (0.7, 0.9, 5.0))
     late = {"x0020_000e": "1.5.23", "x0020_0011": "3", "x0008_103e": "Late"}
     return {"venous": write_ct(folder / "venous", **venous), "late": write_ct(folder / "late", thick, **late)}
@@ -185,7 +187,7 @@ def test_the_only_usable_series_is_taken(tmp_path):
 
 def test_a_scout_inside_the_series_is_set_apart(tmp_path):
     array = write_ct(tmp_path)
-    scout = Geometry((9, 4, 1), (1, 1, 1), direction=(0, 0, -1, 1, 0, 0, 0, -1, 0))
+    scout = Geometry((8, 7, 1), GEOMETRY.spacing, direction=(0, 0, -1, 1, 0, 0, 0, -1, 0))
     write_slice(tmp_path / "scout", hounsfield(scout)[0], scout, x0008_0018="1.2.3.99")
     assert len(list_series(tmp_path)) == 2
     assert np.array_equal(read_volume(tmp_path).array, array)
@@ -267,12 +269,18 @@ def test_a_damaged_file_by_itself(tmp_path):
     assert "truncated" in refusal(path)
 
 
+def test_progress_can_be_shown_while_dicom_is_read(tmp_path, capfd):
+    write_ct(tmp_path)
+    progress = Progress(lambda stage, fraction, _left: os.write(2, f"{stage} {fraction:.0%}".encode()))
+    with progress.stage("read", share=1.0):
+        read_volume(tmp_path, progress=progress)
+    assert capfd.readouterr().err == "read 0%read 100%"
+
+
 def test_a_file_that_vanishes_while_reading(tmp_path):
     write_ct(tmp_path)
     series = list_series(tmp_path)[0]
     series.files[3].unlink()
-    from Med3DCore.io.dicom import read_series
-
     with pytest.raises(VolumeError, match=re.escape(str(series.files[3]))):
         read_series(series)
 

@@ -92,6 +92,7 @@ def test_unusual_things_are_told():
     assert notes(ct, "CT") == ""
     assert "MR, not CT" in notes(ct, "MR")
     assert "do not look like a CT" in notes(ct.with_array(ct.array + np.int16(1024)))
+    assert "do not look like a CT" in notes(ct.with_array(np.where(ct.array < 0, ct.array, np.int16(2000))))
     assert "8 mm long" in notes(a_ct((1.5, 1.5, 8.0)))
     assert "100 mm wide" in notes(a_ct((0.5, 0.5, 3.0)))
     assert "only 5 slices" in notes(a_volume())

@@ -10,11 +10,13 @@ import zipfile
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_io_formats import GEOMETRIES, a_volume
+from test_io_formats import a_volume
 
 from Med3DCore.errors import ResourceError, SettingError, VolumeError
+from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_volume, write_volume
 from Med3DCore.progress import Progress
+from Med3DCore.volume import Volume
 
 ALL = (".nii", ".nii.gz", ".nrrd", ".mha")
 
@@ -102,6 +104,15 @@ def test_one_wrong_byte_in_compressed_voxels(tmp_path, ending):
     sitk.WriteImage(sitk.GetImageFromArray(noise), str(path), useCompression=True)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0x55
+    path.write_bytes(data)
+    assert "damaged" in refusal(path)
+
+
+def test_a_wrong_checksum(tmp_path):
+    path = tmp_path / "scan.nii.gz"
+    write_volume(a_volume(Geometry((300, 300, 2))), path)  # slices larger than the buffers of gzip
+    data = bytearray(path.read_bytes())
+    data[-8] ^= 1
     path.write_bytes(data)
     assert "damaged" in refusal(path)
 
@@ -201,8 +212,10 @@ def test_mostly_not_a_number(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, np.nan])
-def test_spacing_that_cannot_be_in_nifti(nifti, value):
+@pytest.mark.parametrize("sform", [0, 1])
+def test_spacing_that_cannot_be_in_nifti(nifti, value, sform):
     patched(nifti, 84, "f", value)
+    patched(nifti, 254, "h", sform)
     assert "spacing" in refusal(nifti)
 
 
@@ -251,10 +264,9 @@ def test_sheared_nrrd_and_metaimage(tmp_path, ending, old):
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])
 def test_shear_below_the_tolerance_is_rounding(tmp_path, ending):
     path = tmp_path / f"scan{ending}"
-    geometry = GEOMETRIES["plain"]
     direction = (1.0, 1e-4, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
     volume = a_volume()
-    write_volume(type(volume)(volume.array, type(geometry)(geometry.size, direction=direction)), path)
+    write_volume(Volume(volume.array, Geometry(volume.geometry.size, direction=direction)), path)
     assert np.array_equal(read_volume(path).array, volume.array)
 
 

@@ -166,10 +166,18 @@ def test_detached_shortcut_keeps_the_values_and_stops_the_gradient():
     assert gradients[False] > 0
 
 
-def test_preact_block_norms_before_it_convolves():
-    encoder = PreActResNetEncoder(50, width=2).eval()
-    block = encoder.layer1[1]
-    torch.nn.init.zeros_(block.conv3.weight)
-    x = torch.randn(1, 8, 4, 4, 4)
-    with torch.inference_mode():
-        assert torch.equal(block(x), x)  # neither batch norm nor ReLU stands after the sum
+def test_preact_block_follows_its_formula():
+    torch.manual_seed(0)
+    block = PreActResNetEncoder(50, width=2).layer2[0].double()
+    x = torch.randn(2, 8, 5, 4, 6, dtype=torch.float64)
+
+    def norm(y):
+        return (y - y.mean((0, 2, 3, 4), keepdim=True)) / (
+            y.var((0, 2, 3, 4), correction=0, keepdim=True) + 1e-5
+        ).sqrt()
+
+    y = torch.nn.functional.conv3d(norm(x).relu(), block.conv1.weight)
+    y = torch.nn.functional.conv3d(norm(y).relu(), block.conv2.weight, stride=2, padding=1)
+    y = torch.nn.functional.conv3d(norm(y).relu(), block.conv3.weight)
+    shortcut = norm(torch.nn.functional.conv3d(x, block.downsample[0].weight, stride=2))
+    torch.testing.assert_close(block(x), y + shortcut)
