@@ -16,7 +16,7 @@ _VIEWS = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
 
 def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float = 1.0) -> None:
-    """Write a PNG with three slices through the middle of what was found, outlines and volumes.
+    """Write a PNG with the three slices that show most of what was found, outlines and volumes.
 
     Args:
         volume: The scan.
@@ -34,7 +34,7 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
         raise SettingError("A picture needs matplotlib: pip install 'Med3DCore[cli]'.") from error
     from Med3DCore.io import written_beside
 
-    centre = _centre_of_labels(labels)
+    centre = _telling_point(labels)
     figure = Figure(figsize=(12, 4.4), facecolor="black", layout="constrained")
     for axes, (title, axis) in zip(figure.subplots(1, 3), _VIEWS, strict=True):
         _draw_slice(axes, volume, labels, axis, centre, pixel_mm)
@@ -50,13 +50,15 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _centre_of_labels(labels: LabelMap) -> np.ndarray:
-    """LPS mm of the middle of all labels, or of the scan when there are none."""
-    ranges = [np.flatnonzero(labels.array.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
-    if any(r.size == 0 for r in ranges):
-        index = (np.asarray(labels.geometry.size) - 1) / 2
-    else:
-        index = np.array([(r[0] + r[-1]) / 2 for r in ranges])
+def _telling_point(labels: LabelMap) -> np.ndarray:
+    """LPS mm through which each slice shows as much as possible of all labels together; else the scan's middle."""
+    index = (np.asarray(labels.geometry.size) - 1) / 2
+    for axis in range(3):
+        others = tuple(2 - a for a in range(3) if a != axis)
+        areas = [np.count_nonzero(labels.array == value, axis=others) for value in range(1, len(labels.labels) + 1)]
+        shares = sum(area / area.max() for area in areas if area.any())
+        if np.any(shares):
+            index[axis] = np.argmax(shares)
     return (labels.geometry.index_to_physical @ np.append(index, 1.0))[:3]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from Med3DCore.errors import ModelError
-from Med3DCore.models.beside import written_beside
+from Med3DCore.io.write import written_beside
 
 SUFFIX = ".med3d.zip"
 DOCUMENT = "model.json"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import Med3DCore
 from Med3DCore.errors import ModelError, OutputError
 from Med3DCore.models.archive import SUFFIX, sha256_of
-from Med3DCore.models.beside import written_beside
+from Med3DCore.io.write import written_beside
 from Med3DCore.models.package import ModelPackage, load_package, package_file, save_package
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ class Abdomen:
         t, k = self._torso, self._liver_size
         right = ellipsoid((-66 * t.width, -12, 26), np.array([84, 106, 108]) * k)
         left_radii = np.array([88 * self._left_lobe, 54, 40]) * k
-        left = ellipsoid(t.ventral(4 + 14 * self._left_lobe, 48, 66), left_radii, turned(degrees_y=-14))
+        left = ellipsoid(t.ventral(4 + 14 * self._left_lobe, 48, 64), left_radii, turned(degrees_y=-6))
         tip = below((0.66, 0.30, -0.72), (-118 * t.width, 10.0, -78.0 * k))
         hollow = below((0.30, 0.38, -0.87), (-20, -20, 6))
         lobes = union(right, left, blend=24.0)

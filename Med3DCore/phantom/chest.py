@@ -67,7 +67,7 @@ class Chest:
         """A lung before the mediastinum is cut out; ``side`` is -1 for the right and 1 for the left."""
         half = below((-side, 0, 0), (side * 2.0, 0, 0))
         solid = intersection(field("wall", 1.0), outside(field("dome")), half, below((0, 0, 1), (0, 0, 286)), blend=5.0)
-        low, high = sorted((side * -4.0, side * 165.0))
+        low, high = sorted((side * -20.0, side * 170.0))
         return boxed(solid, (low, -150, -60), (high, 130, 300))
 
     def _lung_vessels(self) -> list[Structure]:
@@ -93,7 +93,7 @@ class Chest:
             *(grown(piece, 4.0) for piece in [*self.circulation.aorta(arch=True), *tube(self._gullet(), 8.0)]),
         ]
         solid = intersection(union(*parts, blend=9.0), field("wall", -3.0))
-        return roughened(boxed(solid, (-110, -150, 60), (130, 90, 330)), 1.0)
+        return roughened(boxed(solid, (-110, -150, 30), (130, 90, 330)), 1.0)
 
     def _gullet(self) -> list[np.ndarray]:
         s = self._torso.spinal

@@ -156,10 +156,11 @@ class Torso:
         right, left = x + 62 * self.width, x - 62 * self.width
         cap = smooth_min(z - self.dome_right + right * right / 125, z - self.dome_left + left * left / 125, 60.0)
         cap += (y + 25) ** 2 / 210 + 2 * points.fields["lobe"]
-        rise = np.maximum(z - (self._recess - 0.42 * y) + 2 * points.fields["bump"], 0.0)
+        above_recess = z - (self._recess - 0.42 * y) + 2 * points.fields["bump"]
+        rise = np.maximum(above_recess, 0.0)
         edge = wall + 0.16 * rise + 0.003 * rise * rise
         inside = smooth_max(cap, edge, 45.0)
-        return np.where(rise > 0, inside, np.minimum(inside, -1.0))
+        return np.where(rise > 0, inside, np.minimum(inside, above_recess))
 
 
 def _around(inner: Tube, thickness: np.ndarray) -> Tube:

@@ -15,6 +15,7 @@ import torch
 from Med3DCore.errors import DataError, Med3DError
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.io import written_beside
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -177,8 +178,7 @@ class _Run:
             file.write(json.dumps(entry) + "\n")
 
     def save(self) -> None:
-        """Write the checkpoint beside and rename it."""
-        beside = self.folder / "checkpoint.pt.tmp"
+        """Write the checkpoint; the last one stays until the new one is whole."""
         state = {
             "identity": self.identity,
             "step": self.step,
@@ -186,8 +186,8 @@ class _Run:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        torch.save(state, beside)
-        beside.replace(self.folder / "checkpoint.pt")
+        with written_beside(self.folder / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, if there is one.

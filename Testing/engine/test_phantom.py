@@ -107,16 +107,19 @@ def test_tissues_have_the_values_of_a_ct(patients):
         assert values[0, 0, 0] == -1000
 
 
-def test_air_of_the_trachea_is_not_lung():
-    scan = make_phantom(2, PhantomSettings(spacing=(2, 2, 2), region=(236, 240), table=False, noise_hu=0))
-    x, y = np.meshgrid(*(np.arange(n) for n in scan.ct.geometry.size[:2]))
-    x = x * 2 + scan.ct.geometry.origin[0]
-    y = y * 2 + scan.ct.geometry.origin[1]
-    trachea = (scan.ct.array[0] < -930) & (np.hypot(x, y - 5) < 22)
-    assert np.count_nonzero(trachea) * 4 > 100  # mm^2
-    lungs = merge_lungs(scan.labels).mask("lungs")[0]
-    assert not np.any(trachea & lungs)
-    assert np.count_nonzero(lungs) * 4 > 8000
+def test_air_of_trachea_and_main_bronchi_is_not_lung():
+    from scipy import ndimage
+
+    scan = make_phantom(2, PhantomSettings(spacing=(2, 2, 2), region=(200, 250), table=False, noise_hu=0))
+    x, y = (np.arange(scan.ct.geometry.size[i]) * 2 + scan.ct.geometry.origin[i] for i in (0, 1))
+    pieces, _ = ndimage.label((scan.ct.array < -940) & (np.abs(x) < 40))
+    top = pieces[-1][np.abs(y) < 40][:, np.abs(x) < 15]
+    airway = pieces == np.bincount(top[top > 0]).argmax()
+    lungs = merge_lungs(scan.labels).mask("lungs")
+    assert 10 < airway.sum() * scan.ct.geometry.voxel_volume_ml < 60
+    assert np.ptp(x[airway[4].any(axis=0)]) > 24
+    assert not np.any(airway & lungs)
+    assert lungs[-1].sum() * 4 > 8000
 
 
 def test_label_of_a_voxel_is_that_of_its_centre_on_every_grid():
@@ -154,6 +157,10 @@ def test_oblique_anisotropic_grid_samples_the_same_patient():
     straight = make_phantom(5, PhantomSettings(spacing=(3, 3, 3), **box))
     oblique = make_phantom(5, PhantomSettings(spacing=(2.5, 2.5, 5), oblique=(12, -8, 20), orientation="RSA", **box))
     assert not oblique.ct.geometry.is_axis_aligned()
+    leftward = make_phantom(5, PhantomSettings(spacing=(9, 9, 9), oblique=(0, 0, 20))).ct.geometry.direction_matrix[
+        :, 0
+    ]
+    assert np.allclose(leftward, [np.cos(np.deg2rad(20)), np.sin(np.deg2rad(20)), 0])
     resampled = sitk.Resample(
         oblique.labels.to_sitk(), straight.labels.to_sitk(), sitk.Transform(), sitk.sitkNearestNeighbor, 255
     )
@@ -195,6 +202,7 @@ def test_pathology_changes_its_organ_alone():
     lost = merge_lungs(healthy.labels).mask("lungs") & ~merge_lungs(effusion.labels).mask("lungs")
     assert lost.sum() * healthy.labels.geometry.voxel_volume_ml > 50
     assert -60 < np.median(effusion.ct.array[lost]) < 60
+    assert np.array_equal(effusion.labels.array[~lost], healthy.labels.array[~lost])
 
 
 def test_contrast_is_a_table():
