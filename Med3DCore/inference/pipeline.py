@@ -67,6 +67,10 @@ class StageResult:
         return low - margin_mm, high + margin_mm
 
 
+# Networks learn from patches that reach beyond the scan, where there is air: so a scan's edge must look the same here.
+_AIR_VOXELS = 8
+
+
 class Pipeline:
     """A model ready to run; networks are built once and stay warm.
 
@@ -132,7 +136,9 @@ class Pipeline:
         share: float,
     ) -> StageResult | None:
         """Prepare, compute and clean one stage; None if there is no place to look at."""
-        box = None
+        low, high = volume.geometry.bounds()
+        pad = _AIR_VOXELS * np.asarray(stage.preprocessing["spacing"])
+        box = low - pad, high + pad
         if stage.region is not None:
             before = results[stage.region["stage"]]
             box = before.box(stage.labels, stage.region["margin_mm"]) if before else None

@@ -16,6 +16,7 @@ from Med3DCore.phantom.shapes import (
     roughened,
     tube,
     turned,
+    upright,
 )
 from Med3DCore.phantom.torso import Torso, elbow, shoulder
 
@@ -71,7 +72,8 @@ def _breasts(torso: Torso) -> list[Shape]:
     if not torso.female:
         return []
     radii = np.array([58, 30, 55]) * (0.75 + 0.35 * min(torso.fat, 1.6))
-    return [roughened(ellipsoid(torso.ventral(side * 82, -22, 170), radii), 2.0) for side in (-1, 1)]
+    axes = upright(torso.ventral(0, 0, 130), torso.ventral(0, 0, 210))
+    return [roughened(ellipsoid(torso.ventral(side * 82, -15, 166), radii, axes), 2.0) for side in (-1, 1)]
 
 
 def _sheet(depth: float) -> Shape:

@@ -20,6 +20,7 @@ from Med3DCore.phantom.shapes import (
     tube,
     turned,
     union,
+    upright,
 )
 from Med3DCore.phantom.spine import LEVELS, bone
 from Med3DCore.phantom.torso import Torso, elbow, shoulder
@@ -87,8 +88,7 @@ def _cartilages(torso: Torso, side: int, ends: list[np.ndarray]) -> list[Shape]:
 
 def _sternum(torso: Torso) -> list[Structure]:
     def plate(z: float, width: float, height: float) -> Shape:
-        slope = torso.ventral(0, 0, z + 15) - torso.ventral(0, 0, z - 15)
-        axes = turned(degrees_x=-np.rad2deg(np.arctan2(slope[1], slope[2])))
+        axes = upright(torso.ventral(0, 0, z - 15), torso.ventral(0, 0, z + 15))
         return ellipsoid(torso.ventral(0, -5.5, z), (width, 5.6, height), axes)
 
     blades = union(plate(240, 31, 27), plate(195, 17, 45), plate(150, 18, 40), blend=8)

@@ -81,10 +81,11 @@ class Chest:
         """What parts the lungs: fat around heart, vessels, airways and gullet."""
         t, c = self._torso, self.heart_centre
         sheet = endless(lambda p: np.abs(p.x - 3.0) - 3.0 + 0.8 * p.fields["lobe"])
+        front = intersection(sheet, below((0, 1, 0), (0, 10, 0)), below((0, 0, -1), (0, 0, 64)))
         parts = [
             grown(heart, 5.0),
             ellipsoid(c + [8, -6, -34], (62, 46, 26)),
-            boxed(intersection(sheet, below((0, 1, 0), (0, 10, 0))), (-12, -140, 60), (18, 40, 290)),
+            boxed(front, (-12, -140, 60), (18, 40, 330)),
             ellipsoid(t.spinal(-1, -50, 222), (35, 38, 62)),
             ellipsoid(t.spinal(0, -22, 280), (33, 34, 50)),
             capsule((-27, c[1] + 14, c[2] + 35), (-27, c[1] + 20, 240), 13),
@@ -93,7 +94,7 @@ class Chest:
             *(grown(piece, 4.0) for piece in [*self.circulation.aorta(arch=True), *tube(self._gullet(), 8.0)]),
         ]
         solid = intersection(union(*parts, blend=9.0), field("wall", -3.0))
-        return roughened(boxed(solid, (-110, -150, 30), (130, 90, 330)), 1.0)
+        return roughened(boxed(solid, (-110, -150, 50), (130, 90, 330)), 1.0)
 
     def _gullet(self) -> list[np.ndarray]:
         s = self._torso.spinal

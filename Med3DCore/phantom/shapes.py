@@ -194,6 +194,11 @@ def turned(degrees_x: float = 0.0, degrees_y: float = 0.0, degrees_z: float = 0.
     return (about_z @ about_y @ about_x).T
 
 
+def upright(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Unit vectors (rows) of axes whose third runs from ``low`` to ``high``, two points of the same x."""
+    return turned(degrees_x=-np.rad2deg(np.arctan2(high[1] - low[1], high[2] - low[2])))
+
+
 def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
     """Minimum whose crease is rounded over ``blend`` mm (quadratic)."""
     if blend <= 0:

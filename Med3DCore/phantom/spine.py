@@ -18,6 +18,7 @@ from Med3DCore.phantom.shapes import (
     tube,
     turned,
     union,
+    upright,
 )
 from Med3DCore.phantom.torso import Torso
 
@@ -39,8 +40,7 @@ def structures(torso: Torso, rng: np.random.Generator) -> list[Structure]:
     gaps = np.append(heights[0] - heights[1], heights[:-1] - heights[1:])
     result = []
     for name, z, gap in zip(LEVELS, heights, gaps, strict=True):
-        slope = torso.spinal(0, 0, z + 8) - torso.spinal(0, 0, z - 8)
-        axes = turned(degrees_x=-np.rad2deg(np.arctan2(slope[1], slope[2])))
+        axes = upright(torso.spinal(0, 0, z - 8), torso.spinal(0, 0, z + 8))
         size = np.interp(z, [-147, 0, 160, 290, 337], [26, 23, 17.5, 14, 12.5]) * (1 + 0.02 * rng.standard_normal())
         disc = (torso.spinal(0, 0, z) + torso.spinal(0, 0, z + gap)) / 2
         result.append(Structure("disc", ellipsoid(disc, (size * 0.97, size * 0.72, gap * 0.31), axes), "spine"))

@@ -46,7 +46,7 @@ class Preprocessing:
 
         Args:
             volume: Any scan, in any orientation.
-            box: Lowest and highest LPS mm to take, clipped to the volume. None takes all.
+            box: Lowest and highest LPS mm to take; beyond the scan is air. None takes the scan.
 
         Returns:
             float32 volume along the patient's axes.

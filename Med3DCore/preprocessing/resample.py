@@ -30,7 +30,7 @@ def resample(
         source: Grid of ``array``.
         target: Wanted grid.
         clip: Lowest and highest value, applied before interpolation, so that metal does not smear.
-        fill: Value outside of an oblique source. Between aligned grids the border voxel goes on instead.
+        fill: Value outside of the source.
 
     Returns:
         float32 array of ``target.shape``.
@@ -39,6 +39,7 @@ def resample(
         view, source = _along_patient_axes(array, source)
         order, signs = _axis_order(target)
         result = _resample_aligned(view, source, _aligned_geometry(target), clip)
+        _fill_outside(result, source, _aligned_geometry(target), fill)
         return np.ascontiguousarray(_from_patient_axes(result, order, signs))
     return _resample_oblique(array, source, target, clip, fill)
 
@@ -112,6 +113,15 @@ def _resample_aligned(
             np.clip(chunk, *clip, out=chunk)
         reduced[z : z + step] = wy @ (chunk.reshape(-1, chunk.shape[2]) @ wx.T).reshape(*chunk.shape[:2], -1)
     return (wz @ reduced.reshape(reduced.shape[0], -1)).reshape(-1, *reduced.shape[1:])
+
+
+def _fill_outside(result: np.ndarray, source: Geometry, target: Geometry, fill: float) -> None:
+    """Set target voxels whose centre lies more than half a voxel outside of the source."""
+    for axis in range(3):
+        positions = target.origin[axis] + np.arange(target.size[axis]) * target.spacing[axis] - source.origin[axis]
+        index = positions / source.spacing[axis]
+        outside = (index < -0.501) | (index > source.size[axis] - 0.499)
+        result[(slice(None),) * (2 - axis) + (outside,)] = fill
 
 
 def _resample_oblique(

@@ -54,15 +54,12 @@ def world_grid(geometry: Geometry, spacing: Triple, box: tuple[np.ndarray, np.nd
     Args:
         geometry: The volume's own grid, in any orientation.
         spacing: Wanted spacing (x, y, z) in mm.
-        box: Lowest and highest LPS mm to cover, clipped to the volume. None covers the whole volume.
+        box: Lowest and highest LPS mm to cover; may reach beyond the volume. None covers the volume.
 
     Returns:
         Axis-aligned geometry, centred on what it covers; at least one voxel along each axis.
     """
-    low, high = geometry.bounds()
-    if box is not None:
-        low, high = np.maximum(low, box[0]), np.minimum(high, box[1])
-    extent = np.maximum(high - low, 0.0)
-    size = np.maximum(1, np.rint(extent / spacing)).astype(int)
+    low, high = geometry.bounds() if box is None else box
+    size = np.maximum(1, np.rint((high - low) / spacing)).astype(int)
     origin = (low + high) / 2 - (size - 1) / 2 * np.asarray(spacing)
     return Geometry(tuple(int(n) for n in size), tuple(spacing), tuple(float(v) for v in origin))

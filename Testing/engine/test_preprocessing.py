@@ -61,11 +61,14 @@ def test_extent_is_kept_within_half_a_voxel(spacing):
     assert np.mean(grid.bounds(), axis=0) == pytest.approx(np.mean(geometry.bounds(), axis=0))
 
 
-def test_a_box_is_clipped_to_the_volume():
-    geometry = Geometry((100, 100, 100))
-    grid = world_grid(geometry, (2.0, 2.0, 2.0), (np.array([10.0, -500.0, 10.0]), np.array([30.0, 40.0, 500.0])))
-    low, high = grid.bounds()
-    assert low == pytest.approx([10, -0.5, 10], abs=1) and high == pytest.approx([30, 40, 99.5], abs=1)
+def test_beyond_the_scan_is_air():
+    volume = Volume(np.full((20, 20, 20), 40, np.int16), Geometry((20, 20, 20)))
+    box = np.array([-10.5, 4.5, 3.5]), np.array([9.5, 9.5, 29.5])
+    prepared = Preprocessing((1.0, 1.0, 1.0), Window(0, 80)).apply(volume, box)
+    assert prepared.geometry.size == (20, 5, 26)
+    inside = np.zeros(prepared.array.shape, bool)
+    inside[:16, :, 10:] = True
+    assert np.allclose(prepared.array[inside], 0) and np.allclose(prepared.array[~inside], -1)
 
 
 def test_weights_of_a_row_sum_to_one_and_average_over_the_target_voxel():
