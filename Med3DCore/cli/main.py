@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import Med3DCore
-from Med3DCore.cli import evaluate, info, models, phantom, segment, train
+from Med3DCore.cli import evaluate, info, models, phantom, segment, train, worker
 from Med3DCore.errors import Cancelled, Med3DError
 
-SUBCOMMANDS = (segment, info, evaluate, models, train, phantom)
+SUBCOMMANDS = (segment, info, evaluate, models, train, phantom, worker)
 
 
 def make_parser() -> argparse.ArgumentParser:

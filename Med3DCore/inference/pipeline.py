@@ -102,7 +102,7 @@ class Pipeline:
             Cancelled: The user stopped.
         """
         progress = progress or Progress()
-        final = {name: self._final_stage(name) for name in labels}
+        final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
         results: dict[str, StageResult | None] = {}
         for stage in stages:
@@ -110,7 +110,30 @@ class Pipeline:
         with progress.stage("restore", share=0.1):
             return self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
 
-    def _final_stage(self, label: str) -> Stage:
+    def find_box(self, stage: Stage, volume: Volume, progress: Progress, share: float = 1.0) -> Box | None:
+        """Where a stage looks, found by running the stages that it depends on.
+
+        Args:
+            stage: One of the package's stages.
+            volume: The scan, in any orientation.
+            progress: Followed, and may cancel.
+            share: Part of the progress's whole job.
+
+        Returns:
+            Lowest and highest LPS mm, margin included; may reach beyond the scan. None if nothing was found.
+        """
+        *earlier, stage = self._needed_stages([stage])
+        results: dict[str, StageResult | None] = {}
+        for each in earlier:
+            results[each.name] = self._run_stage(each, volume, results, progress, share / len(earlier))
+        return _box(stage, volume, results)
+
+    def final_stage(self, label: str) -> Stage:
+        """The last stage that finds a label.
+
+        Raises:
+            SettingError: The model does not know the label.
+        """
         for stage in reversed(self.package.stages):
             if label in stage.labels:
                 return stage
@@ -136,14 +159,9 @@ class Pipeline:
         share: float,
     ) -> StageResult | None:
         """Prepare, compute and clean one stage; None if there is no place to look at."""
-        low, high = volume.geometry.bounds()
-        pad = _AIR_VOXELS * np.asarray(stage.preprocessing["spacing"])
-        box = low - pad, high + pad
-        if stage.region is not None:
-            before = results[stage.region["stage"]]
-            box = before.box(stage.labels, stage.region["margin_mm"]) if before else None
-            if box is None:
-                return None
+        box = _box(stage, volume, results)
+        if box is None:
+            return None
         with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
             prepared = Preprocessing.from_dict(stage.preprocessing).apply(volume, box)
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
@@ -206,11 +224,21 @@ class Pipeline:
             if result is None or not (result.scores[name] > 0.5).any():
                 progress.warn(f"No {titles[name].title.lower()} found in {volume.name}.")
                 continue
-            preprocessing = Preprocessing.from_dict(self._final_stage(name).preprocessing)
+            preprocessing = Preprocessing.from_dict(self.final_stage(name).preprocessing)
             for place, block in preprocessing.restore(result.scores[name][None], result.grid, volume.geometry):
                 progress.check()
                 _paint(array[place], None if sureness is None else sureness[place], block[0], value)
         return LabelMap(array, volume.geometry, volume.name, tuple(titles[name] for name in found))
+
+
+def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -> Box | None:
+    """LPS box in mm that a stage looks at, or None if the stage before it found nothing there."""
+    if stage.region is None:
+        low, high = volume.geometry.bounds()
+        pad = _AIR_VOXELS * np.asarray(stage.preprocessing["spacing"])
+        return low - pad, high + pad
+    before = results[stage.region["stage"]]
+    return before.box(stage.labels, stage.region["margin_mm"]) if before else None
 
 
 def _paint(array: np.ndarray, sureness: np.ndarray | None, score: np.ndarray, value: int) -> None:

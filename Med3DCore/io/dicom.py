@@ -17,7 +17,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_image import DicomImage, scan_images
 from Med3DCore.io.dicom_stack import stack_images
-from Med3DCore.io.files import ending_of
+from Med3DCore.io.files import as_path, ending_of
 from Med3DCore.io.itk import captured
 from Med3DCore.io.memory import require_memory
 from Med3DCore.io.voxels import stack_slices
@@ -73,17 +73,18 @@ def list_series(folder: str | Path, progress: Progress | None = None) -> list[Se
 
     Args:
         folder: Any folder; files that are not DICOM images are passed over.
-        progress: Takes the warning that CT, MR or PET images cannot be read. Without it, it is Python's.
+        progress: Takes the warning that CT, MR or PET images cannot be read, and can cancel. Without it the
+            warning is Python's.
 
     Raises:
         VolumeError: There is no such folder, it may not be read, or it holds no DICOM image.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     if not folder.is_dir():
         raise VolumeError(f"There is no folder {folder}; check the name.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise VolumeError(f"The folder {folder} may not be read; ask its owner for permission or copy it elsewhere.")
-    series = _series_of(_files_below(folder), warner(progress))
+    series = _series_of(_files_below(folder, progress), warner(progress))
     if not series:
         image = next((path.name for path in sorted(folder.iterdir()) if ending_of(path)), None)
         hint = f"give the file in it, such as {image}" if image else "give an image file or a folder with DICOM files"
@@ -180,10 +181,13 @@ def _read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         raise VolumeError(f"{path} is truncated or damaged; copy or export the series again.") from None
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path, progress: Progress | None) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders.sort()
-        yield from (Path(parent) / name for name in sorted(files))
+        for name in sorted(files):
+            if progress is not None:
+                progress.check()  # somebody may have chosen the folder of all patients
+            yield Path(parent) / name
 
 
 def _series_of(paths: Iterable[Path], warn: Callable[[str], None]) -> list[Series]:

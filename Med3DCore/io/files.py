@@ -37,6 +37,14 @@ _SIGNATURES = {
 }
 
 
+def as_path(path: str | Path) -> Path:
+    """A path in which ``~`` is the home folder; a name such as ``~backup.nii.gz``, of no user, stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def ending_of(path: Path) -> str:
     """The image ending of a file name in lower case, such as ``".nii.gz"``; empty if it is none of FORMATS."""
     return next((ending for ending in FORMATS if path.name.lower().endswith(ending)), "")

@@ -13,7 +13,7 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.files import FORMATS, ending_of, require_image
+from Med3DCore.io.files import FORMATS, as_path, ending_of, require_image
 from Med3DCore.io.itk import captured, short_reason
 
 SHEAR_TOLERANCE = 1e-3
@@ -71,7 +71,7 @@ def read_header(path: str | Path) -> Header:
     """
     import SimpleITK as sitk
 
-    path = Path(path).expanduser()
+    path = as_path(path)
     require_image(path)
     format_name = FORMATS[ending_of(path)]
     reader = sitk.ImageFileReader()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import VolumeError
-from Med3DCore.io.files import first_bytes, is_dicom
+from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.header import Header, read_header
 from Med3DCore.io.label_names import label_for
 from Med3DCore.io.memory import require_memory
@@ -54,7 +54,7 @@ def read_label_map(path: str | Path, names: Sequence[str] | None = None, progres
         VolumeError: It cannot be read, or its values are not whole numbers from 0 to 255 that have names.
         ResourceError: It does not fit into the free memory.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if path.is_dir() or is_dicom(first_bytes(path)):
         raise VolumeError(f"{path} is DICOM, not a label map file; load it in 3D Slicer and save it as .seg.nrrd.")
     header = read_header(path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.io.dicom import choose_series, list_series, read_series, series_of_file
-from Med3DCore.io.files import first_bytes, is_dicom
+from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.header import Header, read_header
 from Med3DCore.io.itk import captured
 from Med3DCore.io.memory import require_memory
@@ -45,7 +45,7 @@ def read_volume(path: str | Path, series: str | int | None = None, progress: Pro
         ResourceError: It does not fit into the free memory.
         SettingError: ``series`` was given for something else than a folder.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if path.is_dir():
         chosen = choose_series(list_series(path, progress), series, path)
         array, geometry = read_series(chosen, progress), chosen.geometry

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from Med3DCore.errors import OutputError
-from Med3DCore.io.files import ending_of
+from Med3DCore.io.files import as_path, ending_of
 from Med3DCore.io.itk import captured, short_reason
 from Med3DCore.io.nifti import write_nifti
 from Med3DCore.io.voxels import smallest_type
@@ -39,7 +39,7 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 def write_fields(volume: Volume, fields: dict[str, str], path: str | Path) -> None:
     """Like :func:`write_volume`, with header fields of one's own, which only .nrrd and .mha keep."""
-    path = Path(path).expanduser()
+    path = as_path(path)
     check_output(path)
     volume = volume.with_array(smallest_type(volume.array))
     with written_beside(path) as temporary:
@@ -52,19 +52,26 @@ def write_fields(volume: Volume, fields: dict[str, str], path: str | Path) -> No
 def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:
     """Find out whether a file can be written, before the work whose result it is to hold.
 
+    Args:
+        path: The file.
+        endings: What its name may end in, the usual one first.
+
     Raises:
-        OutputError: The ending is none of ``endings``, the folder is missing or read-only, or the name is a folder's.
+        OutputError: The ending is none of ``endings``, the folder is missing, it or the file is read-only, or the name
+            is a folder's.
     """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a file in it, such as {path / ('scan' + endings[0])}.")
     if not path.name.lower().endswith(tuple(endings)):
-        raise OutputError(f"{path} has no ending that can be written; name it with one of {', '.join(endings)}.")
+        raise OutputError(f"The name of {path} must end in {' or '.join(endings)}; that chooses the format.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written because there is no folder {path.parent}; create it first.")
-    if path.is_dir():
-        raise OutputError(f"{path} cannot be written because a folder has this name; choose another one.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(
             f"{path} cannot be written because you may not write to {path.parent}; choose another folder."
         )
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path} exists and is protected from writing; choose another name.")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +19,17 @@ Shape = tuple[int, int, int]
 class PatchSampler:
     """Draws batches of augmented patches; a step's batch depends on the seed and the step alone.
 
-    Every patient is drawn equally often, however many scans there are of him; a share of the patches is centred on a
-    voxel of a label, each label equally often.
+    A patch is drawn for a label, each label equally often, from a patient in whom somebody showed where it is: with
+    partial labels most patients may say nothing about it. All these patients are drawn equally often, however many
+    scans there are of them. Now and then a patch of any patient comes instead, to show where the label is not.
 
     Args:
         cases: Training cases.
         intensity: The model's normalisation, applied after augmentation.
         patch: Patch shape (z, y, x).
         batch: Patches a step.
-        foreground: Share of patches centred on a labelled voxel.
+        foreground: Share of patches centred on a voxel of the label.
+        anybody: Share of patches drawn from all patients.
         augmentation: How to vary them.
         seed: Seed.
     """
@@ -39,13 +41,16 @@ class PatchSampler:
     foreground: float
     augmentation: Augmentation
     seed: int
+    anybody: float = 0.15
 
     def __post_init__(self) -> None:
-        patients: dict[str, list[PreparedCase]] = {}
-        for case in self.cases:
-            patients.setdefault(case.case.patient, []).append(case)
-        object.__setattr__(self, "_patients", list(patients.values()))
-        object.__setattr__(self, "_voxels", {case.case.name: _label_voxels(case) for case in self.cases})
+        voxels = {case.case.name: _label_voxels(case) for case in self.cases}
+        labels = range(len(self.cases[0].target))
+        showing = [_by_patient(c for c in self.cases if voxels[c.case.name][label].size) for label in labels]
+        everybody = _by_patient(self.cases)
+        object.__setattr__(self, "_voxels", voxels)
+        object.__setattr__(self, "_everybody", everybody)
+        object.__setattr__(self, "_showing", [patients or everybody for patients in showing])
 
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of a step: image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
@@ -54,24 +59,33 @@ class PatchSampler:
         return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
 
     def _patch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        scans = self._patients[rng.integers(len(self._patients))]
+        label = int(rng.integers(len(self._showing)))
+        patients = self._everybody if rng.random() < self.anybody else self._showing[label]
+        scans = patients[rng.integers(len(patients))]
         case = scans[rng.integers(len(scans))]
-        grid = self.augmentation.sampling_grid(case.image.shape, self._centre(case, rng), self.patch, rng)
+        centre = self._centre(case, label, rng)
+        grid = self.augmentation.sampling_grid(case.image.shape, centre, self.patch, rng)
         image, target = cut_patch(case.image, case.target, grid, outside=case.statistics.floor)
         image = self.augmentation.vary_intensity(image, case.statistics.span, rng)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 
-    def _centre(self, case: PreparedCase, rng: np.random.Generator) -> np.ndarray:
+    def _centre(self, case: PreparedCase, label: int, rng: np.random.Generator) -> np.ndarray:
         shape = np.asarray(case.image.shape)
-        candidates = self._voxels[case.case.name]
-        if candidates and rng.random() < self.foreground:
-            voxels = candidates[rng.integers(len(candidates))]
+        voxels = self._voxels[case.case.name][label]
+        if voxels.size and rng.random() < self.foreground:
             jitter = rng.uniform(-0.25, 0.25, 3) * self.patch
             return np.asarray(np.unravel_index(voxels[rng.integers(len(voxels))], shape)) + jitter
         return rng.uniform(0, shape - 1)
 
 
 def _label_voxels(case: PreparedCase) -> list[np.ndarray]:
-    """Flat indices of the voxels of each label that the case has; at most 20,000 a label, evenly spread."""
+    """Flat indices of the voxels of each label; about 20,000 a label at most, evenly spread."""
     found = [np.flatnonzero(channel == 1) for channel in case.target]
-    return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found if voxels.size]
+    return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found]
+
+
+def _by_patient(cases: Iterable[PreparedCase]) -> list[list[PreparedCase]]:
+    patients: dict[str, list[PreparedCase]] = {}
+    for case in cases:
+        patients.setdefault(case.case.patient, []).append(case)
+    return list(patients.values())

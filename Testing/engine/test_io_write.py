@@ -35,7 +35,7 @@ def test_endings(tmp_path):
 def test_places_that_cannot_be(tmp_path):
     assert "create it first" in refusal(tmp_path / "nowhere" / "scan.nii.gz")
     (tmp_path / "scan.nii.gz").mkdir()
-    assert "a folder has this name" in refusal(tmp_path / "scan.nii.gz")
+    assert "is a folder; give the name of a file in it" in refusal(tmp_path / "scan.nii.gz")
     (tmp_path / "file").touch()
     assert "no folder" in refusal(tmp_path / "file" / "scan.nii.gz")
 

@@ -1,0 +1,127 @@
+"""Volumes between processes: raw arrays in a private folder, memory-mapped, so that nothing is sent or copied.
+
+Both sides use this file. A description is plain values for JSON: ``file`` (absolute path), ``dtype`` (numpy's name),
+``shape`` [z, y, x], ``spacing`` and ``origin`` (x, y, z) in mm LPS, ``direction`` (9 numbers, row-major, LPS), ``name``
+and, of a label map, ``labels``. The file holds the voxels and nothing else, in C order and little-endian.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.write import written_beside
+from Med3DCore.tasks import Label
+from Med3DCore.volume import LabelMap, Volume
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+
+
+def new_exchange_folder() -> tempfile.TemporaryDirectory:
+    """A folder that only this user may read. Who makes it removes it, with ``cleanup()`` or as a context manager."""
+    # Windows does not delete files that the other process still maps; they go with the next clean-up of its disk.
+    return tempfile.TemporaryDirectory(prefix="med3d-", ignore_cleanup_errors=True)
+
+
+def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume") -> dict:
+    """Write a volume for the other process, under a name that no other file has.
+
+    Args:
+        volume: A volume or label map; bool is written as uint8.
+        folder: The exchange folder.
+        stem: Beginning of the file's name.
+
+    Returns:
+        Its description.
+
+    Raises:
+        VolumeError: The array is empty or not of real numbers.
+        OutputError: The folder is missing or read-only, or the disk is full. Nothing is left behind then.
+    """
+    array = volume.array.view(np.uint8) if volume.array.dtype == bool else volume.array
+    dtype = array.dtype.newbyteorder("<")
+    if dtype.name not in DTYPES or array.size == 0:
+        raise VolumeError(f"{volume.name} cannot be exchanged: it holds {array.size} voxels of type {array.dtype}.")
+    path = Path(folder).absolute() / f"{stem}-{uuid.uuid4().hex[:12]}.raw"
+    with written_beside(path) as temporary, temporary.open("wb") as file:
+        for values in array:  # a slice at a time: a flipped or permuted view needs no copy of the whole
+            file.write(np.ascontiguousarray(values, dtype).data)
+    geometry = volume.geometry
+    description = {
+        "file": str(path),
+        "dtype": dtype.name,
+        "shape": list(array.shape),
+        "spacing": [float(v) for v in geometry.spacing],
+        "origin": [float(v) for v in geometry.origin],
+        "direction": [float(v) for v in geometry.direction],
+        "name": volume.name,
+    }
+    if isinstance(volume, LabelMap):
+        description["labels"] = [label.to_dict() for label in volume.labels]
+    return description
+
+
+def read_volume_array(description: dict) -> Volume:
+    """Map a volume that the other process wrote.
+
+    Args:
+        description: What :func:`write_volume_array` returned.
+
+    Returns:
+        A LabelMap if it has labels, else a Volume. Its array is mapped copy-on-write: changing it never changes the
+        file, and unchanged parts take no memory of their own.
+
+    Raises:
+        VolumeError: The description makes no sense, or the file is missing or has another size.
+    """
+    try:
+        name = str(description.get("name", "volume"))
+        path, dtype = Path(description["file"]), np.dtype(str(description["dtype"]))
+        shape = tuple(int(n) for n in description["shape"])
+        geometry = Geometry(
+            shape[::-1],
+            *(tuple(float(v) for v in description[key]) for key in ("spacing", "origin", "direction")),
+        )
+        labels = tuple(Label.from_dict(label) for label in description.get("labels", ()))
+    except KeyError as error:
+        raise VolumeError(f"The description of a volume lacks {error}.") from None
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise VolumeError(f"The description of a volume cannot be read: {error}.") from None
+    if dtype.name not in DTYPES:
+        raise VolumeError(f"{name} has voxels of type {dtype}; use one of {', '.join(DTYPES)}.")
+    if len(shape) != 3 or min(shape) < 1:
+        raise VolumeError(f"{name} has the shape {list(shape)}; Med3D needs a 3D volume [z, y, x].")
+    _check_geometry(geometry, name)
+    array = _map(path, dtype.newbyteorder("<"), shape, name)
+    if "labels" not in description:
+        return Volume(array, geometry, name)
+    if dtype != np.uint8:
+        raise VolumeError(f"{name} is a label map of type {dtype}; it must be uint8.")
+    return LabelMap(array, geometry, name, labels)
+
+
+def _map(path: Path, dtype: np.dtype, shape: tuple[int, int, int], name: str) -> np.ndarray:
+    wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    try:
+        size = path.stat().st_size
+        if size != wanted:
+            raise VolumeError(f"{path} holds {size} bytes, but {name} needs {wanted}; write it again.")
+        return np.memmap(path, dtype, "c", shape=shape)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise VolumeError(f"The voxels of {name} cannot be read from {path}: {reason}.") from None
+
+
+def _check_geometry(geometry: Geometry, name: str) -> None:
+    lengths = [len(geometry.spacing), len(geometry.origin), len(geometry.direction)]
+    numbers = np.array([*geometry.spacing, *geometry.origin, *geometry.direction])
+    if lengths != [3, 3, 9] or not np.isfinite(numbers).all() or min(geometry.spacing) <= 0:
+        raise VolumeError(f"{name} has no usable geometry: spacing, origin and direction must be 3, 3 and 9 numbers.")
+    matrix = geometry.direction_matrix
+    if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-2):
+        raise VolumeError(f"The axes of {name} are not perpendicular; resample it to a straight grid first.")

@@ -1,0 +1,130 @@
+"""``preview``: the scan as a stage's network sees it, and where the stage looks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from Med3DCore.errors import SettingError
+from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
+from Med3DCore.volume import Volume
+from Med3DCore.worker.exchange import write_volume_array
+from Med3DCore.worker.job import Job
+from Med3DCore.worker.scan import Scan, read_scan
+from Med3DCore.worker.warm import interruptible
+
+if TYPE_CHECKING:
+    from Med3DCore.inference.pipeline import Pipeline
+    from Med3DCore.models.package import Stage
+    from Med3DCore.progress import Progress
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the request says.
+
+    Args:
+        volume: Description of the scan, see :mod:`Med3DCore.worker.exchange`.
+        organs: Names of the labels, by which model and stage are found.
+        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        stage: Name of a stage of the model; None takes the last one for the first organ.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; for the stages that find the crop box.
+        region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it.
+    """
+
+    volume: dict
+    organs: list[str]
+    model: str | None = None
+    stage: str | None = None
+    device: str = "auto"
+    region: list[list[float]] | None = None
+
+
+def run(fields: Fields, job: Job) -> dict:
+    """Prepare a scan for a stage and tell what that changed.
+
+    Returns:
+        ``volume``: description of the prepared float32 volume, written beside the scan; ``model``; ``stage`` and all
+        ``stages``; ``box``: lowest and highest LPS mm that it looks at; ``box_from``: what gave the box: "region", the
+        name of a stage, or "scan" for the whole scan and some air around it; ``before`` and ``after``: size, spacing in
+        mm, minimum, maximum, mean and sd of the intensities; ``normalisation``: method, and the numbers clipped to
+        (None for no limit), subtracted and divided by; ``warnings``.
+
+    Raises:
+        Med3DError: As the ``segment`` request; SettingError also for an unknown stage.
+    """
+    progress = job.progress
+    with progress.stage("read", share=0.1):
+        scan = read_scan(fields.volume, fields.region, progress)
+    with progress.stage("load model", share=0.1):
+        pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device)
+    package, stage = pipeline.package, _choose_stage(pipeline, fields)
+    box, box_from = scan.region.bounds(), "region"
+    if fields.region is None:
+        with interruptible(progress):
+            box, box_from = _find_box(pipeline, stage, scan, progress)
+    preprocessing = Preprocessing.from_dict(stage.preprocessing)
+    with progress.stage("prepare", share=0.2):
+        statistics = preprocessing.intensity.measure(scan.seen)
+        progress.update(0.5)
+        prepared = preprocessing.apply(scan.seen, box)
+    with progress.stage("measure", share=0.1):
+        before, after = _summary(scan.whole), _summary(prepared)
+    with progress.stage("write", share=0.1):
+        written = write_volume_array(prepared, Path(fields.volume["file"]).parent, "preview")
+    return {
+        "volume": written,
+        "model": package.reference,
+        "stage": stage.name,
+        "stages": [each.name for each in package.stages],
+        "box": [side.tolist() for side in box],
+        "box_from": box_from,
+        "before": before,
+        "after": after,
+        "normalisation": {"name": preprocessing.intensity.name}
+        | {name: value if math.isfinite(value) else None for name, value in asdict(statistics).items()},
+        "warnings": list(progress.warnings),
+    }
+
+
+def _choose_stage(pipeline: Pipeline, fields: Fields) -> Stage:
+    if not fields.organs:
+        raise SettingError("Say for which organ the preview is.")
+    if fields.stage is None:
+        return pipeline.final_stage(fields.organs[0])
+    for stage in pipeline.package.stages:
+        if stage.name == fields.stage:
+            return stage
+    known = ", ".join(stage.name for stage in pipeline.package.stages)
+    raise SettingError(f"The model {pipeline.package.reference} has no stage '{fields.stage}'; it has {known}.")
+
+
+def _find_box(pipeline: Pipeline, stage: Stage, scan: Scan, progress: Progress) -> tuple[Box, str]:
+    """The box that the stage looks at, and what gave it."""
+    box = pipeline.find_box(stage, scan.seen, progress, share=0.4)
+    if box is None:
+        progress.warn(f"Nothing was found for the stage {stage.name} to look at; the whole scan is shown.")
+        return scan.seen.geometry.bounds(), "scan"
+    return box, stage.region["stage"] if stage.region else "scan"
+
+
+def _summary(volume: Volume) -> dict:
+    """Size, spacing and intensities, a slice at a time: float64 copies of whole scans would take gigabytes."""
+    low, high, total, squares = math.inf, -math.inf, 0.0, 0.0
+    for values in volume.array:
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+        total += float(values.sum(dtype=np.float64))
+        squares += float(np.square(values, dtype=np.float64).sum())
+    mean = total / volume.array.size
+    return {
+        "size": list(volume.geometry.size),
+        "spacing": list(volume.spacing),
+        "minimum": low,
+        "maximum": high,
+        "mean": mean,
+        "sd": math.sqrt(max(0.0, squares / volume.array.size - mean**2)),
+    }

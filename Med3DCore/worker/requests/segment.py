@@ -1,0 +1,65 @@
+"""``segment``: organs of a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from Med3DCore.worker.exchange import write_volume_array
+from Med3DCore.worker.job import Job
+from Med3DCore.worker.scan import read_scan
+from Med3DCore.worker.warm import interruptible
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the request says.
+
+    Args:
+        volume: Description of the scan, see :mod:`Med3DCore.worker.exchange`.
+        organs: Names of the wanted labels; they are numbered 1, 2, ... in this order.
+        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        region: Lowest and highest LPS mm (x, y, z); only what lies inside is labelled. None for all.
+        mirror: Also average over mirrored copies: slower, a little better.
+    """
+
+    volume: dict
+    organs: list[str]
+    model: str | None = None
+    device: str = "auto"
+    region: list[list[float]] | None = None
+    mirror: bool = False
+
+
+def run(fields: Fields, job: Job) -> dict:
+    """Segment.
+
+    Returns:
+        ``labels``: description of the label map, written beside the scan, on the scan's grid; ``report``: see
+        :meth:`Med3DCore.inference.segment.Segmentation.report`; ``seconds`` by stage, and ``total_seconds``.
+
+    Raises:
+        Med3DError: As :func:`Med3DCore.inference.segment.segment` and the functions of the exchange.
+    """
+    progress = job.progress
+    with progress.stage("read", share=0.02):
+        scan = read_scan(fields.volume, fields.region, progress)
+    with progress.stage("load model", share=0.05):
+        from Med3DCore.inference.segment import Segmentation
+
+        pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
+    job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
+    with interruptible(progress):
+        labels = scan.keep(pipeline.segment(scan.seen, fields.organs, progress))
+    scan.warn_if_cut(labels, progress)
+    with progress.stage("write", share=0.05):
+        written = write_volume_array(scan.paste(labels), Path(fields.volume["file"]).parent, "labels")
+    device = pipeline.device
+    done = Segmentation(labels, pipeline.package.reference, device.title, device.reason, tuple(progress.warnings))
+    return {
+        "labels": written,
+        "report": done.report(),
+        "seconds": {name: round(seconds, 3) for name, seconds in progress.timeline.items()},
+        "total_seconds": round(progress.elapsed, 3),
+    }

@@ -1,0 +1,119 @@
+"""The scan of a request: checked as a file would be, and cut to the region that the user drew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.voxels import fill_non_finite, require_contrast, smallest_type
+from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
+from Med3DCore.progress import Progress
+from Med3DCore.volume import LabelMap, Volume
+from Med3DCore.worker.exchange import read_volume_array
+
+Index = tuple[int, int, int]
+
+# A network that saw a region's edge as the end of the patient would err there.
+_CONTEXT_MM = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan, and the region of it to label.
+
+    Args:
+        whole: The client's volume, memory-mapped.
+        seen: The region and some millimetres around it, uint8, int16 or float32; or all of it.
+        seen_start: First voxel (x, y, z) of what is seen.
+        start: First voxel of the region.
+        stop: Behind the region's last voxel.
+    """
+
+    whole: Volume
+    seen: Volume
+    seen_start: Index
+    start: Index
+    stop: Index
+
+    @property
+    def region(self) -> Geometry:
+        """Grid of the region."""
+        return self.whole.geometry.crop(self.start, self.stop)
+
+    def keep(self, labels: LabelMap) -> LabelMap:
+        """What of the labels of ``seen`` lies in the region, on the region's grid."""
+        start, stop = (
+            tuple(i - s for i, s in zip(index, self.seen_start, strict=True)) for index in (self.start, self.stop)
+        )
+        return LabelMap(labels.array[_slices(start, stop)], self.region, labels.name, labels.labels)
+
+    def paste(self, labels: LabelMap) -> LabelMap:
+        """Labels of the region on the grid of the whole scan."""
+        if labels.array.shape == self.whole.array.shape:
+            return labels
+        array = np.zeros(self.whole.array.shape, labels.array.dtype)
+        array[_slices(self.start, self.stop)] = labels.array
+        return LabelMap(array, self.whole.geometry, labels.name, labels.labels)
+
+    def warn_if_cut(self, labels: LabelMap, progress: Progress) -> None:
+        """Say which labels of the region go on beyond the scan or the region."""
+        for label in labels.labels:
+            mask = labels.mask(label.name)
+            for edge in sorted(
+                {self._edge(axis, end) for axis in range(3) for end in (0, -1) if _reaches(mask, axis, end)}
+            ):
+                progress.warn(f"{label.title}: cut by the edge of the {edge}; the volume is that of the part inside.")
+
+    def _edge(self, axis: int, end: int) -> str:
+        """What the region ends with at an end (0 or -1) of an array axis."""
+        at_end = self.start[2 - axis] == 0 if end == 0 else self.stop[2 - axis] == self.whole.array.shape[axis]
+        return "scan" if at_end else "region"
+
+
+def read_scan(description: dict, region: list[list[float]] | None, progress: Progress) -> Scan:
+    """Map the volume of a request.
+
+    Args:
+        description: See :mod:`.exchange`.
+        region: Lowest and highest LPS mm (x, y, z) to label, or None for all.
+        progress: Gets warnings.
+
+    Raises:
+        VolumeError: It cannot be read, or nothing can be seen in it.
+        SettingError: The region makes no sense or lies outside of the scan.
+    """
+    whole = read_volume_array(description)
+    start = seen_start = (0, 0, 0)
+    stop = seen_stop = whole.geometry.size
+    if region is not None:
+        low, high = _box(region)
+        start, stop = voxels_inside(whole.geometry, (low, high))
+        if any(a >= b for a, b in zip(start, stop, strict=True)):
+            raise SettingError(f"The region lies outside of {whole.name}; place it over the organ.")
+        seen_start, seen_stop = voxels_inside(whole.geometry, (low - _CONTEXT_MM, high + _CONTEXT_MM))
+    fill_non_finite(whole.array, whole.name, progress.warn)  # mapped copy-on-write: the file stays as it is
+    array = whole.array[_slices(seen_start, seen_stop)]
+    require_contrast(array, whole.name)
+    seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)
+    return Scan(whole, seen, seen_start, start, stop)
+
+
+def _box(region: list[list[float]]) -> Box:
+    try:
+        low, high = np.array(region, dtype=np.float64).reshape(2, 3)
+    except (ValueError, OverflowError):
+        low = high = np.zeros(3)
+    if not (np.isfinite([low, high]).all() and (low < high).all()):
+        raise SettingError(f"A region is [[x, y, z], [x, y, z]], lowest and highest mm (LPS), not {region}.")
+    return low, high
+
+
+def _slices(start: Index, stop: Index) -> tuple[slice, slice, slice]:
+    return tuple(slice(start[i], stop[i]) for i in (2, 1, 0))
+
+
+def _reaches(mask: np.ndarray, axis: int, end: int) -> bool:
+    return bool(np.take(mask, end, axis=axis).any())

@@ -1,0 +1,81 @@
+"""What the worker keeps loaded, so that the second request pays only for the network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.tasks import find_labels
+
+if TYPE_CHECKING:
+    from Med3DCore.inference.pipeline import Pipeline
+    from Med3DCore.progress import Progress
+
+
+class Warm:
+    """Holds torch and the last pipeline."""
+
+    def __init__(self) -> None:
+        self._pipeline: Pipeline | None = None
+        self._file: tuple[Path, int] | None = None
+
+    def pipeline(self, labels: Sequence[str], model: str | None, device: str, mirror: bool = False) -> Pipeline:
+        """A pipeline that is ready to run: the last one, if model file and device are still the same.
+
+        Args:
+            labels: Names of the wanted labels, by which a model is found if none is named.
+            model: Name or file of a model, or None.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+            mirror: Whether to average over mirroring along all axes.
+
+        Raises:
+            SettingError: An unknown label.
+            ModelError: No such model, or it is damaged.
+            ResourceError: No such device.
+        """
+        package = _find_model(labels, model)
+        from Med3DCore.inference.device import choose_device
+        from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
+
+        chosen = choose_device(device)
+        settings = InferenceSettings(mirror_axes=(0, 1, 2) if mirror else ())
+        file = (package.path.resolve(), package.path.stat().st_mtime_ns)
+        # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
+        if self._pipeline is None or self._file != file or self._pipeline.device.name != chosen.name:
+            self._pipeline = None  # frees its memory before the next one takes some
+            self._pipeline, self._file = Pipeline(package, chosen, settings), file
+        self._pipeline.device, self._pipeline.settings = chosen, settings
+        return self._pipeline
+
+    def forget(self) -> None:
+        """Free the pipeline's memory."""
+        self._pipeline = None
+
+    def rest(self) -> None:
+        """Between requests: give the GPU memory that is not held by the model back, since Slicer draws with it."""
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def _find_model(labels: Sequence[str], model: str | None) -> ModelPackage:
+    if model is not None:
+        return Catalogue().find(model)
+    return Catalogue().default_for([label.name for label in find_labels(labels)])
+
+
+@contextmanager
+def interruptible(progress: Progress) -> Iterator[None]:
+    """Let networks stop between two layers: on a CPU one forward pass of a window takes seconds."""
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    hook = register_module_forward_pre_hook(lambda module, inputs: progress.check())  # noqa: ARG005 - torch's signature
+    try:
+        yield
+    finally:
+        hook.remove()
