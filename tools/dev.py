@@ -71,7 +71,7 @@ def demo(python: Path) -> int:
         if code := run(python, *step):
             return code
     say("comparing with the truth that the synthetic CT comes with")
-    code = run(python, *med3d, "evaluate", image, truth, "--labels", "liver=1", "lungs=2")
+    code = run(python, *med3d, "evaluate", image, truth, "--labels", "liver=1:1", "lungs=2:2+3")
     say(f"everything is in {DEMO}: open {picture.name} to see it, or {result.name} with {scan.name} in 3D Slicer")
     return code
 

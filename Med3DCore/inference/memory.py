@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from Med3DCore.errors import ResourceError
+from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.io.memory import free_memory
 
@@ -17,6 +18,31 @@ _LIVE_MAPS = 6
 _SMALLEST = 48
 # Where the system does not tell.
 _ASSUMED_BYTES = 2 << 30
+
+
+def require_maps(grid: Geometry, channels: int, name: str) -> None:
+    """Stop before a scan is brought to a grid whose maps do not fit.
+
+    Besides a channel's probabilities their blend and, while it is cleaned, the numbers of its pieces are alive; and once
+    the scan, a padded copy, the weights of the blend and what is removed.
+
+    Args:
+        grid: What the network works on, all windows together.
+        channels: Output channels.
+        name: What to call the scan.
+
+    Raises:
+        ResourceError: Less memory is free.
+    """
+    needed = 4 * (4 + 3 * channels) * int(np.prod(grid.size, dtype=np.float64))
+    free = free_memory()
+    if free is not None and needed > free:
+        low, high = grid.bounds()
+        extent = " x ".join(f"{length:.0f}" for length in high - low)
+        raise ResourceError(
+            f"{name} is {extent} mm large, which takes {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB are free; "
+            "crop it, or correct its spacing if no patient is so large."
+        )
 
 
 def free_bytes(device: Device) -> int:

@@ -15,13 +15,16 @@ import torch
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
-from Med3DCore.inference.memory import plan_window, smaller_window
+from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
 from Med3DCore.inference.postprocessing import Cleaning, clean
-from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.inference.sliding_window import fitting_window, sliding_window
+from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
+from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
 
@@ -99,9 +102,15 @@ class Pipeline:
 
         Raises:
             SettingError: The model does not know a label.
+            ResourceError: There is too little memory.
             Cancelled: The user stopped.
         """
         progress = progress or Progress()
+        if self.package.modality == "CT" and not looks_like_ct(volume.array):
+            progress.warn(
+                f"The values of {volume.name} do not look like a CT in Hounsfield units (air -1000, water 0), for which "
+                f"{self.package.reference} was made; do not trust the result."
+            )
         final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
         results: dict[str, StageResult | None] = {}
@@ -134,10 +143,9 @@ class Pipeline:
         Raises:
             SettingError: The model does not know the label.
         """
-        for stage in reversed(self.package.stages):
-            if label in stage.labels:
-                return stage
-        known = ", ".join(known.name for known in self.package.labels)
+        if label in self.package.label_names:
+            return next(stage for stage in reversed(self.package.stages) if label in stage.labels)
+        known = ", ".join(self.package.label_names)
         raise SettingError(f"The model {self.package.reference} does not know '{label}'; it knows {known}.")
 
     def _needed_stages(self, wanted: Sequence[Stage]) -> list[Stage]:
@@ -163,7 +171,10 @@ class Pipeline:
         if box is None:
             return None
         with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
-            prepared = Preprocessing.from_dict(stage.preprocessing).apply(volume, box)
+            preprocessing = Preprocessing.from_dict(stage.preprocessing)
+            grid = world_grid(volume.geometry, preprocessing.spacing, box)
+            require_maps(grid, len(stage.labels), volume.name)
+            prepared = preprocessing.apply(volume, box)
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
             probabilities = self._probabilities(stage, prepared.array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
@@ -175,8 +186,9 @@ class Pipeline:
 
     def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
         """Run the network; when the GPU's memory does not suffice, in smaller windows, then on the CPU."""
-        window = plan_window(stage.network, stage.window, self.device)
-        if window != stage.window:
+        wanted = fitting_window(stage.window, array.shape)
+        window = plan_window(stage.network, wanted, self.device)
+        if window != wanted:
             progress.warn(f"Little memory is free, so the {stage.name} stage ran in windows of {window} voxels.")
         while True:
             try:
@@ -191,15 +203,20 @@ class Pipeline:
                     self.settings.mirror_axes,
                     progress,
                 )
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 window = self._retreat(window, progress)
 
     def _retreat(self, window: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
-        """After the GPU ran out of memory: a smaller window, or the CPU."""
+        """After the memory ran out: a smaller window or, at last, the CPU instead of the GPU."""
+        on_gpu = self.device.name != "cpu"
         torch.cuda.empty_cache()
-        if max(window) > 64:
+        if max(window) > 64 or not on_gpu:
             window = smaller_window(window)
-            progress.warn(f"The GPU ran out of memory; smaller windows of {window} voxels were used.")
+            progress.warn(
+                f"The {'GPU' if on_gpu else 'computer'} ran out of memory; smaller windows of {window} voxels were used."
+            )
             return window
         self.device = cpu("The GPU ran out of memory.")
         self._networks.clear()

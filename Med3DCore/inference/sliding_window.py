@@ -51,7 +51,7 @@ def sliding_window(
     """
     progress = progress or Progress()
     padded, inner = _pad(array, window)
-    size = tuple(min(w, n) for w, n in zip(_rounded(window), padded.shape, strict=True))
+    size = fitting_window(window, padded.shape)
     corners = list(product(*(_starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
     flips = [[a + 2 for a in axes] for axes in _combinations(mirror_axes)]
     weight = None if len(corners) == 1 else torch.from_numpy(_gaussian(size))
@@ -72,6 +72,11 @@ def sliding_window(
             total[(slice(None), *place)] += probability * weight
             weights[place] += weight
     return (total / weights).numpy()[(slice(None), *inner)]
+
+
+def fitting_window(window: Shape, shape: Shape) -> Shape:
+    """The window that a volume of ``shape`` is really run in: no larger than the volume, rounded as networks need."""
+    return tuple(min(w, -(-n // _MULTIPLE) * _MULTIPLE) for w, n in zip(_rounded(window), shape, strict=True))
 
 
 @torch.inference_mode()

@@ -29,6 +29,14 @@ def free_memory() -> int | None:
         return None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out; torch has a class of its own for GPUs and none for the CPU."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    )
+
+
 def _free_memory_windows() -> int | None:
     class MemoryStatus(ctypes.Structure):
         _fields_ = (

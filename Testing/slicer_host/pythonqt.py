@@ -96,7 +96,7 @@ class _Property:
         getters = (getattr(cls, name, None) for name in (self.name, f"is{title}", f"has{title}"))
         self._get = next((getter for getter in getters if callable(getter)), None)
         self._set = getattr(cls, f"set{title}", None)
-        self._method = vars(cls).get(self.name)
+        self._method = getattr(cls, self.name, None)
 
     def __get__(self, owner, cls=None):
         if owner is None:
@@ -134,7 +134,10 @@ def _write(owner: QtCore.QObject, name: str, value) -> None:
     cls = type(owner)
     attribute = _static_attribute(cls, name)
     if isinstance(attribute, QtCore.Property):
-        attribute.__set__(owner, value) if hasattr(attribute, "__set__") else owner.setProperty(name, value)
+        meta = owner.metaObject()
+        if not meta.property(meta.indexOfProperty(name)).isWritable():
+            raise AttributeError(f"The property {name} of {owner.className()} cannot be written.")
+        owner.setProperty(name, value)
     elif hasattr(type(attribute), "__set__"):
         attribute.__set__(owner, value)
     elif name in _dynamic_properties(owner):

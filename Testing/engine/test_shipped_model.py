@@ -1,0 +1,80 @@
+"""The model that ships, on real patients whom it never saw, and on a phantom where there are none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from Med3DCore.evaluation import evaluate
+from Med3DCore.inference.device import choose_device
+from Med3DCore.inference.pipeline import Pipeline
+from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.models import Catalogue
+from Med3DCore.phantom import PhantomSettings, make_phantom, merge_lungs
+from Med3DCore.volume import Volume
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"real CTs are not at {DATA}")
+
+VALIDATION = [
+    ("chaos_eval", "liver", 1, 0.85),
+    ("lits_02", "liver", 1, 0.85),
+    ("lits_04", "liver", 1, 0.85),
+    ("lctsc_s1-104", "lungs", 2, 0.95),
+    ("lctsc_s1-203", "lungs", 2, 0.95),
+]
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return Pipeline(Catalogue().default_for(["liver", "lungs"]), choose_device("cpu"))
+
+
+def test_it_is_whole_small_and_honest_about_its_data(pipeline):
+    package = pipeline.package
+    package.verify()
+    assert package.path.stat().st_size < 60e6
+    provenance = package.provenance
+    assert provenance["data_sets"] and all(source["licence"] for source in provenance["data_sets"])
+    patients = {
+        split: {c["patient"] for c in provenance[split].values()} for split in ("training_cases", "validation_cases")
+    }
+    assert not patients["training_cases"] & patients["validation_cases"]
+    assert "Not a medical device" in package.card
+
+
+@needs_data
+@pytest.mark.parametrize("case,label,value,least", VALIDATION)
+def test_organs_of_unseen_patients_are_found(pipeline, case, label, value, least):
+    volume = read_volume(DATA / f"{case}_ct.nii.gz")
+    result = pipeline.segment(volume, [label])
+    truth = read_label_map(DATA / f"{case}_seg.nii.gz")
+    reference = Volume((truth.array == value).astype(np.uint8), truth.geometry, case)
+    measured = evaluate(result, reference, {label: 1}).labels[label].measures["dice"]
+    recorded = pipeline.package.metrics[label][case]["dice"]
+    assert measured >= least
+    assert measured == pytest.approx(recorded, abs=0.01), "the card must say what the model does"
+
+
+@needs_data
+def test_the_scan_as_it_left_the_scanner_gets_the_same_liver(pipeline):
+    result = pipeline.segment(read_volume(DATA / "native" / "chaos_eval_dicom"), ["liver"])
+    truth = read_label_map(DATA / "native" / "chaos_eval_liver.nii.gz")
+    assert evaluate(result, truth, {"liver": 1}).labels["liver"].measures["dice"] > 0.85
+
+
+def test_a_phantom_is_segmented_without_any_real_data(pipeline):
+    phantom = make_phantom(1, PhantomSettings(spacing=(3.0, 3.0, 3.0)))
+    result = pipeline.segment(phantom.ct, ["liver", "lungs"])
+    labels = evaluate(result, merge_lungs(phantom.labels), ["liver", "lungs"]).labels
+    assert labels["liver"].measures["dice"] > 0.7 and labels["lungs"].measures["dice"] > 0.9
+
+
+def test_the_recipe_beside_it_is_the_one_it_was_trained_with(pipeline):
+    recipe = json.loads(
+        (Path(__file__).resolve().parents[2] / "Resources" / "Recipes" / "liver-lungs.json").read_text()
+    )
+    for stage, trained in zip(recipe["stages"], pipeline.package.stages, strict=True):
+        assert stage["network"] == trained.network and stage["preprocessing"] == trained.preprocessing
+        assert pipeline.package.provenance["training"][stage["name"]]["steps"] == stage["training"]["steps"]

@@ -1,0 +1,242 @@
+"""What the worker computes is what the engine computes: segment and preview in a real process, warm, cancelled, cut."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from Med3DCore.errors import Cancelled, SettingError
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.segment import segment
+from Med3DCore.models.package import ModelPackage, Stage, save_package
+from Med3DCore.networks import build_network
+from Med3DCore.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
+from Med3DCore.volume import Volume
+from Med3DCore.worker.client import RequestError, WorkerClient
+from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, write_volume_array
+from Med3DCore.worker.scan import read_scan
+from Med3DCore.worker.warm import interruptible
+
+GEOMETRY = Geometry((48, 44, 40), (1.5, 1.5, 2.0), (-50.0, -40.0, 10.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+
+
+def make_volume():
+    rng = np.random.default_rng(0)
+    array = rng.normal(-60, 30, GEOMETRY.shape)
+    array[12:28, 12:30, 14:34] += 140
+    return Volume(array.astype(np.int16), GEOMETRY, "boxes")
+
+
+def make_stage(name, labels, spacing, region=None, width=4, window=32):
+    encoder = {"name": "resnet", "depth": 10, "width": width, "output_stride": 32, "stem_stride": 1}
+    network = {"encoder": encoder, "decoder": {"name": "skip"}, "out_channels": len(labels)}
+    preprocessing = {"spacing": [spacing] * 3, "intensity": {"name": "window", "low": -160, "high": 160}}
+    return Stage(name, network, preprocessing, labels, "sigmoid", (window,) * 3, region)
+
+
+def untrained(stage, volume):
+    """Random weights with which a tenth of the scan is found, so that there is something to compare."""
+    torch.manual_seed(1)
+    network = build_network(stage.network).eval()
+    seen = Preprocessing.from_dict({**stage.preprocessing, "spacing": [4.0] * 3}).apply(volume)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(seen.array)[None, None])[0]
+        network.decoder.logits[0].bias -= logits.flatten(1).quantile(0.9, dim=1)
+    return network.state_dict()
+
+
+def save_model(folder, name, stages, volume):
+    package = ModelPackage(
+        name=name,
+        version="1.0.0",
+        title=name,
+        description="Boxes.",
+        modality="CT",
+        licence="CC0",
+        labels=find_labels(stages[0].labels),
+        stages=tuple(stages),
+    )
+    weights = {stage.name: untrained(stage, volume) for stage in stages}
+    return save_package(package, weights, folder, half=False)
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return make_volume()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, volume):
+    stages = [
+        make_stage("coarse", ("liver", "lungs"), 4.0),
+        make_stage("fine", ("liver",), 2.0, {"stage": "coarse", "margin_mm": 6.0}),
+    ]
+    return save_model(tmp_path_factory.mktemp("models"), "tiny", stages, volume)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with WorkerClient() as client:
+        yield client
+
+
+@pytest.fixture
+def scan(volume):
+    with new_exchange_folder() as folder:
+        yield write_volume_array(volume, folder, "scan")
+
+
+def ask(client, scan, model, organs=("liver", "lungs"), type="segment", **fields):
+    return client.request(type, volume=scan, organs=list(organs), model=str(model), device="cpu", **fields)
+
+
+def test_the_worker_finds_what_the_engine_finds(client, scan, model, volume):
+    expected = segment(volume, ["lungs", "liver"], str(model), "cpu")
+    result = ask(client, scan, model, ("lungs", "liver"))
+    found = read_volume_array(result["labels"])
+    assert expected.labels.array.any() and np.array_equal(found.array, expected.labels.array)
+    assert found.geometry == GEOMETRY and [label.name for label in found.labels] == ["lungs", "liver"]
+    assert result["report"] == expected.report()
+    assert Path(result["labels"]["file"]).parent == Path(scan["file"]).parent
+    assert {"load model", "coarse: network", "fine: network", "write"} <= set(result["seconds"])
+
+
+def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(
+    client, scan, model, tmp_path, volume
+):
+    ask(client, scan, model)
+    process = client._process
+    begin = time.monotonic()
+    result = ask(client, scan, model, mirror=True)
+    assert result["seconds"]["load model"] < 0.5 and time.monotonic() - begin < 10
+    mirrored = read_volume_array(result["labels"]).array
+    assert not np.array_equal(mirrored, read_volume_array(ask(client, scan, model)["labels"]).array)
+    stages = [make_stage("only", ("liver", "lungs"), 4.0)]
+    other = save_model(tmp_path, "tiny", stages, volume)
+    assert "only: network" in ask(client, scan, other)["seconds"]
+    save_model(tmp_path, "tiny", [make_stage("renamed", ("liver", "lungs"), 4.0)], volume)
+    assert "renamed: network" in ask(client, scan, other)["seconds"]
+    assert client._process is process
+
+
+def test_only_the_region_is_labelled_and_its_edge_is_named(client, scan, model, volume):
+    low, high = volume.geometry.bounds_of_box((10, 12, 14), (30, 30, 30))
+    result = ask(client, scan, model, ("lungs",), region=[low.tolist(), high.tolist()])
+    found = read_volume_array(result["labels"])
+    inside = np.zeros(volume.array.shape, bool)
+    inside[14:30, 12:30, 10:30] = True
+    assert found.geometry == GEOMETRY and found.array[inside].any() and not found.array[~inside].any()
+    assert result["report"]["labels"][0]["volume_ml"] == pytest.approx(found.volume_ml("lungs"), abs=0.06)
+    assert result["report"]["warnings"] == [
+        "Lungs: cut by the edge of the region; the volume is that of the part inside."
+    ]
+    # With enough of the scan around it, the network sees there what it sees in the whole scan.
+    whole = read_volume_array(ask(client, scan, model, ("lungs",))["labels"])
+    assert np.mean(whole.array[inside] == found.array[inside]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "region, sentence",
+    [
+        ([[900, 900, 900], [950, 950, 950]], "lies outside of boxes"),
+        ([[0, 0, 0], [1, 1]], "A region is"),
+        ([[5, 0, 0], [1, 9, 9]], "A region is"),
+    ],
+)
+def test_regions_that_make_no_sense(scan, region, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        read_scan(scan, region, Progress())
+
+
+def test_scans_are_checked_as_files_are(volume, tmp_path):
+    array = volume.array.astype(np.float64)
+    array[0] = np.nan
+    scan = write_volume_array(volume.with_array(array), tmp_path)
+    progress = Progress()
+    read = read_scan(scan, None, progress)
+    assert read.seen.array.dtype == np.int16 and read.seen.array[0].max() == volume.array[1:].min()
+    assert "NaN" in progress.warnings[0] and np.isnan(read_volume_array(scan).array[0]).all()
+
+
+@pytest.mark.parametrize("how", ["coarse", "scan", "region"])
+def test_the_preview_is_what_the_network_sees(client, scan, model, volume, how):
+    low, high = volume.geometry.bounds_of_box((10, 12, 14), (30, 30, 30))
+    fields = {"coarse": {}, "scan": {"stage": "coarse"}, "region": {"region": [low.tolist(), high.tolist()]}}[how]
+    result = ask(client, scan, model, ("liver",), "preview", **fields)
+    prepared = read_volume_array(result["volume"])
+    spacing = 4.0 if how == "scan" else 2.0
+    box = tuple(np.array(side) for side in result["box"])
+    expected = Preprocessing.from_dict(make_stage("s", ("liver",), spacing).preprocessing).apply(volume, box)
+    assert result["box_from"] == how and result["stage"] == ("coarse" if how == "scan" else "fine")
+    assert prepared.array.dtype == np.float32 and prepared.geometry == expected.geometry
+    assert np.allclose(prepared.array, expected.array, atol=1e-6)
+    if how == "region":
+        assert np.allclose(box, (low, high))
+    before, after = result["before"], result["after"]
+    assert before["size"] == list(GEOMETRY.size) and before["spacing"] == list(GEOMETRY.spacing)
+    assert after["size"] == list(prepared.geometry.size) and after["spacing"] == [spacing] * 3
+    assert before["mean"] == pytest.approx(volume.array.mean()) and before["sd"] == pytest.approx(volume.array.std())
+    assert (before["minimum"], before["maximum"]) == (volume.array.min(), volume.array.max())
+    assert -1 <= after["minimum"] < after["maximum"] <= 1
+    assert result["normalisation"] == {"name": "window", "low": -160, "high": 160, "mean": 0, "sd": 160}
+
+
+def test_requests_that_cannot_be_done_get_a_sentence_and_leave_no_file(client, scan, model):
+    for fields, code, sentence in (
+        ({"organs": ["liver"], "model": "/no/model.med3d.zip"}, "bad-model", "model.med3d.zip"),
+        ({"organs": ["spleen"], "model": str(model)}, "bad-setting", "does not know 'spleen'"),
+        ({"organs": ["brian"]}, "bad-setting", "Unknown organ 'brian'"),
+        ({"organs": ["liver"], "model": str(model), "device": "toaster"}, "no-resource", "toaster"),
+        ({"organs": ["liver"], "volume": {**scan, "file": "/no/scan.raw"}}, "bad-volume", "No such file"),
+        ({"organs": ["liver"], "volume": {**scan, "shape": [1, 2, 3]}}, "bad-volume", "bytes"),
+    ):
+        with pytest.raises(RequestError, match=sentence) as caught:
+            client.request("segment", **{"volume": scan, **fields})
+        assert caught.value.code == code
+    for fields, sentence in (
+        ({"stage": "finer"}, "has no stage 'finer'; it has coarse, fine"),
+        ({"organs": []}, "Say"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            ask(client, scan, model, type="preview", **fields)
+    assert [path.name for path in Path(scan["file"]).parent.iterdir()] == [Path(scan["file"]).name]
+
+
+def test_lists_of_models_and_devices(client):
+    assert isinstance(client.request("models")["models"], list)
+    devices = client.request("devices")["devices"]
+    assert devices[0]["name"] == "auto" and devices[-1]["name"] == "cpu" and "CPU" in devices[-1]["title"]
+
+
+def test_a_network_stops_between_two_layers():
+    class Layer(torch.nn.Module):
+        def forward(self, x):
+            ran.append(1)
+            return x
+
+    ran = []
+    network = torch.nn.Sequential(Layer(), Layer(), Layer())
+    with pytest.raises(Cancelled), interruptible(Progress(is_cancelled=lambda: len(ran) == 2)):
+        network(torch.zeros(1))
+    assert len(ran) == 2
+    network(torch.zeros(1))
+    assert len(ran) == 5, "the check must be gone afterwards"
+
+
+def test_cancel_within_a_window_of_the_network(client, scan, tmp_path, volume):
+    slow = save_model(tmp_path, "slow", [make_stage("only", ("liver", "lungs"), 0.5, width=4, window=192)], volume)
+    moments = []
+
+    def cancel(stage, fraction, left):  # noqa: ARG001 - the callback's signature
+        if stage == "only: network" and not moments:
+            threading.Timer(0.2, lambda: (moments.append(time.monotonic()), client.cancel())).start()
+
+    with pytest.raises(Cancelled):
+        ask(client, scan, slow, on_progress=cancel)
+    assert time.monotonic() - moments[0] < 2.0
+    assert list(Path(scan["file"]).parent.iterdir()) == [Path(scan["file"])]
