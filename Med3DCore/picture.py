@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,9 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SettingError("A picture needs matplotlib: pip install 'Med3DCore[cli]'.") from error
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     from Med3DCore.io import written_beside
 
     centre = _telling_point(labels)
@@ -48,6 +48,16 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
         figure.legend(handles=entries, loc="outside lower center", ncols=4, frameon=False, labelcolor="white")
     with written_beside(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def require_matplotlib() -> None:
+    """Find out whether a picture can be drawn, without the second that importing matplotlib takes.
+
+    Raises:
+        SettingError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise SettingError("A picture needs the Python package matplotlib; pip install matplotlib, or ask for none.")
 
 
 def _telling_point(labels: LabelMap) -> np.ndarray:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from contextlib import suppress
 
 _WIDTH = 24
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Show something on standard error. That nobody can see it, as behind ``2>&1 | head``, stops no work."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, end=end, file=sys.stderr, flush=True)
 
 
 class ProgressBar:
     """A bar with the stage and the time left; on something that is no terminal, a line a stage."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
+        self._quiet = quiet or sys.stderr is None
+        self._terminal = not self._quiet and sys.stderr.isatty()
+        self._marks = "█·" if self._terminal and "utf" in sys.stderr.encoding.lower() else "#."
         self._stage = ""
         self._drawn = 0.0
 
@@ -25,17 +35,22 @@ class ProgressBar:
         now = time.monotonic()
         if not self._terminal:
             if new_stage:
-                print(f"{fraction:4.0%}  {stage}{left(seconds_left)}", file=sys.stderr, flush=True)
+                say(f"{fraction:4.0%}  {stage}{left(seconds_left)}")
         elif new_stage or now - self._drawn > 0.1:
             self._drawn = now
             done = round(fraction * _WIDTH)
-            bar = "█" * done + "·" * (_WIDTH - done)
-            print(f"\r\033[K{bar} {fraction:4.0%}  {stage}{left(seconds_left)}", end="", file=sys.stderr, flush=True)
+            bar = self._marks[0] * done + self._marks[1] * (_WIDTH - done)
+            self._draw(f"{bar} {fraction:4.0%}  {stage}{left(seconds_left)}")
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._terminal and not self._quiet:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        if self._terminal:
+            self._draw("")
+            say("\r", end="")
+
+    def _draw(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        say("\r" + text[:width].ljust(width), end="")
 
 
 def left(seconds: float | None) -> str:

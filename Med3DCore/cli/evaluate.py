@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from Med3DCore.cli.arguments import path
+from Med3DCore.cli.console import say
 from Med3DCore.errors import DataError, Med3DError, OutputError, SettingError
 from Med3DCore.evaluation import (
     CaseFiles,
@@ -35,8 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Compare a segmentation with its reference, or all of a folder with those of the same name in "
         "another: Dice, VOE, RVD, ASSD, RMSD, HD95, MSSD (Hausdorff), NSD and volumes of each label.",
     )
-    parser.add_argument("prediction", metavar="PRED", type=Path, help="label map, or folder of label maps")
-    parser.add_argument("reference", metavar="REF", type=Path, help="label map of the truth, or folder")
+    parser.add_argument("prediction", metavar="PRED", type=path, help="label map, or folder of label maps")
+    parser.add_argument("reference", metavar="REF", type=path, help="label map of the truth, or folder")
     parser.add_argument(
         "--labels",
         nargs="+",
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     labels = [_parse_label(text) for text in args.labels] if args.labels else None
     cases, unmatched = match_files(args.prediction, args.reference)
     for sentence in unmatched:
-        _say(f"Warning: {sentence}")
+        say(f"Warning: {sentence}")
     reports, failed = _evaluate_cases(cases, labels, args)
     results = {
         "settings": {"nsd_tolerance_mm": args.nsd_tolerance, "ignore_value": args.ignore},
@@ -99,20 +100,22 @@ def _evaluate_cases(
     reports, failed = [], {}
     for number, files in enumerate(cases, start=1):
         if len(cases) > 1:
-            _say(f"{number}/{len(cases)} {files.case}")
+            say(f"{number}/{len(cases)} {files.case}")
         try:
             report = _evaluate_case(files, labels, everywhere, args)
         except Med3DError as error:
             if len(cases) == 1:
                 raise
             failed[files.case] = str(error)
-            _say(f"{files.case} was not evaluated: {error}")
+            say(f"{files.case} was not evaluated: {error}")
             continue
         reports.append(report)
         for warning in report.warnings:
-            _say(f"Warning: {warning}")
+            say(f"Warning: {warning}")
     if not reports:
-        raise DataError(f"None of the {len(cases)} cases could be evaluated. The first: {next(iter(failed.values()))}")
+        raise DataError(
+            f"None of the {len(cases)} cases could be evaluated; the first one: {next(iter(failed.values()))}"
+        )
     return reports, failed
 
 
@@ -151,7 +154,3 @@ def _parse_label(text: str) -> LabelPair | str:
     if 0 in (*values[0], *values[1]):
         raise SettingError(f"--labels {text}: 0 is the background; a label's value is 1 or more.")
     return LabelPair(name, *values)
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

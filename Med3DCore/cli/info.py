@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from Med3DCore.cli.arguments import path
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import Series, choose_series, list_series, read_header, read_volume
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -23,7 +25,9 @@ _FEW_SLICES = 16
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add ``med3d info`` to the command line."""
     parser = subparsers.add_parser("info", help="tell what a scan is and what is unusual about it")
-    parser.add_argument("input", type=Path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file")
+    parser.add_argument(
+        "input", metavar="INPUT", type=path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file"
+    )
     parser.add_argument("--series", help="which series of a DICOM folder: its number, or the beginning of its UID")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -135,7 +139,7 @@ def unusual(volume: Volume, modality: str | None = None) -> list[str]:
     spacing = geometry.spacing
     if modality not in (None, "CT"):
         sentences.append(f"It is {modality}, not CT; models for CT do not fit.")
-    elif not _looks_like_ct(volume.array):
+    elif not looks_like_ct(volume.array):
         sentences.append("Its values do not look like a CT in Hounsfield units (air near -1000, soft tissue near 50).")
     if max(spacing) > _THICK_MM:
         sentences.append(f"Its voxels are {max(spacing):g} mm long on one side; small structures cannot be seen.")
@@ -149,14 +153,6 @@ def unusual(volume: Volume, modality: str | None = None) -> list[str]:
     if np.linalg.det(geometry.direction_matrix) < 0:
         sentences.append("Its axes are left-handed; programs that ignore this show it mirrored.")
     return sentences
-
-
-def _looks_like_ct(array: np.ndarray) -> bool:
-    """A scan of a body in HU has air or lung below -300 and soft tissue between -200 and 300, and stays in bounds."""
-    sample = array.ravel()[:: max(1, array.size // _SAMPLES)]
-    in_bounds = sample.min() >= -10000 and np.percentile(sample, 99.9) < 10000
-    soft = np.count_nonzero((sample > -200) & (sample < 300)) / sample.size
-    return bool(in_bounds and sample.min() < -300 and soft > 0.02)
 
 
 def _text(facts: dict) -> str:

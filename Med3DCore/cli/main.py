@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import Med3DCore
-from Med3DCore.cli import evaluate, info, models, phantom, segment, train, worker
+from Med3DCore.cli.console import say
 from Med3DCore.errors import Cancelled, Med3DError
-
-SUBCOMMANDS = (segment, info, evaluate, models, train, phantom, worker)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
+    # Not at the top of the file, so that Ctrl-C is heeded while they and what they need are imported.
+    from Med3DCore.cli import evaluate, info, models, phantom, segment, train, worker
+
     parser = argparse.ArgumentParser(
         prog="med3d",
         description="Liver and lungs from a CT, on this computer; nothing leaves it. For research, not for diagnosis.",
     )
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
-    subparsers = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for module in SUBCOMMANDS:
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for module in (segment, info, evaluate, models, train, phantom, worker):
         module.add_parser(subparsers)
     return parser
 
@@ -29,21 +32,70 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
+    Args:
+        arguments: What follows ``med3d``. Without, those of this process, whose signals are then the command's too.
+
     Returns:
-        0 if it worked, 2 for a problem told in a sentence, 130 if the user stopped it.
+        0 if it worked, 1 if a part of it did not, 2 for a problem told in a sentence, 128 + number for a signal that
+        stopped it (130 for Ctrl-C), 141 if nobody reads its output to the end.
     """
-    parsed = make_parser().parse_args(arguments)
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _stop)
     try:
-        return parsed.run(parsed)
-    except (KeyboardInterrupt, Cancelled):
-        print("med3d: stopped; no file was left half-written.", file=sys.stderr)
-        return 130
+        return _run(arguments)
+    except (KeyboardInterrupt, Cancelled) as stop:
+        if arguments is None:  # only the interpreter's own end is left, which an impatient Ctrl-C would clutter
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+        say("med3d: stopped; no file was left half-written.")
+        return 128 + getattr(stop, "signal", signal.SIGINT)
     except Med3DError as error:
-        print(f"med3d: {error}", file=sys.stderr)
+        return _fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 141
+    except OSError as error:
+        return _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))) + ".")
+    except ImportError as error:
+        reason = str(error).partition("\n")[0]
+        return _fail(f"A Python package cannot be loaded ({reason}); install it again, such as `pip install torch`.")
+    except (MemoryError, RuntimeError) as error:
+        from Med3DCore.io.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        return _fail("There is not enough memory for this; close other programs or crop the scan.")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="backslashreplace")  # the name of a file may hold what a terminal cannot show
+    parser = make_parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
         return 2
-    except MemoryError:
-        print("med3d: there is not enough memory for this; close other programs and try again.", file=sys.stderr)
-        return 2
+    code = parsed.run(parsed)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal told the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
+def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - signal's signature
+    raise _Stopped(number)
+
+
+def _fail(sentence: str) -> int:
+    say(f"med3d: {sentence}")
+    return 2
 
 
 if __name__ == "__main__":

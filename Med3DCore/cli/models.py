@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
 
@@ -36,13 +37,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.set_defaults(act=_verify)
 
     action = actions.add_parser("install", help="verify a model file and add it to your models")
-    action.add_argument("file", type=Path)
+    action.add_argument("file", type=path)
     action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_install)
 
     action = actions.add_parser("export", help="copy a model to a folder or file")
     action.add_argument("model", help="name or name-version")
-    action.add_argument("target", type=Path, help="a folder, or a file name that ends with .med3d.zip")
+    action.add_argument("target", type=path, help="a folder, or a file name that ends with .med3d.zip")
     action.add_argument("--overwrite", action="store_true", help="take the place of another file")
     action.set_defaults(act=_export)
 
@@ -51,14 +52,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.set_defaults(act=_remove)
 
     action = actions.add_parser("import-checkpoint", help="make a model of a MedicalNet or Kinetics .pth file")
-    action.add_argument("file", type=Path, help="for example resnet_50_23dataset.pth")
+    action.add_argument("file", type=path, help="for example resnet_50_23dataset.pth")
     action.add_argument("--name", help="name of the model; by default the file's")
     action.add_argument("--version", default="1.0.0", help="three numbers (default: %(default)s)")
     action.add_argument("--title", default="", help="name shown to people")
     action.add_argument("--licence", default="not stated", help="licence of the weights (default: %(default)s)")
     action.add_argument("--in-channels", type=int, default=1, metavar="N", help="input channels (default: %(default)s)")
     action.add_argument("--half", action="store_true", help="store kernels as float16: half the size, rounded")
-    action.add_argument("--output", type=Path, help="folder or file; by default your models")
+    action.add_argument("--output", type=path, help="folder or file; by default your models")
     action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_import_checkpoint)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
 from Med3DCore.phantom.settings import KERNELS, PATHOLOGIES, REGIONS, SIZES
@@ -14,11 +14,15 @@ from Med3DCore.progress import Progress
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     usual = PhantomSettings()
-    parser = subparsers.add_parser("phantom", help="make a CT of a made-up patient, with labels", description=__doc__)
+    parser = subparsers.add_parser(
+        "phantom",
+        help="make a CT of a made-up patient, with labels",
+        description="Make a CT of a made-up patient with exact labels, to try everything without any download.",
+    )
     add = parser.add_argument
-    add("output", type=Path, metavar="OUTDIR", help="folder for ct.nii.gz and labels.nii.gz")
+    add("output", type=path, metavar="OUTDIR", help="folder for ct.nii.gz and labels.nii.gz")
     add("--seed", type=int, default=0, help="which patient (default 0)")
-    add("--spacing", type=_spacing, default=usual.spacing, metavar="MM", help="voxel size: 2.5, or 0.75,0.75,1")
+    add("--spacing", type=spacing, default=usual.spacing, metavar="MM", help="voxel size: 2.5, or 0.75,0.75,1")
     add("--region", choices=REGIONS, default=usual.region, help=f"what to scan (default {usual.region})")
     add("--phase", choices=CONTRASTS, default=usual.contrast, help=f"contrast (default {usual.contrast})")
     add("--noise", type=float, default=usual.noise_hu, metavar="HU", help=f"noise (default {usual.noise_hu:g})")
@@ -60,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _spacing(text: str) -> tuple[float, ...]:
+def spacing(text: str) -> tuple[float, ...]:
+    """One number for all axes, or x,y,z. Its name is part of what argparse says about a wrong one."""
     values = tuple(float(part) for part in text.split(","))
     return values * 3 if len(values) == 1 else values

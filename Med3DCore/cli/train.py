@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.progress import Progress
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
-    parser = subparsers.add_parser("train", help="train a model from a recipe", description=__doc__)
-    parser.add_argument(
-        "recipe", type=Path, help="what to train: a JSON file such as Resources/Recipes/liver-lungs.json"
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model from a recipe",
+        description="Train the stages of a recipe and make a model of them; called again, it goes on where it stopped.",
     )
-    parser.add_argument("data", type=Path, help="data set description (dataset.json)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints, logs and the model")
+    parser.add_argument(
+        "recipe", type=path, help="what to train: a JSON file such as Resources/Recipes/liver-lungs.json"
+    )
+    parser.add_argument("data", type=path, help="data set description (dataset.json)")
+    parser.add_argument("-o", "--output", type=path, required=True, help="folder for checkpoints, logs and the model")
     parser.add_argument("--stage", help="train only this stage, and make no model")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -12,7 +12,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "worker",
         help="serve other programs over stdin and stdout",
-        description=__doc__,
+        description="Serve Slicer and other programs: JSON lines on stdin and stdout.",
         epilog="docs/worker_protocol.md",
     )
     add_arguments(parser)

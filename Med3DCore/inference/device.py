@@ -52,7 +52,7 @@ def choose_device(wanted: str = "auto") -> Device:
     """
     kind = wanted.split(":")[0]
     if kind not in CHOICES or not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", wanted):
-        raise ResourceError(f"Unknown device '{wanted}'. Use one of: {', '.join(CHOICES)}, or a GPU such as cuda:1.")
+        raise ResourceError(f"Unknown device '{wanted}'; use one of {', '.join(CHOICES)}, or a GPU such as cuda:1.")
     if kind in ("auto", "cuda") and torch.cuda.is_available():
         return _cuda(wanted if ":" in wanted else "cuda:0", wanted)
     if kind in ("auto", "mps") and torch.backends.mps.is_available():
@@ -66,7 +66,9 @@ def choose_device(wanted: str = "auto") -> Device:
 def cpu(reason: str) -> Device:
     """The CPU, in bf16 where its instructions make that faster."""
     fast = _cpu_has_fast_bf16()
-    return Device("cpu", f"CPU ({torch.get_num_threads()} threads)", torch.bfloat16 if fast else torch.float32, reason)
+    threads = torch.get_num_threads()
+    title = f"CPU ({threads} thread{'s' if threads > 1 else ''})"
+    return Device("cpu", title, torch.bfloat16 if fast else torch.float32, reason)
 
 
 def _cuda(name: str, wanted: str) -> Device:

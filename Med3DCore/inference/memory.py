@@ -23,8 +23,8 @@ _ASSUMED_BYTES = 2 << 30
 def require_maps(grid: Geometry, channels: int, name: str) -> None:
     """Stop before a scan is brought to a grid whose maps do not fit.
 
-    Besides a channel's probabilities their blend and, while it is cleaned, the numbers of its pieces are alive; and once
-    the scan, a padded copy, the weights of the blend and what is removed.
+    Alive are for each channel the sum of windows, the probabilities and the numbers of the pieces while it is cleaned;
+    and once the scan, a padded copy of it, the weights of the sum, and what is cleaned away.
 
     Args:
         grid: What the network works on, all windows together.
@@ -40,8 +40,8 @@ def require_maps(grid: Geometry, channels: int, name: str) -> None:
         low, high = grid.bounds()
         extent = " x ".join(f"{length:.0f}" for length in high - low)
         raise ResourceError(
-            f"{name} is {extent} mm large, which takes {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB are free; "
-            "crop it, or correct its spacing if no patient is so large."
+            f"{name} is {extent} mm large, for which {needed / 1e9:.1f} GB of memory are needed "
+            f"but {free / 1e9:.1f} GB are free; crop it, or correct its spacing if no patient is so large."
         )
 
 

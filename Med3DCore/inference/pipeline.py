@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
@@ -108,8 +107,8 @@ class Pipeline:
         progress = progress or Progress()
         if self.package.modality == "CT" and not looks_like_ct(volume.array):
             progress.warn(
-                f"The values of {volume.name} do not look like a CT in Hounsfield units (air -1000, water 0), for which "
-                f"{self.package.reference} was made; do not trust the result."
+                f"The values of {volume.name} do not look like a CT in Hounsfield units (air -1000, water 0), which is "
+                f"what {self.package.reference} was made for; do not trust the result."
             )
         final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
@@ -143,10 +142,8 @@ class Pipeline:
         Raises:
             SettingError: The model does not know the label.
         """
-        if label in self.package.label_names:
-            return next(stage for stage in reversed(self.package.stages) if label in stage.labels)
-        known = ", ".join(self.package.label_names)
-        raise SettingError(f"The model {self.package.reference} does not know '{label}'; it knows {known}.")
+        self.package.require_label(label)
+        return next(stage for stage in reversed(self.package.stages) if label in stage.labels)
 
     def _needed_stages(self, wanted: Sequence[Stage]) -> list[Stage]:
         """The wanted stages and those that tell them where to look, in the package's order."""
@@ -185,7 +182,7 @@ class Pipeline:
         return StageResult(scores, prepared.geometry)
 
     def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
-        """Run the network; when the GPU's memory does not suffice, in smaller windows, then on the CPU."""
+        """Run the network; when the memory does not suffice, in smaller windows, then on the CPU."""
         wanted = fitting_window(stage.window, array.shape)
         window = plan_window(stage.network, wanted, self.device)
         if window != wanted:
@@ -210,13 +207,11 @@ class Pipeline:
 
     def _retreat(self, window: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
         """After the memory ran out: a smaller window or, at last, the CPU instead of the GPU."""
-        on_gpu = self.device.name != "cpu"
         torch.cuda.empty_cache()
-        if max(window) > 64 or not on_gpu:
+        place = "computer" if self.device.name == "cpu" else "GPU"
+        if max(window) > 64 or place == "computer":
             window = smaller_window(window)
-            progress.warn(
-                f"The {'GPU' if on_gpu else 'computer'} ran out of memory; smaller windows of {window} voxels were used."
-            )
+            progress.warn(f"The {place} ran out of memory; smaller windows of {window} voxels were used.")
             return window
         self.device = cpu("The GPU ran out of memory.")
         self._networks.clear()

@@ -14,7 +14,6 @@ from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 
@@ -71,7 +70,7 @@ def segment(
         progress: Followed, and may cancel.
 
     Raises:
-        SettingError: An unknown organ.
+        SettingError: No model, or not the named one, finds an organ.
         ModelError: No such model, or it is damaged.
         ResourceError: No such device, or too little memory.
         Cancelled: The user stopped.
@@ -83,7 +82,7 @@ def segment(
     """
     progress = progress or Progress()
     with progress.stage("load model", share=0.02):
-        package = _find_model(labels, model)
+        package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
         pipeline = Pipeline(package, choose_device(device), settings)
     result = pipeline.segment(volume, labels, progress)
     for label in result.labels:
@@ -91,14 +90,6 @@ def segment(
             progress.warn(f"{label.title}: cut by the edge of the scan; the volume is that of the part inside.")
     used = pipeline.device
     return Segmentation(result, package.reference, used.title, used.reason, tuple(progress.warnings))
-
-
-def _find_model(labels: Sequence[str], model: str | ModelPackage | None) -> ModelPackage:
-    if isinstance(model, ModelPackage):
-        return model
-    if model is not None:
-        return Catalogue().find(model)
-    return Catalogue().default_for([label.name for label in find_labels(labels)])
 
 
 def _touches_border(mask: np.ndarray) -> bool:

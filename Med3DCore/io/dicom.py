@@ -129,8 +129,9 @@ def choose_series(series: Sequence[Series], wanted: str | int | None, folder: Pa
     if len(found) == 1:
         return found[0]
     listed = "; ".join(f"{number}: {one}" for number, one in enumerate(series, start=1))
+    example = next((number for number, one in enumerate(series, start=1) if one.usable), 1)
     asked = "" if wanted is None else f" and '{wanted}' means {'several' if found else 'none'} of them"
-    raise VolumeError(f"{folder} holds {len(series)} series{asked}; choose one, such as `--series 1`: {listed}.")
+    raise VolumeError(f"{folder} holds {len(series)} series{asked}; choose one, such as `--series {example}`: {listed}.")
 
 
 def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:

@@ -58,7 +58,7 @@ def read_volume(path: str | Path, series: str | int | None = None, progress: Pro
         header = read_header(path)
         header.require_scalar()
         array, geometry = read_voxels(header, progress), header.geometry
-    name = path.name or str(path)
+    name = path.absolute().name or str(path)
     fill_non_finite(array, name, warner(progress))
     require_contrast(array, name)
     return Volume(array, geometry, name)

@@ -63,7 +63,9 @@ def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it, such as {path / ('scan' + endings[0])}.")
     if not path.name.lower().endswith(tuple(endings)):
-        raise OutputError(f"The ending of {path} chooses no format that can be written; possible: {', '.join(endings)}.")
+        raise OutputError(
+            f"The ending of {path} chooses no format that can be written; possible: {', '.join(endings)}."
+        )
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written because there is no folder {path.parent}; create it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):

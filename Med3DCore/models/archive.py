@@ -89,7 +89,7 @@ def read_member(archive: zipfile.ZipFile, member: dict, name: str) -> bytes:
     data = archive.read(member["name"])
     if hashlib.sha256(data).hexdigest() != member["sha256"]:
         raise ModelError(
-            f"{name} was damaged or changed: {member['name']} does not match its SHA-256 checksum. Get the file again."
+            f"{name} was damaged or changed: {member['name']} does not match its SHA-256 checksum; get the file again."
         )
     return data
 
@@ -99,8 +99,8 @@ def check_size(archive: zipfile.ZipFile, member: dict, name: str) -> None:
     info = _find(archive, member["name"], name)
     if info.file_size != member["bytes"]:
         raise ModelError(
-            f"{name} was damaged or changed: {info.filename} has {info.file_size} bytes instead of {member['bytes']}."
-            " Get the file again."
+            f"{name} was damaged or changed: {info.filename} has {info.file_size} bytes instead of {member['bytes']};"
+            " get the file again."
         )
 
 
@@ -109,11 +109,11 @@ def check_stored(archive: zipfile.ZipFile, file_size: int, name: str) -> None:
     for info in archive.infolist():
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
             raise ModelError(
-                f"{name} is refused: {info.filename} is compressed or encrypted, which a model package never is."
-                " Get the original file."
+                f"{name} is refused: {info.filename} is compressed or encrypted, which a model package never is;"
+                " get the original file."
             )
     if sum(info.file_size for info in archive.infolist()) > file_size:
-        raise ModelError(f"{name} is refused: it says to hold more than the file's size. Get the original file.")
+        raise ModelError(f"{name} is refused: it says to hold more than the file's size; get the original file.")
 
 
 def describe_member(name: str, data: bytes) -> dict:
@@ -136,7 +136,7 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if not _NAME.fullmatch(info.orig_filename) or kind not in (0, stat.S_IFREG) or info.orig_filename in seen:
             raise ModelError(
-                f"{name} is refused: {info.orig_filename!r} is not part of a model package. Get the original file."
+                f"{name} is refused: {info.orig_filename!r} is not part of a model package; get the original file."
             )
         seen.add(info.orig_filename)
         limit = WEIGHTS_LIMIT if info.filename.endswith(".pt") else TEXT_LIMIT
@@ -148,4 +148,4 @@ def _find(archive: zipfile.ZipFile, member: str, name: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(member)
     except KeyError as error:
-        raise ModelError(f"{name} is incomplete: {member} is missing. Get the file again.") from error
+        raise ModelError(f"{name} is incomplete: {member} is missing; get the file again.") from error

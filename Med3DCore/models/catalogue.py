@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import Med3DCore
-from Med3DCore.errors import ModelError, OutputError
-from Med3DCore.models.archive import SUFFIX, sha256_of
+from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
+from Med3DCore.io.files import as_path
 from Med3DCore.io.write import written_beside
+from Med3DCore.models.archive import SUFFIX, sha256_of
 from Med3DCore.models.package import ModelPackage, load_package, package_file, save_package
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def shipped_folder() -> Path:
 def user_folder() -> Path:
     """The folder for the user's own models: ``MED3D_MODELS``, or where the platform keeps a program's data."""
     if chosen := os.environ.get("MED3D_MODELS"):
-        return Path(chosen).expanduser()
+        return as_path(chosen)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -98,10 +99,28 @@ class Catalogue:
         """
         name = str(name_or_path)
         if isinstance(name_or_path, Path) or name.endswith(".zip") or "/" in name or os.sep in name:
-            return load_package(name_or_path)
+            return load_package(as_path(name_or_path))
         return self._find_entry(name).package
 
-    def default_for(self, labels: Iterable[str]) -> ModelPackage:
+    def choose(self, labels: Sequence[str], name_or_path: str | Path | None = None) -> ModelPackage:
+        """The model to segment labels with: the named one, or else :meth:`default_for` them.
+
+        Raises:
+            ModelError: There is no such model, it is broken, or an encoder only.
+            SettingError: It does not find one of the labels, or a label is given twice.
+        """
+        if len(set(labels)) < len(labels):
+            raise SettingError("Each organ can be asked for only once.")
+        if name_or_path is None:
+            return self.default_for(labels)
+        package = self.find(name_or_path)
+        if package.kind != "pipeline":
+            raise ModelError(f"{package.reference} is an encoder to start training from; choose a model with labels.")
+        for label in labels:
+            package.require_label(label)
+        return package
+
+    def default_for(self, labels: Sequence[str]) -> ModelPackage:
         """The model to use when the user asks for labels and names no model.
 
         It is the shipped model that was made last among those with all labels. A model of the user takes its place if
@@ -109,17 +128,13 @@ class Catalogue:
 
         Raises:
             ModelError: No shipped model has all these labels.
+            SettingError: No model at all has one of them.
         """
-        wanted = set(labels)
         entries = self.list()
-        fitting = [entry for entry in entries if entry.package and wanted <= set(entry.package.label_names)]
+        fitting = [entry for entry in entries if entry.package and set(labels) <= set(entry.package.label_names)]
         shipped = [entry.package for entry in fitting if entry.shipped and entry.package.kind == "pipeline"]
         if not shipped:
-            broken = [f" {entry.problem}" for entry in entries if entry.shipped and entry.problem]
-            raise ModelError(
-                f"No model that came with Med3D finds {' and '.join(sorted(wanted))}; choose one of your own by name."
-                + "".join(broken)
-            )
+            raise _nothing_fits(labels, entries, fitting)
         name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
         return max((entry for entry in fitting if entry.package.name == name), key=_age).package
 
@@ -241,7 +256,24 @@ class Catalogue:
 
     def _unknown(self, name: str) -> ModelError:
         known = ", ".join(entry.reference for entry in self.list() if entry.package) or "none"
-        return ModelError(f"There is no model '{name}'. Known models: {known}.")
+        return ModelError(f"There is no model '{name}'; known models: {known}.")
+
+
+def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[ModelEntry]) -> Med3DError:
+    """Why there is no default for some labels, and what to do."""
+    known = sorted({name for entry in entries if entry.package for name in entry.package.label_names})
+    unknown = [name for name in labels if name not in known]
+    wanted, broken = " and ".join(labels), [entry.problem for entry in entries if entry.shipped and entry.problem]
+    if fitting:
+        own = ", ".join(entry.reference for entry in fitting)
+        return ModelError(f"No model that came with Med3D finds {wanted}; choose one of your own by name: {own}.")
+    if broken:
+        return ModelError(f"No model finds {wanted}, and one that came with Med3D cannot be used: {broken[0]}")
+    if known and unknown:
+        return SettingError(f"No model on this computer finds '{unknown[0]}'; they find {', '.join(known)}.")
+    if known:
+        return ModelError(f"No model finds {wanted} together; ask for one after the other.")
+    return ModelError(f"There is no model for {wanted} on this computer; add one, such as `med3d models install FILE`.")
 
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:

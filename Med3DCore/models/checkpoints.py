@@ -112,7 +112,7 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     if not fit.is_complete:
         raise ModelError(
             f"{path.name} looks like a ResNet-{depth} with shortcut {shortcut}, but is not a whole one:"
-            f" {fit.describe()}. Nothing was imported; get the original file."
+            f" {fit.describe()}; get the original file."
         )
     state_dict = {key: (tensors | counters)[key] for key in wanted}
     state_dict["conv1.weight"] = adapt_channels(state_dict["conv1.weight"], in_channels)
@@ -205,7 +205,7 @@ def _infer(tensors: Mapping[str, Tensor], name: str) -> tuple[int, str, int, int
             return depth, shortcut, width, channels
     raise ModelError(
         f"{name} has {', '.join(map(str, counts))} blocks in its four layers ({block.__name__}), which is none of"
-        f" ResNet-{', '.join(map(str, ResNetEncoder.blocks))}. Nothing was imported."
+        f" ResNet-{', '.join(map(str, ResNetEncoder.blocks))}; choose a checkpoint of one of these."
     )
 
 

@@ -25,7 +25,7 @@ def document_to_bytes(document: dict, name: str) -> bytes:
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"The description of {name} cannot be stored: {error}. Use texts, finite numbers, lists, objects and null."
+            f"The description of {name} cannot be stored: {error}; use texts, finite numbers, lists, objects and null."
         ) from error
     data = (text + "\n").encode()
     document_from_bytes(data, name)
@@ -41,7 +41,7 @@ def document_from_bytes(data: bytes, name: str) -> dict:
     try:
         document = json.loads(data, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{name} is damaged: its model.json cannot be read. Get the file again.") from error
+        raise ModelError(f"{name} is damaged: its model.json cannot be read; get the file again.") from error
     _check_version(document, name)
     schema = model_schema()
     problem = next(problems(document, schema, schema), None) or next(_contradictions(document), None)

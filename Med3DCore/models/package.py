@@ -136,6 +136,16 @@ class ModelPackage:
         """Names of the labels the user gets."""
         return tuple(label.name for label in self.labels)
 
+    def require_label(self, name: str) -> None:
+        """Refuse a label that the model does not find.
+
+        Raises:
+            SettingError: The user does not get this label from it.
+        """
+        if name not in self.label_names:
+            known = ", ".join(self.label_names)
+            raise SettingError(f"The model {self.reference} does not know '{name}'; it knows {known}.")
+
     def to_dict(self) -> dict:
         """Plain values, as in ``model.json``."""
         values = asdict(self)
@@ -198,7 +208,7 @@ class ModelPackage:
             Preprocessing.from_dict(stage.preprocessing)
             return build_network(stage.network)
         except SettingError as error:
-            raise ModelError(f"{self.reference} cannot be used by this version of Med3D. {error}") from error
+            raise ModelError(f"{self.reference} cannot be used by this version of Med3D: {error}") from error
 
 
 def save_package(

@@ -59,7 +59,7 @@ def check_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], name: s
     """Raise ModelError with counts and first names unless every tensor fits."""
     fit = compare(wanted, given)
     if not fit.is_complete:
-        raise ModelError(f"The weights of {name} do not fit its network: {fit.describe()}. Use weights made for it.")
+        raise ModelError(f"The weights of {name} do not fit its network: {fit.describe()}; use weights made for it.")
 
 
 def load_into(network: nn.Module, state_dict: StateDict, name: str) -> None:
@@ -121,9 +121,9 @@ def tensors_from_bytes(data: bytes, name: str) -> StateDict:
         check_stored(archive, len(data), name)
     tensors = load_tensors(io.BytesIO(data), name)
     if not isinstance(tensors, dict) or not all(isinstance(key, str) and is_plain(t) for key, t in tensors.items()):
-        raise ModelError(f"{name} is refused: it holds something else than tensors. Get the original file.")
+        raise ModelError(f"{name} is refused: it holds something else than tensors; get the original file.")
     if sum(t.nbytes for t in tensors.values()) > len(data):  # tensors that share memory
-        raise ModelError(f"{name} is refused: it says to hold more than the file's size. Get the original file.")
+        raise ModelError(f"{name} is refused: it says to hold more than the file's size; get the original file.")
     return {key: t.float() if t.is_floating_point() else t for key, t in tensors.items()}
 
 
@@ -150,7 +150,7 @@ def load_tensors(source: Path | io.BytesIO, name: str) -> Any:
         if "nsupported" in str(error):
             raise ModelError(
                 f"{name} is refused: it holds program code or objects other than tensors, and Med3D never runs code"
-                " from a model. If you trust its source, ask for a file with tensors only."
+                " from a model; if you trust its source, ask for a file with tensors only."
             ) from error
         raise _damaged(name) from error
     except OSError as error:
@@ -181,7 +181,7 @@ def _as_zip(data: bytes, name: str) -> zipfile.ZipFile:
 
 
 def _damaged(name: str) -> ModelError:
-    return ModelError(f"{name} is damaged, incomplete or no file of weights that torch wrote. Get the file again.")
+    return ModelError(f"{name} is damaged, incomplete or no file of weights that torch wrote; get the file again.")
 
 
 def _by(tensor: Tensor) -> str:

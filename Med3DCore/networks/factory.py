@@ -77,7 +77,7 @@ def _resolve(part: str, values: dict, known: dict, given: tuple[str, ...]) -> tu
 def _check_keys(what: str, values: dict, known: set[str], required: set[str]) -> None:
     for key in values:
         if key not in known:
-            raise SettingError(f"Unknown setting '{key}' of {what}. Known settings: {', '.join(sorted(known))}.")
+            raise SettingError(f"Unknown setting '{key}' of {what}; known settings: {', '.join(sorted(known))}.")
     for key in sorted(required):
         if key not in values:
             raise SettingError(f"The setting '{key}' of {what} is missing.")

@@ -171,7 +171,7 @@ def intensity_from_dict(spec: dict) -> Intensity:
     arguments = dict(spec)
     name = arguments.pop("name", None)
     if name not in METHODS:
-        raise SettingError(f"Unknown intensity method '{name}'. Known: {', '.join(METHODS)}.")
+        raise SettingError(f"Unknown intensity method '{name}'; known: {', '.join(METHODS)}.")
     try:
         return METHODS[name](**arguments)
     except TypeError as error:

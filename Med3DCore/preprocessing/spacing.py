@@ -42,7 +42,7 @@ def domain_spacing(spacings: Sequence[Triple], rule: str = "median") -> Triple:
     elif rule == "isotropic":
         values = np.full(3, np.prod(np.median(table, axis=0)) ** (1 / 3))
     else:
-        raise SettingError(f"Unknown spacing rule '{rule}'. Known rules: {', '.join(RULES)}.")
+        raise SettingError(f"Unknown spacing rule '{rule}'; known rules: {', '.join(RULES)}.")
     return tuple(float(v) for v in values)
 
 

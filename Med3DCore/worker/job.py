@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from Med3DCore.progress import Progress
-from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.protocol import Advance, Log, Request
-from Med3DCore.worker.warm import Warm
+
+if TYPE_CHECKING:
+    from Med3DCore.worker.connection import Connection
+    from Med3DCore.worker.warm import Warm
 
 _SECONDS_BETWEEN_EVENTS = 0.1
 

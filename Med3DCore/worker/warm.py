@@ -8,10 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.models.catalogue import Catalogue
-from Med3DCore.models.package import ModelPackage
-from Med3DCore.tasks import find_labels
-
 if TYPE_CHECKING:
     from Med3DCore.inference.pipeline import Pipeline
     from Med3DCore.progress import Progress
@@ -34,11 +30,13 @@ class Warm:
             mirror: Whether to average over mirroring along all axes.
 
         Raises:
-            SettingError: An unknown label.
+            SettingError: No model, or not the named one, finds a label.
             ModelError: No such model, or it is damaged.
             ResourceError: No such device.
         """
-        package = _find_model(labels, model)
+        from Med3DCore.models.catalogue import Catalogue
+
+        package = Catalogue().choose(labels, model)  # before torch: a wrong name is told at once
         from Med3DCore.inference.device import choose_device
         from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 
@@ -61,12 +59,6 @@ class Warm:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
-
-
-def _find_model(labels: Sequence[str], model: str | None) -> ModelPackage:
-    if model is not None:
-        return Catalogue().find(model)
-    return Catalogue().default_for([label.name for label in find_labels(labels)])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from test_models_package import make_encoder_package, make_package, make_weights, write
 
 import Med3DCore
-from Med3DCore.errors import ModelError, OutputError
+from Med3DCore.errors import ModelError, OutputError, SettingError
 from Med3DCore.models import Catalogue, catalogue, load_package, save_package
 from Med3DCore.tasks import find_labels
 
@@ -70,7 +70,7 @@ def test_finds_by_name_version_and_path(models, tmp_path):
     assert models.find(elsewhere).version == "0.1.0"
     assert models.find(str(elsewhere)).version == "0.1.0"
     with pytest.raises(
-        ModelError, match=r"no model 'brain'. Known models: liver-lungs-1\.0\.0, liver-lungs-1\.10\.0\."
+        ModelError, match=r"no model 'brain'; known models: liver-lungs-1\.0\.0, liver-lungs-1\.10\.0\."
     ):
         models.find("brain")
 
@@ -88,8 +88,33 @@ def test_default_is_the_newest_shipped_model_with_all_labels(models):
     assert models.default_for(["liver"]).name == "liver"
     assert models.default_for(["lungs"]).name == "liver-lungs"
     assert models.default_for(["lungs", "liver"]).name == "liver-lungs"
-    with pytest.raises(ModelError, match="No model that came with Med3D finds liver and spleen"):
+    with pytest.raises(SettingError, match="No model on this computer finds 'spleen'; they find liver, lungs"):
         models.default_for(["liver", "spleen"])
+
+
+def test_what_to_do_without_a_default(models):
+    next(models.shipped.iterdir()).unlink()
+    with pytest.raises(ModelError, match="no model for liver and lungs on this computer; add one"):
+        models.default_for(["liver", "lungs"])
+    add(models.user, **liver_only(name="mine"))
+    with pytest.raises(ModelError, match="finds liver; choose one of your own by name: mine-1.0.0"):
+        models.default_for(["liver"])
+    with pytest.raises(SettingError, match="finds 'lungs'; they find liver"):
+        models.default_for(["liver", "lungs"])
+
+
+def test_a_named_model_must_find_what_is_asked(models):
+    add(models.user, **liver_only(name="mine"))
+    assert models.choose(["liver"], "mine").name == "mine"
+    assert models.choose(["liver"]).name == "liver-lungs"
+    with pytest.raises(SettingError, match="mine-1.0.0 does not know 'lungs'; it knows liver"):
+        models.choose(["liver", "lungs"], "mine")
+    with pytest.raises(SettingError, match="only once"):
+        models.choose(["liver", "liver"])
+    encoder = make_encoder_package()
+    save_package(encoder, make_weights(encoder), models.user)
+    with pytest.raises(ModelError, match="features-1.0.0 is an encoder"):
+        models.choose(["liver"], "features")
 
 
 def test_the_user_can_replace_a_default(models):
@@ -106,7 +131,7 @@ def test_the_user_can_replace_a_default(models):
 
 def test_a_broken_default_is_named(models):
     (models.shipped / "liver-lungs-1.0.0.med3d.zip").write_bytes(b"x")
-    with pytest.raises(ModelError, match=r"finds liver; .*liver-lungs-1\.0\.0\.med3d\.zip is damaged"):
+    with pytest.raises(ModelError, match=r"finds liver, and .*liver-lungs-1\.0\.0\.med3d\.zip is damaged"):
         models.default_for(["liver"])
 
 

@@ -13,7 +13,7 @@ import pytest
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.worker.client import RequestError, WorkerClient, WorkerDied
 from Med3DCore.worker.launch import kill_tree, worker_command, worker_environment
-from Med3DCore.worker.protocol import End, Failure, Ready, Request, Result, decode_event, encode
+from Med3DCore.worker.protocol import End, Failure, Log, Ready, Request, Result, decode_event, encode
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
 
@@ -165,13 +165,19 @@ def test_nonsense_gets_a_sentence_each_and_the_worker_lives_on(raw):
     assert Result(4, {"waited": 0}) in answers
 
 
-def test_nothing_that_is_printed_reaches_the_protocol_and_stdin_is_out_of_reach(client):
-    seen = []
-    client._on_log = seen.append
-    assert client.request("chatter") == {"stdin": ""}
+def test_nothing_that_is_printed_reaches_the_protocol_and_stdin_is_out_of_reach(raw, client):
+    worker = raw()
+    worker.send(Request(1, "chatter"))
+    assert [worker.event(), worker.event()] == [Log(1, "a sentence"), Result(1, {"stdin": ""})]
+    client.request("chatter")
     client.close()
     assert {"native noise", "python noise", "noise of a child"} <= set(client.log)
-    assert "a sentence" in seen
+
+
+def test_a_request_that_meets_a_worker_at_its_end_is_done_by_the_next(client):
+    client.request("shutdown")
+    first = client.ready.pid
+    assert client.request("wait", seconds=0) == {"waited": 0} and client.ready.pid != first
 
 
 def test_requests_are_done_one_after_the_other_in_order(raw):

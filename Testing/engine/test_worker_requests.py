@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from Med3DCore.volume import Volume
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, write_volume_array
 from Med3DCore.worker.scan import read_scan
-from Med3DCore.worker.warm import interruptible
+from Med3DCore.worker.warm import Warm, interruptible
 
 GEOMETRY = Geometry((48, 44, 40), (1.5, 1.5, 2.0), (-50.0, -40.0, 10.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
 
@@ -32,25 +33,28 @@ def make_volume():
     return Volume(array.astype(np.int16), GEOMETRY, "boxes")
 
 
-def make_stage(name, labels, spacing, region=None, width=4, window=32):
+def make_stage(name, labels, spacing, region=None, width=4, window=64):
     encoder = {"name": "resnet", "depth": 10, "width": width, "output_stride": 32, "stem_stride": 1}
     network = {"encoder": encoder, "decoder": {"name": "skip"}, "out_channels": len(labels)}
     preprocessing = {"spacing": [spacing] * 3, "intensity": {"name": "window", "low": -160, "high": 160}}
     return Stage(name, network, preprocessing, labels, "sigmoid", (window,) * 3, region)
 
 
-def untrained(stage, volume):
-    """Random weights with which a tenth of the scan is found, so that there is something to compare."""
-    torch.manual_seed(1)
-    network = build_network(stage.network).eval()
-    seen = Preprocessing.from_dict({**stage.preprocessing, "spacing": [4.0] * 3}).apply(volume)
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(seen.array)[None, None])[0]
-        network.decoder.logits[0].bias -= logits.flatten(1).quantile(0.9, dim=1)
+def hand_set_weights(stage):
+    """Weights that find what is bright, a voxel aside, so that a mirrored scan is not the same to the network."""
+    network = build_network(stage.network)
+    with torch.no_grad():
+        stem, merge, logits = network.encoder.conv1, network.decoder.merge[-1][0][0], network.decoder.logits[0]
+        for layer in (stem, merge, logits):
+            layer.weight.zero_()
+        stem.weight[0, 0, 3, 3, 2] = 1
+        merge.weight[0, merge.in_channels - stem.out_channels, 1, 1, 1] = 1
+        logits.weight[:, 0] = 20
+        logits.bias.fill_(-4)
     return network.state_dict()
 
 
-def save_model(folder, name, stages, volume):
+def save_model(folder, name, stages):
     package = ModelPackage(
         name=name,
         version="1.0.0",
@@ -61,7 +65,7 @@ def save_model(folder, name, stages, volume):
         labels=find_labels(stages[0].labels),
         stages=tuple(stages),
     )
-    weights = {stage.name: untrained(stage, volume) for stage in stages}
+    weights = {stage.name: hand_set_weights(stage) for stage in stages}
     return save_package(package, weights, folder, half=False)
 
 
@@ -71,12 +75,12 @@ def volume():
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, volume):
+def model(tmp_path_factory):
     stages = [
         make_stage("coarse", ("liver", "lungs"), 4.0),
         make_stage("fine", ("liver",), 2.0, {"stage": "coarse", "margin_mm": 6.0}),
     ]
-    return save_model(tmp_path_factory.mktemp("models"), "tiny", stages, volume)
+    return save_model(tmp_path_factory.mktemp("models"), "tiny", stages)
 
 
 @pytest.fixture(scope="module")
@@ -106,38 +110,40 @@ def test_the_worker_finds_what_the_engine_finds(client, scan, model, volume):
     assert {"load model", "coarse: network", "fine: network", "write"} <= set(result["seconds"])
 
 
-def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(
-    client, scan, model, tmp_path, volume
-):
-    ask(client, scan, model)
+def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(client, scan, model, tmp_path):
+    ask(client, scan, model, ("lungs",))
     process = client._process
-    begin = time.monotonic()
-    result = ask(client, scan, model, mirror=True)
-    assert result["seconds"]["load model"] < 0.5 and time.monotonic() - begin < 10
+    result = ask(client, scan, model, ("lungs",), mirror=True)
+    assert result["seconds"]["load model"] < 0.5
     mirrored = read_volume_array(result["labels"]).array
-    assert not np.array_equal(mirrored, read_volume_array(ask(client, scan, model)["labels"]).array)
+    assert not np.array_equal(mirrored, read_volume_array(ask(client, scan, model, ("lungs",))["labels"]).array)
     stages = [make_stage("only", ("liver", "lungs"), 4.0)]
-    other = save_model(tmp_path, "tiny", stages, volume)
+    other = save_model(tmp_path, "tiny", stages)
     assert "only: network" in ask(client, scan, other)["seconds"]
-    save_model(tmp_path, "tiny", [make_stage("renamed", ("liver", "lungs"), 4.0)], volume)
+    save_model(tmp_path, "tiny", [make_stage("renamed", ("liver", "lungs"), 4.0)])
     assert "renamed: network" in ask(client, scan, other)["seconds"]
     assert client._process is process
 
 
 def test_only_the_region_is_labelled_and_its_edge_is_named(client, scan, model, volume):
-    low, high = volume.geometry.bounds_of_box((10, 12, 14), (30, 30, 30))
+    whole = read_volume_array(ask(client, scan, model, ("lungs",))["labels"])
+    cut = int(np.median(np.flatnonzero(whole.array.any(axis=(0, 1)))))  # through the middle of what is found
+    low, high = volume.geometry.bounds_of_box((cut, 0, 2), (48, 44, 40))
     result = ask(client, scan, model, ("lungs",), region=[low.tolist(), high.tolist()])
     found = read_volume_array(result["labels"])
-    inside = np.zeros(volume.array.shape, bool)
-    inside[14:30, 12:30, 10:30] = True
-    assert found.geometry == GEOMETRY and found.array[inside].any() and not found.array[~inside].any()
+    assert found.geometry == GEOMETRY and found.array[..., cut].any()
+    assert not found.array[..., :cut].any() and not found.array[:2].any()
     assert result["report"]["labels"][0]["volume_ml"] == pytest.approx(found.volume_ml("lungs"), abs=0.06)
-    assert result["report"]["warnings"] == [
-        "Lungs: cut by the edge of the region; the volume is that of the part inside."
-    ]
-    # With enough of the scan around it, the network sees there what it sees in the whole scan.
-    whole = read_volume_array(ask(client, scan, model, ("lungs",))["labels"])
-    assert np.mean(whole.array[inside] == found.array[inside]) > 0.9
+    sentence = "Lungs: cut by the edge of the region; the volume is that of the part inside."
+    assert sentence in result["report"]["warnings"]
+    assert np.mean(whole.array[2:, :, cut:] == found.array[2:, :, cut:]) > 0.95
+
+
+def test_the_network_sees_30_mm_around_the_region(scan, volume):
+    low, high = volume.geometry.bounds_of_box((30, 10, 20), (40, 20, 30))
+    read = read_scan(scan, [low.tolist(), high.tolist()], Progress())
+    assert read.region.size == (10, 10, 10)
+    assert np.array_equal(read.seen.array, volume.array[5:, :40, 10:])  # 20 voxels of 1.5 mm, 15 of 2 mm, or the end
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,6 @@ def test_requests_that_cannot_be_done_get_a_sentence_and_leave_no_file(client, s
     for fields, code, sentence in (
         ({"organs": ["liver"], "model": "/no/model.med3d.zip"}, "bad-model", "model.med3d.zip"),
         ({"organs": ["spleen"], "model": str(model)}, "bad-setting", "does not know 'spleen'"),
-        ({"organs": ["brian"]}, "bad-setting", "Unknown organ 'brian'"),
         ({"organs": ["liver"], "model": str(model), "device": "toaster"}, "no-resource", "toaster"),
         ({"organs": ["liver"], "volume": {**scan, "file": "/no/scan.raw"}}, "bad-volume", "No such file"),
         ({"organs": ["liver"], "volume": {**scan, "shape": [1, 2, 3]}}, "bad-volume", "bytes"),
@@ -213,6 +218,18 @@ def test_lists_of_models_and_devices(client):
     assert devices[0]["name"] == "auto" and devices[-1]["name"] == "cpu" and "CPU" in devices[-1]["title"]
 
 
+def test_the_pipeline_is_kept_until_file_or_device_change(model):
+    warm = Warm()
+    first = warm.pipeline(["liver"], str(model), "cpu")
+    assert warm.pipeline(["lungs"], str(model), "cpu", mirror=True) is first
+    assert first.settings.mirror_axes == (0, 1, 2)
+    first.device = replace(first.device, name="cuda:0")  # as if it had been asked for a GPU
+    second = warm.pipeline(["lungs"], str(model), "cpu")
+    assert second is not first
+    warm.forget()
+    assert warm.pipeline(["lungs"], str(model), "cpu") is not second
+
+
 def test_a_network_stops_between_two_layers():
     class Layer(torch.nn.Module):
         def forward(self, x):
@@ -228,8 +245,8 @@ def test_a_network_stops_between_two_layers():
     assert len(ran) == 5, "the check must be gone afterwards"
 
 
-def test_cancel_within_a_window_of_the_network(client, scan, tmp_path, volume):
-    slow = save_model(tmp_path, "slow", [make_stage("only", ("liver", "lungs"), 0.5, width=4, window=192)], volume)
+def test_cancel_within_a_window_of_the_network(client, scan, tmp_path):
+    slow = save_model(tmp_path, "slow", [make_stage("only", ("liver", "lungs"), 0.5, width=4, window=192)])
     moments = []
 
     def cancel(stage, fraction, left):  # noqa: ARG001 - the callback's signature

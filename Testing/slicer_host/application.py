@@ -4,6 +4,8 @@ Only what a scripted module may sensibly ask is here; anything else raises Attri
 that do import it when called, so scene tests run without PySide6.
 """
 
+# ruff: noqa: N802, N815 - the names are those of Slicer
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,6 @@ import sys
 from pathlib import Path
 
 import slicer
-
 from slicer_host.core_io import CoreIOManager
 
 
@@ -114,7 +115,7 @@ class LayoutManager:
     def sliceViewNames(self) -> list[str]:
         """Names of the slice views that exist."""
         logics = self.mrmlSliceLogics()
-        return [logics.GetItemAsObject(i).GetName() for i in range(logics.GetNumberOfItems())]
+        return [logics.GetItemAsObject(i).GetSliceNode().GetLayoutName() for i in range(logics.GetNumberOfItems())]
 
     def resetSliceViews(self) -> None:
         """Fit the slices to the volume, as far as there are slice views."""
@@ -151,9 +152,7 @@ class Application(Signals):
     os = {"linux": "linux", "darwin": "macosx", "win32": "win"}.get(sys.platform, sys.platform)
 
     def __init__(self, scene, application_logic, modules: Modules, folder: Path, *, testing: bool) -> None:
-        super().__init__(
-            "startupCompleted()", "aboutToQuit()", "lastWindowClosed()", "mrmlSceneChanged(vtkMRMLScene*)"
-        )
+        super().__init__("startupCompleted()", "aboutToQuit()", "lastWindowClosed()", "mrmlSceneChanged(vtkMRMLScene*)")
         self.temporaryPath = str(folder)
         self.slicerHome = str(folder / "SlicerHome")
         self.slicerUserSettingsFilePath = str(folder / "Slicer.ini")

@@ -1,13 +1,13 @@
 """Stand-ins for the widgets of CTK: Python on real Qt, with the properties, signals and methods of the C++ ones."""
 
-# ruff: noqa: N801, N802, N803, N815 - the names are those of the C++ classes
+# ruff: noqa: N801, N802, N815 - the names are those of the C++ classes
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from PySide6 import QtCore, QtWidgets
-
 from slicer_host.pythonqt import stand_in
 
 Property, Signal = QtCore.Property, QtCore.Signal
@@ -17,7 +17,11 @@ Property, Signal = QtCore.Property, QtCore.Signal
 class ctkCollapsibleButton(QtWidgets.QWidget):
     """A titled section; its children hide when it is collapsed."""
 
-    SIGNALS = {"contentsCollapsed(bool)": "contentsCollapsed", "toggled(bool)": "toggled", "clicked(bool)": "clicked"}
+    SIGNALS: ClassVar = {
+        "contentsCollapsed(bool)": "contentsCollapsed",
+        "toggled(bool)": "toggled",
+        "clicked(bool)": "clicked",
+    }
     contentsCollapsed, toggled, clicked = Signal(bool), Signal(bool), Signal(bool)
 
     def __init__(self, *arguments) -> None:
@@ -82,7 +86,10 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
 class ctkPathLineEdit(QtWidgets.QWidget):
     """A path with a *browse* button."""
 
-    SIGNALS = {"currentPathChanged(QString)": "currentPathChanged", "validInputChanged(bool)": "validInputChanged"}
+    SIGNALS: ClassVar = {
+        "currentPathChanged(QString)": "currentPathChanged",
+        "validInputChanged(bool)": "validInputChanged",
+    }
     currentPathChanged, validInputChanged = Signal(str), Signal(bool)
     # ctkPathLineEdit::Filter
     NoFilter, Files, Dirs, Drives, NoDot, NoDotDot = 0, 2, 1, 4, 0x2000, 0x4000
@@ -102,7 +109,11 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     def browse(self) -> None:
         """Ask for a path with the file dialogue."""
-        ask = QtWidgets.QFileDialog.getOpenFileName if self._filters & self.Files else QtWidgets.QFileDialog.getExistingDirectory
+        ask = (
+            QtWidgets.QFileDialog.getOpenFileName
+            if self._filters & self.Files
+            else QtWidgets.QFileDialog.getExistingDirectory
+        )
         path = ask(self, "Select a path")
         if path:
             self.setCurrentPath(path)
@@ -131,9 +142,11 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     currentPath = Property(str, lambda self: self._edit.text, setCurrentPath)
     filters = Property(int, lambda self: self._filters, _set_filters)
-    nameFilters = Property("QStringList", lambda self: self._name_filters, _set_name_filters)
+    nameFilters = Property("QStringList", lambda self: tuple(self._name_filters), _set_name_filters)
     settingKey = Property(str, lambda self: self._key, _set_key)
-    showBrowseButton = Property(bool, lambda self: not self._button.isHidden(), lambda self, on: self._button.setVisible(on))
+    showBrowseButton = Property(
+        bool, lambda self: not self._button.isHidden(), lambda self, on: self._button.setVisible(on)
+    )
     showHistoryButton = Property(bool, lambda _self: False, lambda _self, _on: None)
     valid = Property(bool, lambda self: Path(self._edit.text).exists())
 
@@ -142,7 +155,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 class ctkSliderWidget(QtWidgets.QWidget):
     """A slider with a spin box, on floating-point values."""
 
-    SIGNALS = {"valueChanged(double)": "valueChanged", "valueIsChanging(double)": "valueIsChanging"}
+    SIGNALS: ClassVar = {"valueChanged(double)": "valueChanged", "valueIsChanging(double)": "valueIsChanging"}
     valueChanged, valueIsChanging = Signal(float), Signal(float)
 
     def __init__(self, parent=None) -> None:
@@ -205,7 +218,7 @@ class ctkComboBox(QtWidgets.QComboBox):
 class ctkCheckableComboBox(ctkComboBox):
     """A combo box whose items can be ticked."""
 
-    SIGNALS = {"checkedIndexesChanged()": "checkedIndexesChanged"}
+    SIGNALS: ClassVar = {"checkedIndexesChanged()": "checkedIndexesChanged"}
     checkedIndexesChanged = Signal()
 
     def __init__(self, parent=None) -> None:

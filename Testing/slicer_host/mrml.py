@@ -14,7 +14,6 @@ from pathlib import Path
 import slicer
 import slicer.util
 import vtk
-
 from slicer_host.application import Application, Module, Modules
 from slicer_host.subject_hierarchy import SubjectHierarchyItems
 
@@ -115,7 +114,9 @@ def _data_io(scene: slicer.vtkMRMLScene, logic: slicer.vtkSlicerApplicationLogic
     return cache, manager, io_logic
 
 
-def _module_logic(name: str, class_name: str, application: slicer.vtkSlicerApplicationLogic, scene: slicer.vtkMRMLScene):
+def _module_logic(
+    name: str, class_name: str, application: slicer.vtkSlicerApplicationLogic, scene: slicer.vtkMRMLScene
+):
     logic = getattr(slicer, class_name)()
     if name == "Terminologies":  # before the scene is set: that is when it loads its files
         logic.SetModuleShareDirectory(str(TERMINOLOGY_FOLDER))

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Callable
 
 import slicer
-
 from slicer_host import signals
 from slicer_host.parameter_types import Choice, Decimals, SingleStep, WithinRange
 

@@ -1,7 +1,7 @@
 """Stand-in for ``slicer.parameterNodeWrapper``: typed parameters in a real vtkMRMLScriptedModuleNode.
 
-Covers str, int, float, bool, Path, Enum, MRML nodes (also ``Node | None``) and lists of the first six; values are stored
-under the same names and in the same form as Slicer stores them. Any other type raises when the class is made.
+Covers str, int, float, bool, Path, Enum, MRML nodes (also ``Node | None``) and lists of the first six; values are
+stored under the same names and in the same form as Slicer stores them. Any other type raises when the class is made.
 Stricter than Slicer: a list must be assigned whole, changing it in place raises.
 """
 
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import slicer
 import slicer.util
 import vtk
-
 from slicer_host.parameter_gui import Connector
 from slicer_host.parameter_types import Default, check
 
@@ -41,7 +40,11 @@ def parameterNodeWrapper(classtype: type | None = None) -> type | Callable[[type
         if name in _RESERVED or hasattr(_Wrapper, name):
             raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
     members = {name: property(_getter(name), _setter(name)) for name in parameters}
-    return type(classtype.__name__, (classtype, _Wrapper), {**members, "allParameters": parameters, "__module__": classtype.__module__})
+    return type(
+        classtype.__name__,
+        (classtype, _Wrapper),
+        {**members, "allParameters": parameters, "__module__": classtype.__module__},
+    )
 
 
 def isParameterNodeWrapper(thing: object) -> bool:
@@ -54,6 +57,7 @@ class _Parameter:
     """One parameter: how it is stored, checked and what it is at first."""
 
     name: str
+    hint: object
     type: type
     annotations: tuple
     default: object
@@ -65,8 +69,12 @@ class _Parameter:
         base = typing.get_args(hint)[0] if annotations else hint
         is_list = typing.get_origin(base) is list
         kind = _supported(name, typing.get_args(base)[0] if is_list else base)
-        fallback = next((item.value for item in annotations if isinstance(item, Default)), [] if is_list else _initial(kind))
-        parameter = cls(name, kind, annotations, getattr(owner, name, fallback), is_list)
+        if is_list and issubclass(kind, slicer.vtkMRMLNode):
+            raise TypeError(f"Parameter {name}: the stand-in host does not support lists of nodes.")
+        fallback = next(
+            (item.value for item in annotations if isinstance(item, Default)), [] if is_list else _initial(kind)
+        )
+        parameter = cls(name, hint, kind, annotations, getattr(owner, name, fallback), is_list)
         parameter.check(parameter.default)
         return parameter
 
@@ -92,6 +100,8 @@ class _Parameter:
                 node.SetParameter(self.name, _text(value))
 
     def read(self, node) -> object:
+        if not self.is_in(node):  # closing the scene empties the node
+            self.write(node, self.default)
         if self.is_node:
             return node.GetNodeReference(self.name)
         if self.is_list:
@@ -129,9 +139,10 @@ class _Wrapper:
         """The default of a parameter."""
         return Default(self._find(name).default)
 
-    def dataType(self, name: str) -> type:
-        """The type of a parameter, without annotations."""
-        return self._find(name).type
+    @classmethod
+    def dataType(cls, name: str) -> type:
+        """The type of a parameter as it was declared, with annotations."""
+        return cls._find(name).hint
 
     def getValue(self, name: str):
         """A parameter by its name."""
@@ -194,10 +205,11 @@ class _Wrapper:
         """See vtkObject."""
         self.parameterNode.Modified()
 
-    def _find(self, name: str) -> _Parameter:
-        if name not in self.allParameters:
-            raise ValueError(f"Cannot find a param with the given name: {name}; there are {sorted(self.allParameters)}.")
-        return self.allParameters[name]
+    @classmethod
+    def _find(cls, name: str) -> _Parameter:
+        if name not in cls.allParameters:
+            raise ValueError(f"Cannot find a param with the given name: {name}; there are {sorted(cls.allParameters)}.")
+        return cls.allParameters[name]
 
     def _gui_changed(self, connector: Connector) -> None:
         if not self._updating:

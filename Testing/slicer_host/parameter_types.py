@@ -77,4 +77,6 @@ def check(name: str, value: object, kind: type, annotations: tuple, *, optional:
         raise TypeError(f"Parameter {name} takes {kind.__name__}, not {type(value).__name__}.")
     for annotation in annotations:
         if hasattr(annotation, "allows") and not annotation.allows(value):
-            raise ValueError(f"Parameter {name} does not take {value!r}: {type(annotation).__name__} {vars(annotation)}.")
+            raise ValueError(
+                f"Parameter {name} does not take {value!r}: {type(annotation).__name__} {vars(annotation)}."
+            )

@@ -13,19 +13,21 @@ Not imitated: ``isinstance(widget, qt.QWidget)`` is False in PythonQt and True h
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sys
 import types
+from collections.abc import Callable, Iterator
 
 import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
-
 from slicer_host import signals
 
 _get_attribute = QtCore.QObject.__getattribute__
 _find_children = QtCore.QObject.findChildren
 # Python classes that stand for C++ ones: no new attributes from outside.
 _stand_ins: set[type] = set()
+_loading: list[bool] = []
 
 
 def install() -> types.ModuleType:
@@ -38,14 +40,16 @@ def install() -> types.ModuleType:
         return sys.modules["qt"]
     qt = types.ModuleType("qt", "PySide6 as PythonQt, see slicer_host.pythonqt")
     for module in (QtCore, QtGui, QtWidgets):
-        vars(qt).update({name: getattr(module, name) for name in dir(module) if name.startswith("Q")})
+        vars(qt).update({name: getattr(module, name) for name in dir(module) if name.startswith(("Q", "q"))})
     qt.Qt = QtCore.Qt  # QtGui and QtWidgets have emptier namespaces of that name
     classes = [value for value in vars(qt).values() if isinstance(value, type)]
     for cls in classes:
         _make_enums_ints(cls)
+    classes = [cls for cls in classes if issubclass(cls, QtCore.QObject)]
+    # PySide6 gives some classes a lookup of their own, such as QFile with its two exists().
+    lookups = {cls: vars(cls)["__getattribute__"] for cls in classes if "__getattribute__" in vars(cls)}
     for cls in classes:
-        if issubclass(cls, QtCore.QObject):
-            _patch(cls)
+        _patch(cls, next(lookups[base] for base in cls.__mro__ if base in lookups))
     _patch_object()
     qt.slicer_host_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
     QtCore.QCoreApplication.setOrganizationName("NA-MIC")
@@ -64,15 +68,27 @@ def stand_in(cls: type) -> type:
     return cls
 
 
-def _patch(cls: type) -> None:
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """While PySide6 loads a .ui file it puts the children on their parent as attributes; PythonQt does not: dropped."""
+    _loading.append(True)
+    try:
+        yield
+    finally:
+        _loading.pop()
+
+
+def _patch(cls: type, lookup: Callable) -> None:
     """Properties as attributes, PythonQt's ``connect``, no new attributes."""
     meta = cls.staticMetaObject
     for i in range(meta.propertyCount()):
         name = meta.property(i).name()
         own = i >= meta.propertyOffset() or name in vars(cls)  # a getter implemented again would hide the attribute
-        if own and not isinstance(vars(cls).get(name), staticmethod) and name != "singleShot":  # QTimer's function stays
+        if (
+            own and not isinstance(vars(cls).get(name), staticmethod) and name != "singleShot"
+        ):  # QTimer's function stays
             setattr(cls, name, _Property(cls, meta.property(i)))
-    cls.__getattribute__ = _read
+    cls.__getattribute__ = _reader(lookup)
     cls.__setattr__ = _write
 
 
@@ -117,17 +133,20 @@ class _Property:
         return self._get(owner) if self._get is not None else owner.property(self.name)
 
 
-def _read(owner: QtCore.QObject, name: str):
-    if name == "connect":
-        return lambda signature, function: signals.connect(owner, signature, function)
-    if name == "disconnect":
-        return lambda signature, function=None: signals.disconnect(owner, signature, function)
-    try:
-        return _get_attribute(owner, name)
-    except AttributeError:
-        if not name.startswith("__") and name in _dynamic_properties(owner):
-            return owner.property(name)
-        raise
+def _reader(get: Callable) -> Callable:
+    def read(owner: QtCore.QObject, name: str):
+        if name == "connect":
+            return lambda signature, function: signals.connect(owner, signature, function)
+        if name == "disconnect":
+            return lambda signature, function=None: signals.disconnect(owner, signature, function)
+        try:
+            return get(owner, name)
+        except AttributeError:
+            if not name.startswith("__") and name in _dynamic_properties(owner):
+                return owner.property(name)
+            raise
+
+    return read
 
 
 def _write(owner: QtCore.QObject, name: str, value) -> None:
@@ -137,14 +156,16 @@ def _write(owner: QtCore.QObject, name: str, value) -> None:
         meta = owner.metaObject()
         if not meta.property(meta.indexOfProperty(name)).isWritable():
             raise AttributeError(f"The property {name} of {owner.className()} cannot be written.")
-        owner.setProperty(name, value)
+        # PythonQt takes a tuple for a QStringList, as it gives one.
+        if not owner.setProperty(name, list(value) if isinstance(value, tuple) else value):
+            raise TypeError(f"{owner.className()}.{name} does not take {value!r}.")
     elif hasattr(type(attribute), "__set__"):
         attribute.__set__(owner, value)
     elif name in _dynamic_properties(owner):
         owner.setProperty(name, value)
     elif isinstance(value, QtCore.SignalInstance) or _is_open(cls, name):  # PySide6 itself keeps signals so
         _get_attribute(owner, "__dict__")[name] = value
-    else:
+    elif not isinstance(value, QtCore.QObject) or not _loading:
         raise AttributeError(f"Creating new attributes on C++ objects is not allowed: {cls.__name__}.{name}")
 
 
@@ -174,7 +195,7 @@ def find_children(parent: QtCore.QObject, kind: type | str | None = None, name: 
 
 def _make_enums_ints(cls: type) -> None:
     """PythonQt's enumerations are ints: let PySide6's compare, hash and convert as such."""
-    for value in list(vars(cls).values()) + [cls]:
+    for value in [*vars(cls).values(), cls]:
         if isinstance(value, enum.EnumType) and not issubclass(value, int):
             value.__eq__ = lambda self, other: self.value == getattr(other, "value", other)
             value.__hash__ = lambda self: hash(self.value)

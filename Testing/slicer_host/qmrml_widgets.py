@@ -1,17 +1,40 @@
 """Stand-ins for Slicer's MRML widgets: Python on real Qt and a real scene."""
 
-# ruff: noqa: N801, N802, N803, N815 - the names are those of the C++ classes
+# ruff: noqa: N801, N802, N815 - the names are those of the C++ classes
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
-
 from slicer_host.pythonqt import stand_in
 
 Property, Signal = QtCore.Property, QtCore.Signal
 _SCENE = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
+
+
+class _Watch:
+    """Observers on a VTK object that end with the widget.
+
+    Args:
+        widget: The widget.
+    """
+
+    def __init__(self, widget: QtWidgets.QWidget) -> None:
+        self._watched, self._tags = None, []
+        widget.destroyed.connect(self.stop)
+
+    def start(self, watched, events: tuple, function) -> None:
+        """Call the function at these events."""
+        self._watched, self._tags = watched, [watched.AddObserver(event, function) for event in events]
+
+    def stop(self, *_arguments: object) -> None:
+        """Observe no longer."""
+        for tag in self._tags:
+            self._watched.RemoveObserver(tag)
+        self._watched, self._tags = None, []
 
 
 @stand_in
@@ -43,24 +66,27 @@ class qMRMLWidget(QtWidgets.QWidget):
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Choose a node of some classes; live on the scene.
 
-    As in Slicer it selects the first suitable node by itself when there is no *None* entry, and leaves hidden nodes
-    out unless ``showHidden``.
+    As in Slicer, a new node is not chosen by itself, unless the box offers nothing else (no *None*, no actions); when
+    the chosen node is removed, another one takes its place. Hidden nodes are left out unless ``showHidden``.
     """
 
-    SIGNALS = {
+    SIGNALS: ClassVar = {
         **_SCENE,
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
         "currentNodeChanged(bool)": "currentNodeIsChosen",
         "currentNodeIDChanged(QString)": "currentNodeIDChanged",
         "nodeActivated(vtkMRMLNode*)": "nodeActivated",
         "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
+        "nodeAdded(vtkMRMLNode*)": "nodeAdded",
     }
     mrmlSceneChanged, currentNodeChanged, currentNodeIsChosen = Signal(object), Signal(object), Signal(bool)
-    currentNodeIDChanged, nodeActivated, nodeAddedByUser = Signal(str), Signal(object), Signal(object)
+    currentNodeIDChanged, nodeActivated = Signal(str), Signal(object)
+    nodeAddedByUser, nodeAdded = Signal(object), Signal(object)
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
-        self._scene, self._tags, self._node_id, self._attributes = None, [], "", {}
+        self._scene, self._node_id, self._listed, self._attributes = None, "", [], {}
+        self._watch = _Watch(self)
         self._flags = {"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "renameEnabled": False}
         self._flags |= {"editEnabled": False, "showHidden": False, "showChildNodeTypes": True}
         self._flags |= {"selectNodeUponCreation": True}
@@ -79,13 +105,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         """Follow another scene."""
         if scene is self._scene:
             return
-        for tag in self._tags:
-            self._scene.RemoveObserver(tag)
-        self._scene, self._tags = scene, []
+        self._scene = scene
+        self._watch.stop()
         if scene is not None:
             events = slicer.vtkMRMLScene
             watched = (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndImportEvent, events.EndCloseEvent)
-            self._tags = [scene.AddObserver(event, self._scene_changed) for event in watched]
+            self._watch.start(scene, watched, self._scene_changed)
         self.mrmlSceneChanged.emit(scene)
         self._fill()
 
@@ -98,11 +123,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node is not None else "")
 
     def setCurrentNodeID(self, node_id: str) -> None:
-        """Choose a node by its ID."""
-        ids = [node.GetID() for node in self._nodes()]
-        node_id = node_id if node_id in ids else ""
-        if not node_id and ids and not self.noneEnabled:
-            node_id = self._node_id if self._node_id in ids else ids[0]
+        """Choose a node by its ID; an unknown ID chooses none, even without a *None* entry."""
+        node_id = node_id if node_id in self._ids() else ""
         changed = node_id != self._node_id
         self._node_id = node_id
         self._box.setCurrentIndex(self._box.findData(node_id))
@@ -117,13 +139,16 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if not self.addEnabled:
             raise RuntimeError(f"{self.objectName} does not offer to create nodes.")
         class_name = class_name or self._types[0]
-        name = self._scene.GenerateUniqueName(self._base_name or self._scene.CreateNodeByClass(class_name).GetNodeTagName())
+        name = self._scene.GenerateUniqueName(
+            self._base_name or self._scene.CreateNodeByClass(class_name).GetNodeTagName()
+        )
         node = self._scene.AddNewNodeByClass(class_name, name)
         for key, value in self._attributes.get(class_name, {}).items():
             node.SetAttribute(key, value)
         self._fill()
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
+        self.nodeAdded.emit(node)
         self.nodeAddedByUser.emit(node)
         return node
 
@@ -159,7 +184,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         for class_name in self._types:
             if fits(class_name):
                 wanted = self._attributes.get(class_name, {})
-                return all(node.GetAttribute(k) == v if v is not None else node.GetAttribute(k) for k, v in wanted.items())
+                return all(
+                    node.GetAttribute(k) == v if v is not None else node.GetAttribute(k) for k, v in wanted.items()
+                )
         return False
 
     def _scene_changed(self, scene, event: str) -> None:
@@ -167,14 +194,30 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             self._fill()
 
     def _fill(self) -> None:
+        before, ids = self._listed, self._ids()
+        self._listed = ids
         self._box.clear()
-        if self.noneEnabled or not self._nodes():
+        if self.noneEnabled:
             self._box.addItem(self._none_display, "")
         for node in self._nodes():
             self._box.addItem(node.GetName() or "", node.GetID())
         if self.addEnabled:
             self._box.addItem("Create new ...", "+")
-        self.setCurrentNodeID(self._node_id)
+        self.setCurrentNodeID(self._successor(before, ids))
+
+    def _successor(self, before: list[str], ids: list[str]) -> str:
+        """ID of the node to choose now that other nodes are listed; the rules of QComboBox, which qMRML builds on."""
+        if self._node_id in ids:
+            return self._node_id
+        if self._node_id in before and ids:  # it was removed: the one that took its place, else the last
+            return ids[min(before.index(self._node_id), len(ids) - 1)]
+        actions = self.addEnabled or self.removeEnabled or self.renameEnabled or self.editEnabled
+        if not before and ids and not self.noneEnabled and not actions:  # the first rows in an empty box
+            return ids[0]
+        return ""
+
+    def _ids(self) -> list[str]:
+        return [node.GetID() for node in self._nodes()]
 
     def _activated(self, row: int) -> None:
         data = self._box.itemData(row)
@@ -199,7 +242,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._none_display = text
         self._fill()
 
-    nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
+    nodeTypes = Property("QStringList", lambda self: tuple(self._types), _set_types)
     currentNodeID = Property(str, lambda self: self._node_id, setCurrentNodeID)
     baseName = Property(str, lambda self: self._base_name, _set_base_name)
     noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
@@ -252,12 +295,13 @@ class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
 class qMRMLSegmentsTableView(QtWidgets.QTableWidget):
     """Lists the segments with name and colour; read only here."""
 
-    SIGNALS = {**_SCENE, "selectionChanged(QItemSelection,QItemSelection)": "itemSelectionChanged"}
+    SIGNALS: ClassVar = {**_SCENE, "selectionChanged(QItemSelection,QItemSelection)": "itemSelectionChanged"}
     mrmlSceneChanged = Signal(object)
 
     def __init__(self, parent=None) -> None:
         super().__init__(0, 2, parent)
-        self._node, self._tag, self._ids, self._scene = None, 0, [], None
+        self._node, self._ids, self._scene = None, [], None
+        self._watch = _Watch(self)
         self.setHorizontalHeaderLabels(["Color", "Name"])
         self.horizontalHeader().setStretchLastSection(True)
         self.setEditTriggers(QtWidgets.QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -273,11 +317,10 @@ class qMRMLSegmentsTableView(QtWidgets.QTableWidget):
 
     def setSegmentationNode(self, node) -> None:
         """Follow another segmentation."""
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
+        self._watch.stop()
         self._node = node
         if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._fill())
+            self._watch.start(node, (vtk.vtkCommand.AnyEvent,), lambda *_: self._fill())
         self._fill()
 
     def selectedSegmentIDs(self) -> list[str]:
@@ -305,6 +348,5 @@ class qMRMLSegmentsTableView(QtWidgets.QTableWidget):
 
 
 CLASSES = {
-    cls.__name__: cls
-    for cls in (qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentationShow3DButton, qMRMLSegmentsTableView)
+    cls.__name__: cls for cls in (qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentationShow3DButton, qMRMLSegmentsTableView)
 }

@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
-
 from slicer_host import signals
+from slicer_host.pythonqt import loading
 
 # Written into .ui files by Slicer's users on purpose: dynamic properties.
 _DYNAMIC = {"SlicerParameterName"}
@@ -48,14 +48,17 @@ class StrictUiLoader(QtUiTools.QUiLoader):
         known = set(self.availableWidgets()) | set(self._custom) | {"Line", "Spacer"}
         for element in root.iter("widget"):
             if element.get("class") not in known:
-                raise RuntimeError(f"The .ui file uses {element.get('class')}, which has no stand-in in slicer_host.widgets.")
+                raise RuntimeError(
+                    f"The .ui file uses {element.get('class')}, which has no stand-in in slicer_host.widgets."
+                )
         connections = root.find("connections")
         if connections is not None:
             root.remove(connections)
         buffer = QtCore.QBuffer()
         buffer.setData(ET.tostring(root))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
-        widget = super().load(buffer, parent)
+        with loading():
+            widget = super().load(buffer, parent)
         if widget is None:
             raise RuntimeError(f"The .ui file cannot be loaded: {self.errorString()}")
         _check_properties(root, widget)
@@ -89,7 +92,9 @@ def _check_properties(root: ET.Element, top: QtWidgets.QWidget) -> None:
             if name in _DYNAMIC or (name == "orientation" and element.get("class") == "Line"):
                 continue
             if widget.metaObject().indexOfProperty(name) < 0:
-                raise RuntimeError(f"The .ui file sets {name} of {element.get('name')}, which {widget.className()} lacks.")
+                raise RuntimeError(
+                    f"The .ui file sets {name} of {element.get('name')}, which {widget.className()} lacks."
+                )
 
 
 def _connections(element: ET.Element | None) -> Iterator[tuple[str, str, str, str]]:

@@ -1,0 +1,306 @@
+"""The engine as a process beside Slicer, so that the window never waits and a crash takes nothing along.
+
+The only file here that knows Qt. Everything is called back on the main thread, from QProcess's signals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from Med3DCore.errors import Cancelled, Med3DError, ResourceError
+from Med3DCore.progress import ProgressCallback
+from Med3DCore.worker.client import LOG_LINES, RequestError, WorkerDied
+from Med3DCore.worker.launch import kill_tree, worker_command, worker_environment
+from Med3DCore.worker.protocol import (
+    Advance,
+    End,
+    Event,
+    Failure,
+    LineReader,
+    Log,
+    Ready,
+    Request,
+    Result,
+    decode_event,
+    encode,
+)
+
+SECONDS_TO_CANCEL = 1.0
+_PROCESS_FAILED_TO_START = 0  # QProcess::FailedToStart
+
+
+def findPython() -> str:
+    """The Python to run the engine with: PythonSlicer inside Slicer, this interpreter elsewhere."""
+    found = shutil.which("PythonSlicer")  # Slicer puts it on its PATH
+    app = getattr(sys.modules.get("slicer"), "app", None)
+    if found is None and app is not None:
+        found = shutil.which("PythonSlicer", path=str(Path(app.slicerHome) / "bin"))
+    return found or sys.executable
+
+
+def processEventsUntil(isDone: Callable[[], bool]) -> None:
+    """Keep the window alive until something is done: for the Python console and tests."""
+    import qt
+
+    while not isDone():
+        qt.QCoreApplication.processEvents()
+        time.sleep(0.005)
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A request and who wants to know."""
+
+    request: Request
+    onResult: Callable[[dict], None]
+    onError: Callable[[Med3DError], None]
+    onProgress: ProgressCallback | None
+    cancelled: bool = False
+
+
+class EngineProcess:
+    """Starts the engine with the first request and again after it ended; sends one request after the other.
+
+    Args:
+        command: Program and arguments of the worker; None runs Med3DCore.worker with :func:`findPython`.
+        qt: The ``qt`` module; None imports it.
+
+    Attributes:
+        logListeners: Functions that are told each line of the engine's log as it comes.
+        log: The last lines of the log.
+
+    Examples:
+        >>> engine = EngineProcess()  # doctest: +SKIP
+        >>> engine.request("devices", {}, onResult=print, onError=print)  # doctest: +SKIP
+    """
+
+    def __init__(self, command: Sequence[str] | None = None, qt: ModuleType | None = None) -> None:
+        if qt is None:
+            import qt
+        self._qt = qt
+        self._command = list(command or worker_command(findPython()))
+        self._ids = itertools.count(1)
+        self._waiting: deque[_Asked] = deque()
+        self._current: _Asked | None = None
+        self._worker: _Worker | None = None
+        self.logListeners: list[Callable[[str], None]] = []
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a request runs or waits."""
+        return self._current is not None or bool(self._waiting)
+
+    @property
+    def processId(self) -> int | None:
+        """The worker's own process ID once it is ready, None while there is none."""
+        return self._worker.ready.pid if self._worker and self._worker.ready else None
+
+    def request(
+        self,
+        type: str,
+        fields: dict[str, Any],
+        onResult: Callable[[dict], None],
+        onError: Callable[[Med3DError], None],
+        onProgress: ProgressCallback | None = None,
+    ) -> int:
+        """Ask the engine; returns at once. Exactly one of onResult and onError is called later.
+
+        Args:
+            type: Such as ``"segment"``; see ``docs/worker_protocol.md``.
+            fields: What it needs.
+            onResult: Gets the result.
+            onError: Gets Cancelled; WorkerDied, with the last lines of the log; RequestError, with the details; or
+                ResourceError, if the engine cannot be started.
+            onProgress: Gets (stage, fraction, seconds left or None).
+
+        Returns:
+            A number for :meth:`cancel`.
+        """
+        asked = _Asked(Request(next(self._ids), type, fields), onResult, onError, onProgress)
+        self._waiting.append(asked)
+        # Not at once: the caller must know the number before anything is called back.
+        self._qt.QTimer.singleShot(0, self._sendNext)
+        return asked.request.id
+
+    def cancel(self, requestId: int) -> None:
+        """Stop a request; its onError gets Cancelled. If the engine does not listen within a second, it is killed."""
+        waiting = next((asked for asked in self._waiting if asked.request.id == requestId), None)
+        if waiting:
+            self._waiting.remove(waiting)
+            waiting.onError(Cancelled("Cancelled before it began."))
+        elif self._current and self._current.request.id == requestId and not self._current.cancelled:
+            asked = self._current
+            asked.cancelled = True
+            self._worker.send(Request(next(self._ids), "cancel", {"request": requestId}))
+            self._qt.QTimer.singleShot(round(1000 * SECONDS_TO_CANCEL), lambda: self._killIfStillAt(asked))
+
+    def kill(self) -> None:
+        """End the engine and its children at once; the next request starts it again."""
+        if self._worker:
+            self._worker.kill()
+
+    def close(self) -> None:
+        """End the engine; requests get Cancelled. For the end of Slicer and for reloading the module."""
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.kill()
+        left = [self._current] if self._current else []
+        left += self._waiting
+        self._current = None
+        self._waiting.clear()
+        for asked in left:
+            asked.onError(Cancelled("Cancelled, because the engine was closed."))
+
+    def _sendNext(self) -> None:
+        if self._current is not None or not self._waiting:
+            return
+        self._current = self._waiting.popleft()
+        self._send()
+
+    def _send(self) -> None:
+        if self._worker is None:
+            self.log.clear()
+            self._worker = _Worker(self._qt, self._command, self)
+            self._worker.start()
+        if self._worker is not None:  # starting may have failed already
+            self._worker.send(self._current.request)
+
+    def _killIfStillAt(self, asked: _Asked) -> None:
+        if self._current is asked:
+            self._addLog("The engine did not stop in time and is ended.")
+            self.kill()
+
+    def _answer(self, callback: Callable[[Any], None], value: Any) -> None:
+        """The end of the current request."""
+        self._current = None
+        try:
+            callback(value)
+        finally:
+            self._sendNext()
+
+    # -- told by the worker --------------------------------------------------------------------------------------------
+
+    def onEvent(self, worker: _Worker, event: Event) -> None:
+        """An event came."""
+        asked = self._current
+        if worker is not self._worker or asked is None or getattr(event, "id", None) != asked.request.id:
+            return
+        if isinstance(event, Advance) and asked.onProgress and not asked.cancelled:
+            asked.onProgress(event.stage, event.fraction, event.seconds_left)
+        elif isinstance(event, Log):
+            self._addLog(event.sentence)
+        elif isinstance(event, Result):
+            self._answer(asked.onResult, event.result)
+        elif isinstance(event, Failure) and event.code != "ending":  # at its end it is asked again
+            cancelled = event.code == Cancelled.code
+            self._answer(asked.onError, Cancelled(event.sentence) if cancelled else RequestError(event))
+
+    def onLogLine(self, worker: _Worker, line: str) -> None:
+        """A line that is no event."""
+        if worker is self._worker:
+            self._addLog(line)
+
+    def onEnd(self, worker: _Worker, exitCode: int | None) -> None:
+        """The process ended, or could not start (exit code None)."""
+        if worker is not self._worker:
+            return
+        self._worker = None
+        asked = self._current
+        if asked is None:
+            return
+        if asked.cancelled:
+            self._answer(asked.onError, Cancelled("Cancelled; nothing was written."))
+        elif worker.endedWell:  # it was idle and ended just when the request was on its way
+            self._send()
+        elif exitCode is None:
+            program = self._command[0]
+            sentence = f"The engine cannot be started: {program} does not run. Install the extension again."
+            self._answer(asked.onError, ResourceError(sentence))
+        else:
+            self._answer(asked.onError, WorkerDied(exitCode, self.log))
+
+    def _addLog(self, line: str) -> None:
+        self.log.append(line)
+        for listener in list(self.logListeners):
+            listener(line)
+
+
+class _Worker:
+    """One QProcess, from its start to its end.
+
+    Args:
+        qt: The ``qt`` module.
+        command: Program and arguments.
+        owner: Told of events, log lines and the end.
+    """
+
+    def __init__(self, qt: ModuleType, command: Sequence[str], owner: EngineProcess) -> None:
+        self.ready: Ready | None = None
+        self.endedWell = False
+        self._command = command
+        self._owner = owner
+        self._events, self._logLines = LineReader(), LineReader()
+        self._process = qt.QProcess()
+        environment = qt.QProcessEnvironment()
+        for name, value in worker_environment().items():
+            environment.insert(name, value)
+        self._process.setProcessEnvironment(environment)
+        self._process.connect("readyReadStandardOutput()", self._readEvents)
+        self._process.connect("readyReadStandardError()", self._readLog)
+        self._process.connect("errorOccurred(QProcess::ProcessError)", self._onProcessError)
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
+
+    def start(self) -> None:
+        """Start the process; what is sent before it runs is kept for it."""
+        self._process.start(self._command[0], list(self._command[1:]))
+
+    def send(self, request: Request) -> None:
+        """Write a request."""
+        self._process.write(encode(request))
+
+    def kill(self) -> None:
+        """End it with its children, whatever it does."""
+        pid = self.ready.pid if self.ready else self._process.processId()
+        if pid:
+            kill_tree(int(pid))
+        self._process.kill()
+        self._process.waitForFinished(1000)
+
+    def _readEvents(self) -> None:
+        for line in self._events.feed(_bytes(self._process.readAllStandardOutput())):
+            event = decode_event(line)
+            if event is None:
+                self._owner.onLogLine(self, line.decode("utf-8", "replace"))
+                continue
+            if isinstance(event, Ready):
+                self.ready = event
+            self.endedWell = self.endedWell or isinstance(event, End)
+            self._owner.onEvent(self, event)
+
+    def _readLog(self) -> None:
+        for line in self._logLines.feed(_bytes(self._process.readAllStandardError())):
+            self._owner.onLogLine(self, line.decode("utf-8", "replace"))
+
+    def _onProcessError(self, error: int) -> None:
+        if int(error) == _PROCESS_FAILED_TO_START:  # any other error is followed by the end
+            self._owner.onEnd(self, None)
+
+    def _onFinished(self, exitCode: int, exitStatus: int) -> None:  # noqa: ARG002 - the signal's signature
+        self._readLog()
+        self._readEvents()
+        self._owner.onEnd(self, int(exitCode))
+
+
+def _bytes(array: Any) -> bytes:
+    """Bytes of a QByteArray; PythonQt gives None for an empty one."""
+    return bytes(array.data() or b"")

@@ -1,0 +1,78 @@
+"""Segmentation nodes to the engine's label maps: what somebody drew or corrected, as a case to train with."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Geometry
+from Med3DCore.tasks import Label
+from Med3DCore.volume import LabelMap
+from Med3DSegmentationLib.segment_arrays import cropToContent, maskOfSegment, orientedImage
+from Med3DSegmentationLib.volume_nodes import (
+    arrayFromVolumeNode,
+    geometryFromNode,
+    ijkToRasMatrix,
+    toArray,
+    toMatrix,
+    worldMatrix,
+)
+
+
+def labelMapFromSegmentation(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    segments: dict[str, Label],
+) -> LabelMap:
+    """Segments as labels on a volume's grid: a case to train with.
+
+    Args:
+        segmentationNode: May lie on another grid and under another linear transform; resampled to the nearest voxel.
+        volumeNode: The grid.
+        segments: Segment ID to label. Several may mean the same; where different ones overlap, the later wins.
+
+    Raises:
+        SettingError: There is no such segment.
+        VolumeError: The volume cannot be used, see :func:`.volume_nodes.volumeFromNode`.
+    """
+    geometry = geometryFromNode(volumeNode)
+    array = np.zeros(arrayFromVolumeNode(volumeNode).shape, np.uint8)
+    labels = tuple(dict.fromkeys(segments.values()))
+    toWorld = worldMatrix(segmentationNode.GetParentTransformNode(), segmentationNode)
+    for segmentId, label in segments.items():
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+        if segment is None:
+            raise SettingError(f"{segmentationNode.GetName()} has no segment '{segmentId}'; choose another one.")
+        found = maskOfSegment(segment)
+        if found is not None:
+            _paint(array, geometry, found, toWorld, labels.index(label) + 1)
+    return LabelMap(array, geometry, segmentationNode.GetName(), labels)
+
+
+def _paint(
+    array: np.ndarray,
+    geometry: Geometry,
+    found: tuple[np.ndarray, slicer.vtkOrientedImageData],
+    toWorld: np.ndarray,
+    value: int,
+) -> None:
+    """Write a value where a segment's mask lies on a grid."""
+    mask, image = found
+    part, start = cropToContent(mask)
+    if part.size == 0:
+        return
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    extent = image.GetExtent()
+    start = tuple(first + extent[2 * (2 - axis)] for axis, first in enumerate(start))
+    source = orientedImage(part, start, toMatrix(toWorld @ toArray(matrix)))
+    reference = slicer.vtkOrientedImageData()
+    reference.SetDimensions(geometry.size)
+    reference.SetGeometryFromImageToWorldMatrix(ijkToRasMatrix(geometry))
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(source, reference, resampled)
+    values = vtk_to_numpy(resampled.GetPointData().GetScalars())
+    array[values.reshape(array.shape) > 0] = value

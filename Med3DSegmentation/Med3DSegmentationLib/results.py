@@ -1,0 +1,108 @@
+"""What the logic hands back: small values, and the nodes that it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import slicer
+
+
+@dataclass(frozen=True)
+class OrganResult:
+    """A row of the result table.
+
+    Args:
+        name: Of the label, such as ``"liver"``.
+        title: For people.
+        segmentId: Of its segment.
+        volumeMl: Its volume in mL.
+    """
+
+    name: str
+    title: str
+    segmentId: str
+    volumeMl: float
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """A segmented volume.
+
+    Args:
+        volumeNode: The volume.
+        segmentationNode: Its segmentation; a sequence's frames share their proxy.
+        organs: One a label, in the order they were asked for.
+        model: name-version of the model.
+        device: Where it was computed, for people.
+        seconds: Seconds by stage.
+        totalSeconds: Seconds that the engine took.
+        warnings: What the user should know about the result.
+        keptEdits: Names under which segments that were edited by hand stay.
+    """
+
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    organs: tuple[OrganResult, ...]
+    model: str
+    device: str
+    seconds: dict[str, float]
+    totalSeconds: float
+    warnings: tuple[str, ...]
+    keptEdits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """A segmented sequence.
+
+    Args:
+        browserNode: Plays volumes and segmentations together.
+        sequenceNode: The segmentations.
+        segmentationNode: Their proxy, which shows the current frame.
+        frames: One a frame.
+    """
+
+    browserNode: slicer.vtkMRMLSequenceBrowserNode
+    sequenceNode: slicer.vtkMRMLSequenceNode
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    frames: tuple[SegmentationResult, ...]
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    """A row of the preview's table: what preprocessing changed.
+
+    Args:
+        title: Such as "Spacing (mm)".
+        before: Of the volume.
+        after: Of what the network sees.
+    """
+
+    title: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class PreviewResult:
+    """What a stage of a model sees.
+
+    Args:
+        volumeNode: The prepared volume.
+        roiNode: The box that it looks at.
+        model: name-version of the model.
+        stage: Name of the stage.
+        stages: Names of all its stages.
+        boxFrom: What gave the box: "region", a stage, or "scan".
+        rows: Before and after.
+        warnings: What the user should know.
+    """
+
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    roiNode: slicer.vtkMRMLMarkupsROINode
+    model: str
+    stage: str
+    stages: tuple[str, ...]
+    boxFrom: str
+    rows: tuple[PreviewRow, ...]
+    warnings: tuple[str, ...]

@@ -1,0 +1,288 @@
+"""The module's logic: scenes in, segmentations out. No GUI; works from Slicer's Python console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import slicer
+import vtk
+
+from Med3DCore.errors import Med3DError, SettingError
+from Med3DCore.progress import ProgressCallback
+from Med3DSegmentationLib.engine_process import EngineProcess, processEventsUntil
+from Med3DSegmentationLib.jobs import Job
+from Med3DSegmentationLib.regions import Region
+from Med3DSegmentationLib.results import PreviewResult, SegmentationResult, SequenceResult
+from Med3DSegmentationLib.segmentation_history import SegmentationHistory
+from Med3DSegmentationLib.sequence_nodes import SegmentationSequence, framesOf
+from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep, Step
+
+OnError = Callable[[Med3DError], None]
+
+
+class SegmentationLogic:
+    """Segments and previews volumes of a scene in the engine's process, which goes on while the user works.
+
+    Every method that runs the engine returns a :class:`.jobs.Job` at once; ``onProgress(stage, fraction, secondsLeft)``
+    and then either ``onFinished(result)`` or ``onError(error)`` are called on the main thread. With ``wait=True`` they
+    return the result itself once it is there, and raise the error. Errors are Med3DError: a sentence for the user, some
+    with ``details`` to fold away; cancelled jobs end with Med3DCore.errors.Cancelled.
+
+    While a job runs, nodes may be renamed, moved and removed and the scene may be closed: a job that lost its volume is
+    cancelled, a segmentation that was removed is made anew.
+
+    Args:
+        scene: The scene, given by who owns it.
+        engine: The engine's process; None makes one.
+        waiter: Keeps the event loop going until a function says True, for ``wait=True``.
+
+    Examples:
+        >>> logic = SegmentationLogic(slicer.mrmlScene)  # doctest: +SKIP
+        >>> result = logic.segment(slicer.util.getNode("CTChest"), ["lungs"], wait=True)  # doctest: +SKIP
+        >>> result.organs[0].volumeMl  # doctest: +SKIP
+        4310.2
+    """
+
+    def __init__(
+        self,
+        scene: slicer.vtkMRMLScene,
+        engine: EngineProcess | None = None,
+        waiter: Callable[[Callable[[], bool]], None] = processEventsUntil,
+    ) -> None:
+        self.scene = scene
+        self.engine = engine or EngineProcess()
+        self._waiter = waiter
+        self._history = SegmentationHistory()
+        self._jobs: list[Job] = []
+        self._observers = [
+            scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneCloses),
+            scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, _withNode(self._onNodeRemoved)),
+        ]
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a job runs or waits."""
+        self._jobs = [job for job in self._jobs if job.isRunning]
+        return bool(self._jobs)
+
+    def segment(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        organs: Sequence[str],
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        model: str | None = None,
+        device: str = "auto",
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        keepEdits: bool = True,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[SegmentationResult], None] | None = None,
+        onError: OnError | None = None,
+    ) -> Job | SegmentationResult:
+        """Segment organs of a volume.
+
+        Args:
+            volumeNode: A CT, anywhere and at any angle, also under linear transforms.
+            organs: Names of labels, such as ``["liver", "lungs"]``.
+            segmentationNode: Add to this one: segments of an earlier run of the same organs are replaced, all others
+                stay. None makes one beside the volume.
+            model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+            roiNode: Label only what lies inside; None for all.
+            keepEdits: Whether a segment that was edited by hand since stays, as "Liver (edited)".
+            wait: Return only when it is done.
+            onProgress: See the class.
+            onFinished: See the class.
+            onError: See the class.
+        """
+        self._requireNodes(volumeNode, segmentationNode, roiNode)
+
+        def makeSteps() -> list[Step]:
+            choices = _choices(organs, model, device, roiNode)
+            return [SegmentStep(self.scene, volumeNode, choices, segmentationNode, keepEdits, self._history)]
+
+        return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
+
+    def segmentBatch(
+        self,
+        volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+        organs: Sequence[str],
+        model: str | None = None,
+        device: str = "auto",
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[list[SegmentationResult | Med3DError]], None] | None = None,
+        onError: OnError | None = None,
+    ) -> Job | list[SegmentationResult | Med3DError]:
+        """Segment several volumes in a row, each into a segmentation of its own.
+
+        A volume that fails, or is removed meanwhile, does not stop the others: its error stands in the results, which
+        are in the order of the volumes. Cancelling keeps the segmentations that are done. Arguments: see
+        :meth:`segment`.
+        """
+        self._requireNodes(*volumeNodes)
+
+        def makeSteps() -> list[Step]:
+            choices = _choices(organs, model, device)
+            return [SegmentStep(self.scene, node, choices, None, True, self._history) for node in volumeNodes]
+
+        return self._run(makeSteps, list, wait, onProgress, onFinished, onError, keepGoing=True)
+
+    def segmentSequence(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        organs: Sequence[str],
+        model: str | None = None,
+        device: str = "auto",
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[SequenceResult], None] | None = None,
+        onError: OnError | None = None,
+    ) -> Job | SequenceResult:
+        """Segment all frames of the sequence that a volume shows; its browser then plays both.
+
+        Nothing is added to the scene before all frames are done. Arguments: see :meth:`segment`.
+        """
+        self._requireNodes(volumeNode, roiNode)
+        made: list[SegmentationSequence] = []
+
+        def makeSteps() -> list[Step]:
+            browser, sequence = framesOf(self.scene, volumeNode)
+            choices = _choices(organs, model, device, roiNode)
+            made.append(SegmentationSequence(browser, sequence, volumeNode))
+            frames = range(sequence.GetNumberOfDataNodes())
+            return [FrameStep(sequence, index, volumeNode, choices, made[0]) for index in frames]
+
+        def combine(frames: list[SegmentationResult]) -> SequenceResult:
+            proxy = made[0].toScene(self.scene)
+            shown = tuple(replace(frame, segmentationNode=proxy) for frame in frames)
+            return SequenceResult(made[0].browserNode, made[0].sequenceNode, proxy, shown)
+
+        return self._run(makeSteps, combine, wait, onProgress, onFinished, onError)
+
+    def preview(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        organs: Sequence[str],
+        model: str | None = None,
+        stage: str | None = None,
+        device: str = "auto",
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        outputRoiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[PreviewResult], None] | None = None,
+        onError: OnError | None = None,
+    ) -> Job | PreviewResult:
+        """Show a volume as a model's network sees it: resampled, windowed, normalised and cropped.
+
+        Args:
+            volumeNode: The volume.
+            organs: Names of labels; the model and the stage for the first are shown.
+            model: See :meth:`segment`.
+            stage: Name of a stage of the model; None takes the last one.
+            device: For the stages that find the box.
+            roiNode: Show what lies inside its bounds, and run no network; None lets the model find the box.
+            outputVolumeNode: Write to this one; None makes one.
+            outputRoiNode: Show the box with this one; None makes one.
+            wait: See :meth:`segment`.
+            onProgress: See the class.
+            onFinished: See the class.
+            onError: See the class.
+        """
+        self._requireNodes(volumeNode, roiNode, outputVolumeNode, outputRoiNode)
+
+        def makeSteps() -> list[Step]:
+            choices = _choices(organs, model, device, roiNode)
+            return [PreviewStep(self.scene, volumeNode, choices, stage, outputVolumeNode, outputRoiNode)]
+
+        return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
+
+    def cancel(self) -> None:
+        """Stop all jobs; each ends with Cancelled within about a second."""
+        for job in list(self._jobs):
+            job.cancel()
+
+    def canRestorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether :meth:`restorePrevious` would do something: Med3D wrote to a segmentation that was there before."""
+        return self._history.canRestore(segmentationNode)
+
+    def restorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Undo the last result in a segmentation; edits by hand since then go too. False if there is nothing to undo.
+
+        A result in a new segmentation is undone by removing the node.
+        """
+        return self._history.restore(segmentationNode)
+
+    def close(self) -> None:
+        """Cancel everything, end the engine, and observe the scene no longer. For the module's end and reload."""
+        for tag in self._observers:
+            self.scene.RemoveObserver(tag)
+        self._observers.clear()
+        self.cancel()
+        self.engine.close()
+
+    def _run(
+        self,
+        makeSteps: Callable[[], list[Step]],
+        combine: Callable[[list], Any],
+        wait: bool,
+        onProgress: ProgressCallback | None,
+        onFinished: Callable[[Any], None] | None,
+        onError: OnError | None,
+        keepGoing: bool = False,
+    ) -> Any:
+        job = Job(self.engine, makeSteps(), combine, onProgress, onFinished, onError, keepGoing)
+        self._jobs.append(job)
+        job.start()
+        if not wait:
+            return job
+        self._waiter(lambda: not job.isRunning)
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def _requireNodes(self, *nodes: slicer.vtkMRMLNode | None) -> None:
+        if nodes[0] is None:
+            raise SettingError("No volume is chosen; choose one to work on.")
+        for node in filter(None, nodes):
+            if node.GetScene() is not self.scene:
+                raise SettingError(f"{node.GetName()} is not in the scene any more; choose another one.")
+
+    def _onSceneCloses(self, scene: slicer.vtkMRMLScene, event: str) -> None:  # noqa: ARG002 - VTK's signature
+        for job in list(self._jobs):
+            job.cancel("Cancelled, because the scene was closed.")
+
+    def _onNodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
+        for job in list(self._jobs):
+            job.nodeRemoved(node)
+        self._history.forget(node)
+
+
+def _choices(
+    organs: Sequence[str],
+    model: str | None,
+    device: str,
+    roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> Choices:
+    if isinstance(organs, str) or not organs:
+        raise SettingError('No organ is chosen; choose at least one, such as ["liver"].')
+    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode))
+
+
+def _only(outcomes: list) -> Any:
+    return outcomes[0]
+
+
+def _withNode(function: Callable[[slicer.vtkMRMLNode], None]) -> Callable:
+    """An observer that is handed the node of the event."""
+
+    def observer(scene: slicer.vtkMRMLScene, event: str, node: slicer.vtkMRMLNode) -> None:  # noqa: ARG001
+        function(node)
+
+    observer.CallDataType = vtk.VTK_OBJECT
+    return observer

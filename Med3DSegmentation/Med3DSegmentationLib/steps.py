@@ -1,0 +1,266 @@
+"""What can be asked of the engine, and what the answer does to the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import slicer
+import vtk
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.volume import LabelMap, Volume
+from Med3DCore.worker.exchange import read_volume_array, write_volume_array
+from Med3DSegmentationLib.regions import Region, boxToRoiNode
+from Med3DSegmentationLib.results import OrganResult, PreviewResult, PreviewRow, SegmentationResult
+from Med3DSegmentationLib.segmentation_history import SegmentationHistory
+from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation, writeSegments
+from Med3DSegmentationLib.sequence_nodes import SegmentationSequence
+from Med3DSegmentationLib.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, volumeToNode
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user chose.
+
+    Args:
+        organs: Names of labels.
+        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        region: Only what lies inside is labelled or shown; None for all.
+    """
+
+    organs: tuple[str, ...]
+    model: str | None = None
+    device: str = "auto"
+    region: Region | None = None
+
+    def toFields(self, scan: Volume, folder: str) -> dict[str, Any]:
+        """Fields of a request; writes the scan."""
+        return {
+            "volume": write_volume_array(scan, folder, "scan"),
+            "organs": list(self.organs),
+            "model": self.model,
+            "device": self.device,
+            "region": self.region and self.region.bounds,
+        }
+
+    def readLabels(self, answer: dict[str, Any]) -> LabelMap:
+        """Labels of an answer to the request ``segment``, cut to the region."""
+        labelMap = read_volume_array(answer["labels"])
+        return self.region.cut(labelMap) if self.region else labelMap
+
+
+@dataclass(eq=False)
+class SegmentStep:
+    """Segment a volume.
+
+    Args:
+        scene: The scene of the nodes.
+        volumeNode: The volume.
+        choices: What the user chose.
+        segmentationNode: Where to; None, or one that is removed meanwhile, for a new one.
+        keepEdits: Whether segments that were edited by hand stay under another name.
+        history: Remembers the segmentation as it was.
+    """
+
+    scene: slicer.vtkMRMLScene
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None
+    keepEdits: bool
+    history: SegmentationHistory
+    type: str = field(default="segment", init=False)
+    _sent: tuple = field(default=(), init=False)
+
+    @property
+    def title(self) -> str:
+        """The volume's name by now."""
+        return self.volumeNode.GetName()
+
+    def prepare(self, folder: str) -> dict[str, Any]:
+        """Send the volume as it lies in the world."""
+        self._sent = _grid(self.volumeNode)
+        return self.choices.toFields(volumeFromNode(self.volumeNode), folder)
+
+    def place(self, answer: dict[str, Any]) -> SegmentationResult:
+        """Write the segments; the volume may have been moved meanwhile, with its transform, and the result goes along.
+
+        Raises:
+            VolumeError: The volume has another grid than it had.
+        """
+        if _grid(self.volumeNode) != self._sent:
+            raise VolumeError(f"{self.title} was changed while it was being segmented; segment it again.")
+        labels = self.choices.readLabels(answer)
+        labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
+        node = self.segmentationNode
+        if node is not None and node.GetScene() is None:
+            node = None
+        if node is not None:
+            self.history.save(node)
+        written = labelMapToSegmentation(
+            self.scene, labelMap, self.volumeNode, node, self.keepEdits, answer["report"]["model"]
+        )
+        return _segmentationResult(
+            answer, labelMap, self.volumeNode, written.segmentationNode, written.segmentIds, written.kept
+        )
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """Only the volume."""
+        return node is self.volumeNode
+
+
+@dataclass(eq=False)
+class FrameStep:
+    """Segment a frame of a sequence.
+
+    Args:
+        sequenceNode: The volumes.
+        index: Which of them.
+        volumeNode: Their proxy, whose transform they lie under.
+        choices: What the user chose.
+        results: Gets the segmentation.
+    """
+
+    sequenceNode: slicer.vtkMRMLSequenceNode
+    index: int
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    results: SegmentationSequence
+    type: str = field(default="segment", init=False)
+
+    @property
+    def title(self) -> str:
+        """The proxy's name and the frame's index value."""
+        return f"{self.volumeNode.GetName()}, {self.sequenceNode.GetNthIndexValue(self.index)}"
+
+    @property
+    def _frame(self) -> slicer.vtkMRMLScalarVolumeNode:
+        node = self.sequenceNode.GetNthDataNode(self.index)
+        if node is None:
+            raise VolumeError(f"{self.sequenceNode.GetName()} has lost frames meanwhile; segment it again.")
+        return node
+
+    def prepare(self, folder: str) -> dict[str, Any]:
+        """Send the frame as it lies in the world when its proxy shows it."""
+        geometry = geometryFromNode(self._frame, self.volumeNode.GetParentTransformNode())
+        return self.choices.toFields(Volume(arrayFromVolumeNode(self._frame), geometry, self.title), folder)
+
+    def place(self, answer: dict[str, Any]) -> SegmentationResult:
+        """Keep the frame's segmentation for the sequence."""
+        frame = self._frame
+        labelMap = self.choices.readLabels(answer)
+        node = slicer.vtkMRMLSegmentationNode()
+        node.SetName(f"{self.volumeNode.GetName()} segmentation")
+        ijkToNode = vtk.vtkMatrix4x4()
+        frame.GetIJKToRASMatrix(ijkToNode)
+        segmentIds, _ = writeSegments(node, labelMap, ijkToNode, model=answer["report"]["model"])
+        self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
+        return _segmentationResult(answer, labelMap, self.volumeNode, node, segmentIds)
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """The sequence and its proxy."""
+        return node is self.sequenceNode or node is self.volumeNode
+
+
+@dataclass(eq=False)
+class PreviewStep:
+    """Show a volume as a stage of a model sees it.
+
+    Args:
+        scene: The scene of the nodes.
+        volumeNode: The volume.
+        choices: What the user chose; the first organ counts.
+        stage: Name of the stage; None takes the last one.
+        outputVolumeNode: Where to; None, or one that is removed meanwhile, for a new one.
+        outputRoiNode: Where the box goes; the same.
+    """
+
+    scene: slicer.vtkMRMLScene
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    stage: str | None
+    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None
+    outputRoiNode: slicer.vtkMRMLMarkupsROINode | None
+    type: str = field(default="preview", init=False)
+
+    @property
+    def title(self) -> str:
+        """The volume's name by now."""
+        return self.volumeNode.GetName()
+
+    def prepare(self, folder: str) -> dict[str, Any]:
+        """Send the volume as it lies in the world."""
+        return {**self.choices.toFields(volumeFromNode(self.volumeNode), folder), "stage": self.stage}
+
+    def place(self, answer: dict[str, Any]) -> PreviewResult:
+        """Show the prepared volume, window from its lowest to its highest value, and the box."""
+        volume = read_volume_array(answer["volume"])
+        outputs = [node if node and node.GetScene() else None for node in (self.outputVolumeNode, self.outputRoiNode)]
+        volumeNode = volumeToNode(self.scene, volume, f"{self.title} preview", outputs[0])
+        display = volumeNode.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(answer["after"]["minimum"], answer["after"]["maximum"])
+        return PreviewResult(
+            volumeNode=volumeNode,
+            roiNode=boxToRoiNode(self.scene, answer["box"], f"{self.title} preview box", outputs[1]),
+            model=answer["model"],
+            stage=answer["stage"],
+            stages=tuple(answer["stages"]),
+            boxFrom=answer["box_from"],
+            rows=_previewRows(answer["before"], answer["after"]),
+            warnings=tuple(answer["warnings"]),
+        )
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """Only the volume."""
+        return node is self.volumeNode
+
+
+def _grid(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+    """The node's own grid, without its transforms, to compare with ``==``."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    image = volumeNode.GetImageData()
+    values = tuple(matrix.GetElement(row, column) for row in range(4) for column in range(4))
+    return (image and image.GetDimensions(), values)
+
+
+def _segmentationResult(
+    answer: dict[str, Any],
+    labelMap: LabelMap,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentIds: dict[str, str],
+    kept: tuple[str, ...] = (),
+) -> SegmentationResult:
+    """The result; volumes in mL are of what was written, which a region may have cut."""
+    return SegmentationResult(
+        volumeNode=volumeNode,
+        segmentationNode=segmentationNode,
+        organs=tuple(
+            OrganResult(label.name, label.title, segmentIds[label.name], labelMap.volume_ml(label.name))
+            for label in labelMap.labels
+        ),
+        model=answer["report"]["model"],
+        device=answer["report"]["device"],
+        seconds=answer["seconds"],
+        totalSeconds=answer["total_seconds"],
+        warnings=tuple(answer["report"]["warnings"]),
+        keptEdits=kept,
+    )
+
+
+def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[PreviewRow, ...]:
+    def numbers(format: str, *keys: str) -> tuple[str, str]:
+        return tuple(format.format(*(values[key] for key in keys)) for values in (before, after))
+
+    def triples(format: str, key: str) -> tuple[str, str]:
+        return tuple(" × ".join(format.format(value) for value in values[key]) for values in (before, after))
+
+    return (
+        PreviewRow("Size (voxels)", *triples("{}", "size")),
+        PreviewRow("Spacing (mm)", *triples("{:.2f}", "spacing")),
+        PreviewRow("Intensity range", *numbers("{:.4g} to {:.4g}", "minimum", "maximum")),
+        PreviewRow("Intensity mean ± SD", *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
+    )

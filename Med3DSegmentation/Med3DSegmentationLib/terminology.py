@@ -1,0 +1,50 @@
+"""SNOMED CT codes of the engine's labels as Slicer's terminology entries, and back."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+
+from Med3DCore.tasks import LABELS, Code, Label
+
+CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+LABEL_TAG = "Med3D.label"
+
+
+def serializeLabel(label: Label) -> str:
+    """The label as Slicer's serialized terminology entry, for the terminology tag of a segment."""
+    category, type, modifier = (_triple(code) for code in (label.category, label.type, label.modifier))
+    region = regionModifier = _triple(None)
+    return slicer.vtkSlicerTerminologiesModuleLogic.SerializeTerminologyEntry(
+        CONTEXT, *category, *type, *modifier, REGION_CONTEXT, *region, *regionModifier
+    )
+
+
+def labelOfSegment(segment: slicer.vtkSegment) -> Label | None:
+    """Which of the engine's labels a segment shows: as Med3D marked it, else by its codes; None if none.
+
+    A segment that somebody else named "Liver" by terminology is thus found too, as a case to train with.
+    """
+    marked = LABELS.get(tagOfSegment(segment, LABEL_TAG) or "")
+    if marked:
+        return marked
+    entry = tagOfSegment(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
+    codes = _codes(entry) if entry else None
+    return next((label for label in LABELS.values() if codes == _codes(serializeLabel(label))), None)
+
+
+def tagOfSegment(segment: slicer.vtkSegment, name: str) -> str | None:
+    """Value of a segment's tag, or None."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(name, value) else None
+
+
+def _triple(code: Code | None) -> tuple[str, str, str]:
+    """Value, scheme, meaning: the order that Slicer's function takes."""
+    return ("", "", "") if code is None else (code[1], code[0], code[2])
+
+
+def _codes(entry: str) -> list[tuple[str, ...]]:
+    """Scheme and value of category, type and modifier: meanings may be translated, contexts differ."""
+    return [tuple(part.split("^")[:2]) for part in entry.split("~")[1:4]]

@@ -1,0 +1,145 @@
+"""Scalar volume nodes to and from the engine's volumes, through physical space.
+
+Slicer keeps a volume's grid as an IJK-to-RAS matrix under a chain of transforms; the engine wants LPS geometry in the
+patient. The voxels are not copied on the way out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.volume import Volume
+
+# The same matrix leads from LPS to RAS and back.
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The node as the engine sees it, where it lies in the world: parent transforms are applied.
+
+    Args:
+        volumeNode: A plain scalar volume; oblique, left-handed and anisotropic ones are fine.
+
+    Returns:
+        A Volume whose array is a view of the node's voxels: do not change it, and use it only while the node lives.
+
+    Raises:
+        VolumeError: It is another kind of volume, has no voxels, lies under a non-linear transform, or is sheared.
+    """
+    return Volume(arrayFromVolumeNode(volumeNode), geometryFromNode(volumeNode), volumeNode.GetName() or "the volume")
+
+
+def arrayFromVolumeNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """View of the node's voxels ``[z, y, x]``.
+
+    Raises:
+        VolumeError: It is no plain scalar volume, or has no voxels.
+    """
+    name = volumeNode.GetName()
+    image = volumeNode.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image else None
+    # Label maps and vector, tensor and streaming volumes are scalar volumes too, to MRML.
+    if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode" or (scalars and scalars.GetNumberOfComponents() != 1):
+        raise VolumeError(f"{name} is not a plain grey-value volume; choose a scalar volume such as a CT.")
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        raise VolumeError(f"{name} has no voxels; load or acquire its image first.")
+    return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
+
+
+def geometryFromNode(
+    volumeNode: slicer.vtkMRMLVolumeNode, transformNode: slicer.vtkMRMLTransformNode | None = None
+) -> Geometry:
+    """The node's grid in the world, LPS mm.
+
+    Args:
+        volumeNode: A volume with an image.
+        transformNode: Take this one as its parent; None takes its own. A sequence's frames lie under their proxy's.
+
+    Raises:
+        VolumeError: Its transform is not linear, or its axes are not perpendicular in the world.
+    """
+    ijkToRas = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijkToRas)
+    matrix = LPS_RAS @ worldMatrix(transformNode or volumeNode.GetParentTransformNode(), volumeNode) @ toArray(ijkToRas)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if not np.isfinite(matrix).all() or spacing.min() <= 0:
+        raise VolumeError(f"{volumeNode.GetName()} has no usable grid: a spacing is zero or not a number.")
+    direction = matrix[:3, :3] / spacing
+    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-2):
+        raise VolumeError(
+            f"The axes of {volumeNode.GetName()} are not perpendicular (shear in its header or its transform);"
+            " resample it to a straight grid first, with the module Resample Scalar/Vector/DWI Volume."
+        )
+    size = volumeNode.GetImageData().GetDimensions()
+    values = (tuple(float(v) for v in part) for part in (spacing, matrix[:3, 3], direction.ravel()))
+    return Geometry(tuple(int(n) for n in size), *values)
+
+
+def worldMatrix(transformNode: slicer.vtkMRMLTransformNode | None, node: slicer.vtkMRMLNode) -> np.ndarray:
+    """4x4 float64 matrix from below a transform to the world, RAS; the identity for None.
+
+    Args:
+        transformNode: A parent transform, or None.
+        node: The node below it, for the message.
+
+    Raises:
+        VolumeError: It, or one of its parents, is not linear.
+    """
+    if transformNode is None:
+        return np.eye(4)
+    if not transformNode.IsTransformToWorldLinear():
+        raise VolumeError(
+            f"{node.GetName()} lies under {transformNode.GetName()}, which is not a linear transform;"
+            " harden it first (Data module, right-click on the transform column: Harden transform)."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    transformNode.GetMatrixTransformToWorld(matrix)
+    return toArray(matrix)
+
+
+def ijkToRasMatrix(geometry: Geometry) -> vtk.vtkMatrix4x4:
+    """A grid's matrix from voxel index to world RAS."""
+    return toMatrix(LPS_RAS @ geometry.index_to_physical)
+
+
+def volumeToNode(
+    scene: slicer.vtkMRMLScene,
+    volume: Volume,
+    name: str,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Show an engine's volume in the scene. Copies the voxels.
+
+    Args:
+        scene: Where to.
+        volume: The volume; its geometry is that in the world.
+        name: Name of a new node.
+        volumeNode: Write to this one, which keeps its name; None makes one. It is taken out of any transform.
+    """
+    if volumeNode is None:
+        volumeNode = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
+    image = vtk.vtkImageData()
+    image.SetDimensions(volume.geometry.size)
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
+    volumeNode.SetAndObserveTransformNodeID(None)
+    volumeNode.SetIJKToRASMatrix(ijkToRasMatrix(volume.geometry))
+    volumeNode.SetAndObserveImageData(image)
+    volumeNode.CreateDefaultDisplayNodes()
+    return volumeNode
+
+
+def toArray(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    """4x4 float64 array of a VTK matrix."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def toMatrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
+    """VTK matrix of a 4x4 array."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(array.ravel().tolist())
+    return matrix

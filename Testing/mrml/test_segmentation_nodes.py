@@ -1,0 +1,313 @@
+"""Label maps to segmentations: named, coded, in place, replaced, kept, undone, saved and loaded."""
+
+import numpy as np
+import pytest
+from mrml_helpers import GEOMETRIES, addTransform, addVolume, makeLabels, makeVolume, segmentArray
+
+from Med3DCore.tasks import LABELS, find_labels
+from Med3DCore.volume import LabelMap
+
+
+def write(scene, volumeNode, names=("liver", "lungs"), segmentationNode=None, **options):
+    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+
+    labels = makeLabels(volumeFromNode(volumeNode), names)
+    return labelMapToSegmentation(scene, labels, volumeNode, segmentationNode, **options)
+
+
+def segmentsOf(segmentationNode):
+    """Name -> segment."""
+    segmentation = segmentationNode.GetSegmentation()
+    segments = [segmentation.GetNthSegment(i) for i in range(segmentation.GetNumberOfSegments())]
+    return {segment.GetName(): segment for segment in segments}
+
+
+def edit(segmentationNode, segmentId, volumeNode):
+    """Draw one voxel, as a user would."""
+    import slicer.util
+
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+    array[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, segmentationNode, segmentId, volumeNode)
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+@pytest.mark.parametrize("moved", [False, True])
+def test_segments_lie_on_the_organs(scene, name, moved):
+    node = addVolume(scene, GEOMETRIES[name])
+    if moved:
+        node.SetAndObserveTransformNodeID(addTransform(scene).GetID())
+    written = write(scene, node)
+    expected = makeLabels(makeVolume(GEOMETRIES[name]))
+    for label in ("liver", "lungs"):
+        found = segmentArray(written.segmentationNode, written.segmentIds[label], node)
+        assert np.array_equal(found > 0, expected.mask(label)) and found.any()
+    assert written.segmentationNode.GetParentTransformNode() is node.GetParentTransformNode()
+
+
+def test_positions_do_not_depend_on_the_grid_or_the_transform_of_the_segmentation(scene):
+    """A segmentation that was there before, under another transform: compare centres in the world."""
+    volume = addVolume(scene, GEOMETRIES["oblique"])
+    volume.SetAndObserveTransformNodeID(addTransform(scene, 7).GetID())
+    mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    mine.SetAndObserveTransformNodeID(addTransform(scene, 8).GetID())
+    written = write(scene, volume, segmentationNode=mine)
+    assert written.segmentationNode is mine
+    local = np.array(mine.GetSegmentCenter(written.segmentIds["liver"]))
+    import vtk
+    from mrml_helpers import worldPositions
+
+    transform = vtk.vtkGeneralTransform()
+    mine.GetParentTransformNode().GetTransformToWorld(transform)
+    (expected,) = worldPositions(volume, [(9.5, 7.5, 5.0)])  # the middle of the block 5:15, 4:12, 3:8
+    assert np.allclose(transform.TransformPoint(local), expected, atol=2.0)
+    assert np.array_equal(
+        segmentArray(mine, written.segmentIds["liver"], volume) > 0, makeVolume(GEOMETRIES["oblique"]).array > 60
+    )
+
+
+def test_names_colours_and_codes_are_those_slicer_knows(scene):
+    import slicer
+
+    from Med3DSegmentationLib.terminology import CONTEXT, labelOfSegment, serializeLabel, tagOfSegment
+
+    logic = slicer.modules.terminologies.logic()
+    known = set()
+    category, entry = slicer.vtkSlicerTerminologyCategory(), slicer.vtkSlicerTerminologyEntry()
+    for i in range(logic.GetNumberOfCategoriesInTerminology(CONTEXT)):
+        logic.GetNthCategoryInTerminology(CONTEXT, i, category)
+        for j in range(logic.GetNumberOfTypesInTerminologyCategory(CONTEXT, category)):
+            type = slicer.vtkSlicerTerminologyType()
+            logic.GetNthTypeInTerminologyCategory(CONTEXT, category, j, type)
+            known.add((category.GetCodeValue(), type.GetCodeValue(), type.GetCodeMeaning()))
+    for label in LABELS.values():
+        assert (label.category[1], *label.type[1:]) in known
+        assert logic.DeserializeTerminologyEntry(serializeLabel(label), entry)
+        assert entry.GetTypeObject().GetCodeValue() == label.type[1]
+        assert (entry.GetTypeModifierObject().GetCodeValue() or None) == (label.modifier and label.modifier[1])
+    written = write(scene, addVolume(scene), ("liver", "left_lung"))
+    liver, lung = segmentsOf(written.segmentationNode).values()
+    assert (liver.GetName(), lung.GetName()) == ("Liver", "Left lung")
+    assert np.allclose(np.multiply(liver.GetColor(), 255), LABELS["liver"].colour)
+    tag = tagOfSegment(liver, slicer.vtkSegment.GetTerminologyEntryTagName())
+    assert "~SCT^123037004^Anatomical Structure~SCT^10200004^Liver~^^~" in tag
+    assert (labelOfSegment(liver).name, labelOfSegment(lung).name) == ("liver", "left_lung")
+    lung.RemoveTag("Med3D.label")  # somebody else's segment is found by its codes
+    assert labelOfSegment(lung).name == "left_lung"
+    lung.RemoveTag(slicer.vtkSegment.GetTerminologyEntryTagName())
+    assert labelOfSegment(lung) is None
+
+
+def test_the_segmentation_refers_to_its_volume_and_is_shown_smoothly_in_3d(scene, vtk_messages):
+    import slicer
+
+    volume = addVolume(scene)
+    node = write(scene, volume).segmentationNode
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    assert node.GetNodeReference(role) is volume and node.GetName() == "CT segmentation"
+    segmentation = node.GetSegmentation()
+    assert segmentation.GetConversionParameter("Reference image geometry")
+    assert segmentation.GetConversionParameter("Smoothing factor") == "0.5"
+    assert segmentation.ContainsRepresentation("Closed surface") and node.GetDisplayNode().GetVisibility3D()
+    points = [s.GetRepresentation("Closed surface").GetNumberOfPoints() for s in segmentsOf(node).values()]
+    assert min(points) > 100
+    write(scene, addVolume(scene, name="other"), ("spleen",), node)  # its own source stays, and it is no copy
+    assert node.GetNodeReference(role) is volume
+    assert not vtk_messages.errors()
+
+
+@pytest.mark.parametrize("items", [False, True])
+def test_it_is_placed_beside_the_volume_in_the_subject_hierarchy(scene, items):
+    import slicer
+
+    volume = addVolume(scene)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if not items:
+        assert write(scene, volume).segmentationNode
+        return
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
+    hierarchy.CreateItem(study, volume)
+    node = write(scene, volume).segmentationNode
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
+    again = write(scene, volume, ("spleen",), node).segmentationNode
+    children = slicer.vtk.vtkIntArray() if False else None  # noqa: F841
+    assert again is node
+
+
+def test_the_second_organ_joins_and_a_second_run_replaces_only_its_own(scene):
+    import slicer.util
+
+    volume = addVolume(scene)
+    node = write(scene, volume, ("liver",)).segmentationNode
+    mine = node.GetSegmentation().AddEmptySegment("mine", "Mine")
+    edit(node, mine, volume)
+    liver = segmentsOf(node)["Liver"]
+    liver.SetName("My liver")
+    liver.SetColor(0, 0, 1)
+    node.GetDisplayNode().SetSegmentVisibility("liver", False)
+    written = write(scene, volume, ("lungs",), node)
+    assert list(segmentsOf(node)) == ["My liver", "Mine", "Lungs"] and written.kept == ()
+
+    slicer.util.arrayFromVolume(volume)[...] = np.roll(slicer.util.arrayFromVolume(volume), 2, axis=1)
+    before = segmentArray(node, mine, volume), segmentArray(node, "lungs", volume)
+    written = write(scene, volume, ("liver",), node)
+    assert written.segmentIds == {"liver": "liver"} and list(segmentsOf(node)) == ["My liver", "Mine", "Lungs"]
+    assert np.array_equal(segmentArray(node, "liver", volume) > 0, slicer.util.arrayFromVolume(volume) > 60)
+    assert np.array_equal(before[0], segmentArray(node, mine, volume))
+    assert np.array_equal(before[1], segmentArray(node, "lungs", volume))
+    assert segmentsOf(node)["My liver"].GetColor() == (0, 0, 1)
+    assert not node.GetDisplayNode().GetSegmentVisibility("liver")
+
+
+def test_segments_that_share_an_image_are_replaced_one_by_one(scene):
+    volume = addVolume(scene)
+    node = write(scene, volume).segmentationNode
+    node.GetSegmentation().CollapseBinaryLabelmaps(False)
+    assert node.GetSegmentation().GetNumberOfLayers() == 1
+    lungs = segmentArray(node, "lungs", volume)
+    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation, wasEdited
+    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+
+    assert not any(wasEdited(segment) for segment in segmentsOf(node).values())
+    array = np.ones_like(lungs, dtype=np.uint8)  # lies on the lungs too
+    labelMap = LabelMap(array, geometryFromNode(volume), "all", find_labels(["liver"]))
+    labelMapToSegmentation(scene, labelMap, volume, node)
+    assert segmentArray(node, "liver", volume).all()
+    assert np.array_equal(segmentArray(node, "lungs", volume), lungs)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_edits_are_kept_under_another_name_if_wanted(scene, keep):
+    from Med3DSegmentationLib.segmentation_nodes import wasEdited
+
+    volume = addVolume(scene)
+    node = write(scene, volume).segmentationNode
+    assert not wasEdited(segmentsOf(node)["Liver"])
+    for _ in range(2):
+        edit(node, "liver" if keep is False else write(scene, volume, ("liver",), node).segmentIds["liver"], volume)
+        edited = next(segment for segment in segmentsOf(node).values() if wasEdited(segment))
+        assert edited.GetName() == "Liver"
+        written = write(scene, volume, ("liver",), node, keepEdits=keep)
+    if keep:
+        assert written.kept == ("Liver (edited 2)",)
+        assert list(segmentsOf(node)) == ["Liver (edited)", "Lungs", "Liver (edited 2)", "Liver"]
+    else:
+        assert written.kept == () and list(segmentsOf(node)) == ["Liver", "Lungs"]
+    fresh = segmentArray(node, written.segmentIds["liver"], volume)
+    assert np.array_equal(fresh > 0, makeVolume(GEOMETRIES["anisotropic"]).array > 60)
+    assert write(scene, volume, ("liver",), node).kept == ()  # what was kept is the user's own now
+
+
+def test_a_label_without_voxels_is_an_empty_segment_and_can_fill_later(scene, vtk_messages):
+    volume = addVolume(scene)
+    node = write(scene, volume, ("spleen", "liver")).segmentationNode
+    assert list(segmentsOf(node)) == ["Spleen", "Liver"] and not segmentArray(node, "spleen", volume).any()
+    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+
+    masks = makeLabels(volumeFromNode(volume), ("liver",))
+    swapped = LabelMap(masks.array, masks.geometry, "swapped", find_labels(["spleen", "liver"]))
+    written = labelMapToSegmentation(scene, swapped, volume, node)
+    assert written.kept == () and segmentArray(node, "spleen", volume).any()
+    assert not segmentArray(node, "liver", volume).any()
+    assert not vtk_messages.errors()
+
+
+def test_two_volumes_get_two_segmentations(scene):
+    first, second = addVolume(scene, name="A"), addVolume(scene, GEOMETRIES["oblique"], "B")
+    nodes = [write(scene, volume).segmentationNode for volume in (first, second)]
+    assert [node.GetName() for node in nodes] == ["A segmentation", "B segmentation"]
+    assert write(scene, first).segmentationNode.GetName() != "A segmentation"
+
+
+@pytest.mark.parametrize("name", ["anisotropic", "oblique", "left-handed", "left-handed oblique"])
+def test_a_seg_nrrd_brings_everything_back(scene, tmp_path, name):
+    import slicer.util
+
+    from Med3DSegmentationLib.segmentation_nodes import wasEdited
+
+    volume = addVolume(scene, GEOMETRIES[name])
+    node = write(scene, volume, model="med3d-1.0.0").segmentationNode
+    assert slicer.util.saveNode(node, str(tmp_path / "organs.seg.nrrd"))
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "organs.seg.nrrd"))
+    _check_reloaded(loaded, volume)
+    assert not any(wasEdited(segment) for segment in segmentsOf(loaded).values())
+    written = write(scene, volume, ("liver",), loaded)
+    assert written.segmentationNode is loaded and list(segmentsOf(loaded)) == ["Liver", "Lungs"]
+
+
+@pytest.mark.parametrize("name", ["oblique", "left-handed"])
+def test_an_mrb_brings_everything_back(scene, tmp_path, name):
+    import slicer
+    import slicer.util
+
+    from Med3DSegmentationLib.segmentation_nodes import wasEdited
+
+    volume = addVolume(scene, GEOMETRIES[name])
+    volume.SetAndObserveTransformNodeID(addTransform(scene).GetID())
+    write(scene, volume, model="med3d-1.0.0")
+    (tmp_path / "bundle").mkdir()
+    assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    scene.Clear(0)
+    assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"))
+    volume = slicer.util.getNode("CT")
+    node = slicer.util.getNode("CT segmentation")
+    _check_reloaded(node, volume)
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    assert node.GetNodeReference(role) is volume and node.GetParentTransformNode() is volume.GetParentTransformNode()
+    assert not any(wasEdited(segment) for segment in segmentsOf(node).values())
+    edit(node, "liver", volume)
+    assert write(scene, volume, ("liver",), node).kept == ("Liver (edited)",)
+
+
+def _check_reloaded(node, volume):
+    """A left-handed volume comes back with its slices in the other order: its own voxels say where organs are."""
+    import slicer.util
+
+    from Med3DSegmentationLib.terminology import labelOfSegment, tagOfSegment
+
+    segments = segmentsOf(node)
+    assert list(segments) == ["Liver", "Lungs"]
+    assert [labelOfSegment(segment).name for segment in segments.values()] == ["liver", "lungs"]
+    assert tagOfSegment(segments["Liver"], "Med3D.model") == "med3d-1.0.0"
+    assert node.GetSegmentation().GetConversionParameter("Smoothing factor") == "0.5"
+    array = slicer.util.arrayFromVolume(volume)
+    assert np.array_equal(segmentArray(node, "liver", volume) > 0, array > 60)
+    assert np.array_equal(segmentArray(node, "lungs", volume) > 0, array < -400)
+
+
+def test_one_step_back_and_no_further(scene):
+    from Med3DSegmentationLib.segmentation_history import SegmentationHistory
+
+    volume = addVolume(scene)
+    history = SegmentationHistory()
+    node = write(scene, volume, ("liver",)).segmentationNode
+    assert not history.canRestore(None) and not history.canRestore(node)
+    edit(node, "liver", volume)
+    edited = segmentArray(node, "liver", volume)
+    history.save(node)
+    write(scene, volume, ("liver", "lungs"), node, keepEdits=False)
+    assert history.canRestore(node) and history.restore(node)
+    assert list(segmentsOf(node)) == ["Liver"] and np.array_equal(segmentArray(node, "liver", volume), edited)
+    assert not history.canRestore(node) and not history.restore(node)
+    history.forget(node)
+    assert not history.canRestore(node)
+
+
+def test_segments_become_labels_of_the_volume(scene):
+    from Med3DCore.errors import SettingError
+    from Med3DSegmentationLib.label_maps import labelMapFromSegmentation
+
+    liver, lungs = find_labels(["liver", "lungs"])
+    volume = addVolume(scene, GEOMETRIES["left-handed oblique"])
+    volume.SetAndObserveTransformNodeID(addTransform(scene, 7).GetID())
+    mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    mine.SetAndObserveTransformNodeID(addTransform(scene, 8).GetID())
+    ids = write(scene, volume, ("liver", "lungs", "spleen"), mine).segmentIds
+    labels = labelMapFromSegmentation(mine, volume, {ids["lungs"]: lungs, ids["liver"]: liver, ids["spleen"]: liver})
+    expected = makeVolume(GEOMETRIES["left-handed oblique"]).array
+    assert [label.name for label in labels.labels] == ["lungs", "liver"]
+    assert np.array_equal(labels.mask("liver"), expected > 60) and np.array_equal(labels.mask("lungs"), expected < -400)
+    with pytest.raises(SettingError, match="mine has no segment 'gone'"):
+        labelMapFromSegmentation(mine, volume, {"gone": liver})
