@@ -1,6 +1,7 @@
-"""Set up Med3D and try or test it, with nothing but Python: ``python tools/dev.py demo`` or ``python tools/dev.py test``.
+"""Set up Med3D and try or test it, with nothing but Python: ``python tools/dev.py demo``, or ``test``.
 
-Makes an environment in ``.venv`` beside the README, once, and again when the requirements change. Works from any folder.
+Makes an environment in ``.venv`` beside the README, once, and again when the requirements change. Works from any
+folder.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,8 @@ def _default_output(source: Path) -> Path:
         name = name[: len(name) - len(ending)] if ending and name.lower().endswith(ending) else name
     output = Path(f"{name or 'scan'}.seg.nrrd")
     if output.exists():
-        raise OutputError(f"{output} exists already; name the result with -o, or use -o {output} to replace it.")
+        again = shlex.quote(str(output))
+        raise OutputError(f"{output} exists already; name the result with -o, or use -o {again} to replace it.")
     return output
 
 

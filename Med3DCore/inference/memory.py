@@ -15,6 +15,8 @@ Shape = tuple[int, int, int]
 # Feature maps of the finest level that are alive at once in a skip decoder: stem, its batch-normed copy, the joined
 # maps and their convolution. Measured with the peak of resident memory; see docs/decisions.md.
 _LIVE_MAPS = 6
+# The lung decoder ends with these channels at full resolution: its last transposed and plain convolution.
+_LUNG_DECODER_CHANNELS = {"halving": 64 + 32, "literal": 1024 + 512}
 _SMALLEST = 48
 # Where the system does not tell.
 _ASSUMED_BYTES = 2 << 30
@@ -66,7 +68,9 @@ def window_bytes(network: dict, window: Shape, device: Device) -> int:
     channels = encoder.get("width", 64)
     itemsize = torch.empty(0, dtype=device.dtype).element_size()
     logits = network["out_channels"] * np.prod(window) * 4 * 2
-    return int(at_stem * channels * itemsize * _LIVE_MAPS + logits)
+    decoder = network["decoder"]
+    climbed = _LUNG_DECODER_CHANNELS[decoder.get("preset", "halving")] if decoder["name"] == "lung" else 0
+    return int(at_stem * channels * itemsize * _LIVE_MAPS + climbed * np.prod(window) * itemsize + logits)
 
 
 def plan_window(network: dict, window: Shape, device: Device, share: float = 0.6) -> Shape:

@@ -17,7 +17,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_image import DicomImage, scan_images
 from Med3DCore.io.dicom_stack import stack_images
-from Med3DCore.io.files import as_path, ending_of
+from Med3DCore.io.files import as_path, ending_of, require_text
 from Med3DCore.io.itk import captured
 from Med3DCore.io.memory import require_memory
 from Med3DCore.io.voxels import stack_slices
@@ -80,6 +80,7 @@ def list_series(folder: str | Path, progress: Progress | None = None) -> list[Se
         VolumeError: There is no such folder, it may not be read, or it holds no DICOM image.
     """
     folder = as_path(folder)
+    require_text(folder)
     if not folder.is_dir():
         raise VolumeError(f"There is no folder {folder}; check the name.")
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -131,7 +132,8 @@ def choose_series(series: Sequence[Series], wanted: str | int | None, folder: Pa
     listed = "; ".join(f"{number}: {one}" for number, one in enumerate(series, start=1))
     example = next((number for number, one in enumerate(series, start=1) if one.usable), 1)
     asked = "" if wanted is None else f" and '{wanted}' means {'several' if found else 'none'} of them"
-    raise VolumeError(f"{folder} holds {len(series)} series{asked}; choose one, such as `--series {example}`: {listed}.")
+    advice = f"choose one, such as `--series {example}`"
+    raise VolumeError(f"{folder} holds {len(series)} series{asked}; {advice}: {listed}.")
 
 
 def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:

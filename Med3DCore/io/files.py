@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from Med3DCore.errors import VolumeError
+from Med3DCore.errors import Med3DError, VolumeError
 
 FORMATS = {
     ".nii.gz": "NIfTI",
@@ -45,6 +46,19 @@ def as_path(path: str | Path) -> Path:
         return Path(path)
 
 
+def require_text(path: Path, error: type[Med3DError] = VolumeError) -> None:
+    """Refuse a name that is no text. On Linux it can be any bytes, and SimpleITK ends the process when given such.
+
+    Raises:
+        Med3DError: Of the given class.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="replace")
+        raise error(f"The name of {shown} holds bytes that are no text; rename it, or the folder it is in.") from None
+
+
 def ending_of(path: Path) -> str:
     """The image ending of a file name in lower case, such as ``".nii.gz"``; empty if it is none of FORMATS."""
     return next((ending for ending in FORMATS if path.name.lower().endswith(ending)), "")
@@ -54,8 +68,9 @@ def first_bytes(path: Path) -> bytes:
     """The first 512 bytes of a file.
 
     Raises:
-        VolumeError: It is missing, empty, not a file, or may not be read.
+        VolumeError: It is missing, empty, not a file, or may not be read, or its name is no text.
     """
+    require_text(path)
     try:
         if path.exists() and not path.is_file():
             raise VolumeError(f"{path} is neither a file nor a folder; give an image file or a DICOM folder.")

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from Med3DCore.errors import OutputError
-from Med3DCore.io.files import as_path, ending_of
+from Med3DCore.io.files import as_path, ending_of, require_text
 from Med3DCore.io.itk import captured, short_reason
 from Med3DCore.io.nifti import write_nifti
 from Med3DCore.io.voxels import smallest_type
@@ -60,6 +60,7 @@ def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:
         OutputError: The ending is none of ``endings``, the folder is missing, it or the file is read-only, or the name
             is a folder's.
     """
+    require_text(path, OutputError)
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it, such as {path / ('scan' + endings[0])}.")
     if not path.name.lower().endswith(tuple(endings)):

@@ -24,6 +24,7 @@ class Augmentation:
         contrast: Largest factor of contrast, both ways.
         noise: Largest standard deviation of noise.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
+        cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
     """
 
     rotation: float = 15.0
@@ -34,6 +35,7 @@ class Augmentation:
     contrast: float = 1.15
     noise: float = 0.08
     probability: float = 0.3
+    cut: float = 0.0
 
     def sampling_grid(self, shape: Shape, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
         """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.
@@ -78,6 +80,26 @@ class Augmentation:
             noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
             image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * span)
         return image
+
+    def end_scan(self, image: torch.Tensor, target: torch.Tensor, outside: float, rng: np.random.Generator) -> None:
+        """Perhaps end the scan at a plane across the patch, in place: beyond there is air and no organ.
+
+        Args:
+            image: float32 ``[1, 1, z, y, x]``.
+            target: uint8 ``[1, c, z, y, x]``.
+            outside: Intensity outside of the scan.
+            rng: Source of randomness.
+        """
+        if not self.cut or rng.random() >= self.cut:
+            return
+        normal = rng.normal(0, 0.15, 3)
+        normal[rng.choice([0, 0, 0, 1, 2])] = rng.choice([-1, 1])
+        axes = [np.arange(n) - (n - 1) / 2 for n in image.shape[2:]]
+        heights = [axis * slope for axis, slope in zip(axes, normal, strict=True)]
+        height = heights[0][:, None, None] + heights[1][:, None] + heights[2]
+        beyond = torch.from_numpy(height > rng.uniform(0, 0.35) * max(image.shape[2:]))
+        image[..., beyond] = outside
+        target[..., beyond] = 0
 
 
 def cut_patch(

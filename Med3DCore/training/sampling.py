@@ -67,6 +67,7 @@ class PatchSampler:
         grid = self.augmentation.sampling_grid(case.image.shape, centre, self.patch, rng)
         image, target = cut_patch(case.image, case.target, grid, outside=case.statistics.floor)
         image = self.augmentation.vary_intensity(image, case.statistics.span, rng)
+        self.augmentation.end_scan(image, target, case.statistics.floor, rng)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 
     def _centre(self, case: PreparedCase, label: int, rng: np.random.Generator) -> np.ndarray:

@@ -92,6 +92,9 @@ class EngineProcess:
         self._waiting: deque[_Asked] = deque()
         self._current: _Asked | None = None
         self._worker: _Worker | None = None
+        self._patience = qt.QTimer()
+        self._patience.setSingleShot(True)
+        self._patience.connect("timeout()", self._killIfNotCancelled)
         self.logListeners: list[Callable[[str], None]] = []
         self.log: deque[str] = deque(maxlen=LOG_LINES)
 
@@ -139,10 +142,9 @@ class EngineProcess:
             self._waiting.remove(waiting)
             waiting.onError(Cancelled("Cancelled before it began."))
         elif self._current and self._current.request.id == requestId and not self._current.cancelled:
-            asked = self._current
-            asked.cancelled = True
+            self._current.cancelled = True
             self._worker.send(Request(next(self._ids), "cancel", {"request": requestId}))
-            self._qt.QTimer.singleShot(round(1000 * SECONDS_TO_CANCEL), lambda: self._killIfStillAt(asked))
+            self._patience.start(round(1000 * SECONDS_TO_CANCEL))
 
     def kill(self) -> None:
         """End the engine and its children at once; the next request starts it again."""
@@ -175,14 +177,15 @@ class EngineProcess:
         if self._worker is not None:  # starting may have failed already
             self._worker.send(self._current.request)
 
-    def _killIfStillAt(self, asked: _Asked) -> None:
-        if self._current is asked:
+    def _killIfNotCancelled(self) -> None:
+        if self._current and self._current.cancelled:
             self._addLog("The engine did not stop in time and is ended.")
             self.kill()
 
     def _answer(self, callback: Callable[[Any], None], value: Any) -> None:
         """The end of the current request."""
         self._current = None
+        self._patience.stop()
         try:
             callback(value)
         finally:

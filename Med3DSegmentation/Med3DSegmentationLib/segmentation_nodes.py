@@ -71,7 +71,7 @@ def labelMapToSegmentation(
         segmentIds, kept = writeSegments(segmentationNode, labelMap, matrix, keepEdits, model)
     finally:
         segmentationNode.EndModify(modifying)
-    referToVolume(segmentationNode, volumeNode)
+    referToVolume(segmentationNode, volumeNode, matrix, labelMap.geometry.size)
     if isNew:
         show(segmentationNode)
     return WrittenSegments(segmentationNode, segmentIds, kept)
@@ -108,11 +108,32 @@ def placeBeside(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode, neighbour:
         hierarchy.CreateItem(parent, node)
 
 
-def referToVolume(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Make the volume the segmentation's source and reference geometry, unless another one is already."""
+def referToVolume(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    ijkToNode: vtk.vtkMatrix4x4,
+    size: tuple[int, int, int],
+) -> None:
+    """Make the volume the segmentation's source and its grid the reference geometry, unless another one is already.
+
+    Args:
+        segmentationNode: The segmentation.
+        volumeNode: The volume.
+        ijkToNode: From the volume's voxel index to mm in the segmentation node.
+        size: The volume's number of voxels (x, y, z).
+    """
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    if segmentationNode.GetNodeReference(role) is None:
-        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    if segmentationNode.GetNodeReference(role) is not None:
+        return
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    # That resamples the grid to a useless one if the two nodes lie under different transforms (Slicer 5.13).
+    grid = slicer.vtkOrientedImageData()
+    grid.SetDimensions(size)
+    grid.SetGeometryFromImageToWorldMatrix(ijkToNode)
+    converter = slicer.vtkSegmentationConverter
+    segmentationNode.GetSegmentation().SetConversionParameter(
+        converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(grid)
+    )
 
 
 def show(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:

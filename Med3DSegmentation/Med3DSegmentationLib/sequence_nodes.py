@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from Med3DCore.errors import VolumeError
-from Med3DSegmentationLib.segmentation_nodes import newSegmentationNode, referToVolume, show
+from Med3DSegmentationLib.segmentation_nodes import newSegmentationNode, show
 
 
 def findBrowser(
@@ -65,5 +65,5 @@ class SegmentationSequence:
         scene.AddNode(self.sequenceNode)
         self.browserNode.AddProxyNode(proxy, self.sequenceNode, False)
         show(proxy)
-        referToVolume(proxy, self._volumeNode)
+        proxy.SetReferenceImageGeometryParameterFromVolumeNode(self._volumeNode)
         return proxy

@@ -36,7 +36,8 @@ class Threshold(torch.nn.Module):
 
 
 def stage(name, labels, spacing, region=None, activation="sigmoid", postprocessing=None, window=(64, 64, 64)):
-    network = {"encoder": {"name": "resnet", "width": 4, "stem_stride": 1}, "out_channels": len(labels)}
+    network = {"encoder": {"name": "resnet", "width": 4, "stem_stride": 1}, "decoder": {"name": "skip"}}
+    network["out_channels"] = len(labels)
     preprocessing = {"spacing": [spacing] * 3, "intensity": {"name": "window", "low": -100, "high": 100}}
     return Stage(name, network, preprocessing, labels, activation, window, region, postprocessing or {})
 

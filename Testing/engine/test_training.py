@@ -224,6 +224,14 @@ def test_image_and_target_move_together(data):
     assert lungs.sum() > 200 and image[:, 0][lungs].median() < -0.3
 
 
+def test_a_scan_that_ends_in_the_patch_shows_air_and_no_organ(data):
+    whole = sampler([read_cases(data)[0]], augmentation=Augmentation(noise=0)).draw(0)
+    image, target = sampler([read_cases(data)[0]], augmentation=Augmentation(noise=0, cut=1.0)).draw(0)
+    air = image[:, 0] == -1
+    assert 0.1 < air.float().mean() < 0.6 and (whole[0][:, 0] == -1).float().mean() < air.float().mean()
+    assert not target.permute(0, 2, 3, 4, 1)[air].any() and target.any()
+
+
 def test_patients_are_drawn_equally_however_many_scans_they_have(tmp_path, monkeypatch):
     entries = [write_case(tmp_path, f"p{i}", i, patient="many") for i in range(6)]
     entries.append(write_case(tmp_path, "alone", 9, patient="one"))

@@ -1,18 +1,19 @@
-"""Real MRML for what the module's logic does to a scene."""
+"""Real MRML for what the module's logic does to a scene; see Testing/slicer_host/README.md."""
 
 import sys
 from pathlib import Path
 
 import pytest
+from slicer_host.fixtures import make_slicer_gui, slicer_gui, slicer_scene, vtk_messages
 
-_ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(_ROOT), str(_ROOT / "Testing"), str(_ROOT / "Med3DSegmentation")]
+__all__ = ["make_slicer_gui", "slicer_gui", "slicer_scene", "vtk_messages"]
 
-from slicer_host.fixtures import slicer_scene, vtk_messages  # noqa: E402, F401 - fixtures
+# Where Slicer finds a module's own package: beside the module's file.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Med3DSegmentation"))
 
 
 @pytest.fixture
-def scene(slicer_scene):  # noqa: F811 - the fixture
+def scene(slicer_scene):
     """An empty vtkMRMLScene."""
     return slicer_scene.scene
 
@@ -24,3 +25,31 @@ def qt():
     from slicer_host import pythonqt
 
     return pythonqt.install()
+
+
+@pytest.fixture(scope="session")
+def known_engine(qt):
+    """Makes an EngineProcess on known_worker.py, which ends when idle for some seconds; all share one by default."""
+    from Med3DSegmentationLib.engine_process import EngineProcess
+
+    made = {}
+
+    def make(idleSeconds=600.0):
+        if idleSeconds not in made:
+            script = Path(__file__).with_name("known_worker.py")
+            made[idleSeconds] = EngineProcess([sys.executable, str(script), str(idleSeconds)], qt)
+        return made[idleSeconds]
+
+    yield make
+    for engine in made.values():
+        engine.close()
+
+
+@pytest.fixture
+def logic(scene, known_engine):
+    """A SegmentationLogic on the scene and the shared engine."""
+    from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
+
+    made = SegmentationLogic(scene, known_engine())
+    yield made
+    made.cancel()

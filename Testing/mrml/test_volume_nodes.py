@@ -53,7 +53,6 @@ def test_a_file_says_the_same_as_the_node(scene, tmp_path, name):
 
 
 def test_what_cannot_be_used_is_refused_with_a_sentence(scene):
-    import slicer
     import vtk
 
     from Med3DSegmentationLib.volume_nodes import volumeFromNode
@@ -77,7 +76,10 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(scene):
     node.SetAndObserveTransformNodeID(sheared.GetID())
     refused(node, "axes of CT are not perpendicular")
     node.SetAndObserveTransformNodeID(None)
-    slicer.util.updateVolumeFromArray(node, np.zeros((4, 4, 4, 3)))
+    colours = vtk.vtkImageData()
+    colours.SetDimensions(4, 4, 4)
+    colours.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+    node.SetAndObserveImageData(colours)
     refused(node, "not a plain grey-value volume")
 
 

@@ -1,0 +1,74 @@
+"""A worker whose answers are known: the real server and exchange, but thresholds in place of networks, and no torch.
+
+What to do comes in the field ``model``: None or a name answers at once; "slow" takes half a minute and can be cancelled;
+"deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from Med3DCore.errors import ModelError
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
+from Med3DCore.volume import LabelMap
+from Med3DCore.worker.connection import Connection
+from Med3DCore.worker.exchange import write_volume_array
+from Med3DCore.worker.registry import find_handler
+from Med3DCore.worker.requests.segment import Fields
+from Med3DCore.worker.scan import read_scan
+from Med3DCore.worker.server import Server
+
+
+def segment(fields, job):
+    behave(fields.model, job)
+    with job.progress.stage("known", share=1.0):
+        scan = read_scan(fields.volume, fields.region, Progress())
+        array = np.zeros(scan.seen.array.shape, np.uint8)
+        masks = {"liver": scan.seen.array > 60, "lungs": scan.seen.array < -400}
+        for value, name in enumerate(fields.organs, start=1):
+            array[masks.get(name, False)] = value
+        labels = LabelMap(array, scan.seen.geometry, "labels", find_labels(fields.organs))
+        whole = scan.paste(scan.keep(labels))
+        job.progress.update(0.5)
+    folder = Path(fields.volume["file"]).parent
+    job.log(f"folder {folder}")
+    return {
+        "labels": write_volume_array(whole, folder, "labels"),
+        "report": {
+            "labels": [],
+            "model": f"{fields.model or 'known'}-1.0.0",
+            "device": "CPU",
+            "device_reason": "",
+            "warnings": [f"origin {fields.volume['origin']}"] if fields.model == "reveal" else [],
+        },
+        "seconds": {"known": 0.1},
+        "total_seconds": 0.1,
+    }
+
+
+def behave(model, job):
+    if model == "crash":
+        os.abort()
+    if model == "refuse":
+        raise ModelError("There is no model 'refuse'; choose another one.")
+    if model == "deaf":
+        job.progress.update(0.01)
+        time.sleep(60)
+    if model == "slow":
+        with job.progress.stage("waiting", share=0.9):
+            for i in range(3000):
+                job.progress.update(i / 3000)
+                time.sleep(0.01)
+
+
+def find(kind):
+    return SimpleNamespace(Fields=Fields, run=segment) if kind == "segment" else find_handler(kind)
+
+
+if __name__ == "__main__":
+    sys.exit(Server(Connection.take_over(), float(sys.argv[1]), find).run())
