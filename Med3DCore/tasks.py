@@ -71,7 +71,7 @@ LABELS: dict[str, Label] = {
         Label("left_kidney", "Left kidney", (185, 102, 83), ("SCT", "64033007", "Kidney"), modifier=LEFT),
         Label("right_kidney", "Right kidney", (185, 102, 83), ("SCT", "64033007", "Kidney"), modifier=RIGHT),
         Label("heart", "Heart", (206, 110, 84), ("SCT", "80891009", "Heart")),
-        Label("spine", "Spine", (226, 202, 134), ("SCT", "421060004", "Vertebral column")),
+        Label("spine", "Spine", (226, 202, 134), ("SCT", "421060004", "Spine")),
         Label("ribs", "Ribs", (253, 232, 158), ("SCT", "113197003", "Rib")),
     )
 }

@@ -24,7 +24,11 @@ _FEW_SLICES = 16
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add ``med3d info`` to the command line."""
-    parser = subparsers.add_parser("info", help="tell what a scan is and what is unusual about it")
+    parser = subparsers.add_parser(
+        "info",
+        help="tell what a scan is and what is unusual about it",
+        description="Tell what a scan is, where it lies in the patient, and what is unusual about it.",
+    )
     parser.add_argument(
         "input", metavar="INPUT", type=path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file"
     )

@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.set_defaults(act=_verify)
 
     action = actions.add_parser("install", help="verify a model file and add it to your models")
-    action.add_argument("file", type=path)
+    action.add_argument("file", type=path, help="a model's file, .med3d.zip")
     action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_install)
 

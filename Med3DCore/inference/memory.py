@@ -9,6 +9,7 @@ from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.io.memory import free_memory
+from Med3DCore.volume import Volume
 
 Shape = tuple[int, int, int]
 
@@ -22,7 +23,7 @@ _SMALLEST = 48
 _ASSUMED_BYTES = 2 << 30
 
 
-def require_maps(grid: Geometry, channels: int, name: str) -> None:
+def require_maps(grid: Geometry, channels: int, volume: Volume) -> None:
     """Stop before a scan is brought to a grid whose maps do not fit.
 
     Alive are for each channel the sum of windows, the probabilities and the numbers of the pieces while it is cleaned;
@@ -31,7 +32,7 @@ def require_maps(grid: Geometry, channels: int, name: str) -> None:
     Args:
         grid: What the network works on, all windows together.
         channels: Output channels.
-        name: What to call the scan.
+        volume: The scan, for the message.
 
     Raises:
         ResourceError: Less memory is free.
@@ -39,10 +40,10 @@ def require_maps(grid: Geometry, channels: int, name: str) -> None:
     needed = 4 * (4 + 3 * channels) * int(np.prod(grid.size, dtype=np.float64))
     free = free_memory()
     if free is not None and needed > free:
-        low, high = grid.bounds()
+        low, high = volume.geometry.bounds()
         extent = " x ".join(f"{length:.0f}" for length in high - low)
         raise ResourceError(
-            f"{name} is {extent} mm large, for which {needed / 1e9:.1f} GB of memory are needed "
+            f"{volume.name} is {extent} mm large, for which {needed / 1e9:.1f} GB of memory are needed "
             f"but {free / 1e9:.1f} GB are free; crop it, or correct its spacing if no patient is so large."
         )
 

@@ -170,7 +170,7 @@ class Pipeline:
         with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
             preprocessing = Preprocessing.from_dict(stage.preprocessing)
             grid = world_grid(volume.geometry, preprocessing.spacing, box)
-            require_maps(grid, len(stage.labels), volume.name)
+            require_maps(grid, len(stage.labels), volume)
             prepared = preprocessing.apply(volume, box)
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
             probabilities = self._probabilities(stage, prepared.array, progress)
@@ -234,12 +234,14 @@ class Pipeline:
         for value, (name, result) in enumerate(found.items(), start=1):
             progress.update((value - 1) / len(found))
             if result is None or not (result.scores[name] > 0.5).any():
-                progress.warn(f"No {titles[name].title.lower()} found in {volume.name}.")
                 continue
             preprocessing = Preprocessing.from_dict(self.final_stage(name).preprocessing)
             for place, block in preprocessing.restore(result.scores[name][None], result.grid, volume.geometry):
                 progress.check()
                 _paint(array[place], None if sureness is None else sureness[place], block[0], value)
+        for value, name in enumerate(found, start=1):
+            if not (array == value).any():
+                progress.warn(f"No {titles[name].title.lower()} found in {volume.name}.")
         return LabelMap(array, volume.geometry, volume.name, tuple(titles[name] for name in found))
 
 

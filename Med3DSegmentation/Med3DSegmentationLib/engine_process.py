@@ -153,6 +153,7 @@ class EngineProcess:
 
     def close(self) -> None:
         """End the engine; requests get Cancelled. For the end of Slicer and for reloading the module."""
+        self._patience.stop()
         worker, self._worker = self._worker, None
         if worker:
             worker.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakMethod
 
 import slicer
 import vtk
@@ -12,12 +13,12 @@ import vtk
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.progress import ProgressCallback
 from Med3DSegmentationLib.engine_process import EngineProcess, processEventsUntil
-from Med3DSegmentationLib.jobs import Job
+from Med3DSegmentationLib.jobs import Job, Step
 from Med3DSegmentationLib.regions import Region
 from Med3DSegmentationLib.results import PreviewResult, SegmentationResult, SequenceResult
 from Med3DSegmentationLib.segmentation_history import SegmentationHistory
 from Med3DSegmentationLib.sequence_nodes import SegmentationSequence, framesOf
-from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep, Step
+from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep
 
 OnError = Callable[[Med3DError], None]
 
@@ -35,7 +36,7 @@ class SegmentationLogic:
 
     Args:
         scene: The scene, given by who owns it.
-        engine: The engine's process; None makes one.
+        engine: The engine's process, which its owner closes; None makes one.
         waiter: Keeps the event loop going until a function says True, for ``wait=True``.
 
     Examples:
@@ -53,12 +54,14 @@ class SegmentationLogic:
     ) -> None:
         self.scene = scene
         self.engine = engine or EngineProcess()
+        self._ownsEngine = engine is None
         self._waiter = waiter
         self._history = SegmentationHistory()
         self._jobs: list[Job] = []
+        events = slicer.vtkMRMLScene
         self._observers = [
-            scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneCloses),
-            scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, _withNode(self._onNodeRemoved)),
+            scene.AddObserver(events.StartCloseEvent, _calling(self._onSceneCloses)),
+            scene.AddObserver(events.NodeRemovedEvent, _calling(self._onNodeRemoved)),
         ]
 
     @property
@@ -219,12 +222,16 @@ class SegmentationLogic:
         return self._history.restore(segmentationNode)
 
     def close(self) -> None:
-        """Cancel everything, end the engine, and observe the scene no longer. For the module's end and reload."""
+        """Cancel everything, observe the scene no longer, end the engine if it is its own.
+
+        For the end and the reload of the module.
+        """
         for tag in self._observers:
             self.scene.RemoveObserver(tag)
         self._observers.clear()
         self.cancel()
-        self.engine.close()
+        if self._ownsEngine:
+            self.engine.close()
 
     def _run(
         self,
@@ -253,7 +260,7 @@ class SegmentationLogic:
             if node.GetScene() is not self.scene:
                 raise SettingError(f"{node.GetName()} is not in the scene any more; choose another one.")
 
-    def _onSceneCloses(self, scene: slicer.vtkMRMLScene, event: str) -> None:  # noqa: ARG002 - VTK's signature
+    def _onSceneCloses(self, node: slicer.vtkMRMLNode | None) -> None:  # noqa: ARG002 - for all observers
         for job in list(self._jobs):
             job.cancel("Cancelled, because the scene was closed.")
 
@@ -278,11 +285,16 @@ def _only(outcomes: list) -> Any:
     return outcomes[0]
 
 
-def _withNode(function: Callable[[slicer.vtkMRMLNode], None]) -> Callable:
-    """An observer that is handed the node of the event."""
+def _calling(method: Callable[[slicer.vtkMRMLNode | None], None]) -> Callable:
+    """An observer that hands over the node of the event, as long as the method's owner lives.
 
-    def observer(scene: slicer.vtkMRMLScene, event: str, node: slicer.vtkMRMLNode) -> None:  # noqa: ARG001
-        function(node)
+    A scene that Python frees together with the logic still removes its nodes, and would call a logic half taken apart.
+    """
+    weak = WeakMethod(method)
+
+    def observer(scene: slicer.vtkMRMLScene, event: str, node: slicer.vtkMRMLNode | None = None) -> None:  # noqa: ARG001
+        if living := weak():
+            living(node)
 
     observer.CallDataType = vtk.VTK_OBJECT
     return observer

@@ -3,8 +3,8 @@
     python Testing/benchmarks/phantom_gap.py runs/data/dataset.json -o runs/phantom-gap
 
 Makes 24 phantoms (different patients, regions, phases, noise), trains the coarse stage of the shipped recipe on them
-alone and measures it on the real validation cases; and measures the shipped model, which saw real CTs alone, on six more
-phantoms. Prints Dice per case.
+alone and measures it on the real validation cases; and measures the shipped model, which saw real CTs alone, on six
+more phantoms. Prints Dice per case.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import io
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ from test_io_dicom import three_series, write_ct
 from test_models_safety import Evil, rebuild, with_document, with_weights
 from test_worker_requests import make_stage, make_volume, save_model
 
+from Med3DCore.cli.console import ProgressBar
 from Med3DCore.cli.main import main, make_parser
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, write_volume
@@ -146,14 +149,14 @@ def test_a_name_that_cannot_be_shown(med3d):
     refused(med3d, "scan.nii.gz", "-o", f"{name}.nii.gz", word="no text")
     write_ct(Path("series"))
     Path("series/im1").replace(f"series/{name}.dcm")
-    assert "cannot be read" in med3d("series", "-o", "r.nii.gz")[2]
+    assert "cannot be read" in med3d("series", "-o", "r.nii.gz")[1]
     Path("series").rename(name)
     refused(med3d, name, "-o", "r.nii.gz", word="no text")
 
 
 @pytest.mark.parametrize(
     ("size", "spacing"),
-    [((3, 3, 3), 5.0), ((2, 1, 1), 5.0), ((40, 40, 1), 2.0), ((1, 60, 2), 1.0), ((10, 10, 10), 0.1), ((3, 3, 3), 90.0)],
+    [((3, 3, 3), 5.0), ((2, 1, 1), 5.0), ((40, 40, 1), 2.0), ((1, 60, 2), 1.0), ((10, 10, 10), 0.1), ((3, 3, 3), 40.0)],
 )
 def test_tiny_and_flat_scans_go_all_the_way(med3d, size, spacing):
     geometry = Geometry(size, (spacing,) * 3, (1.0, 2.0, 3.0), OBLIQUE)
@@ -190,7 +193,7 @@ def bad_scan(kind):
     elif kind == "4D":
         sitk.WriteImage(sitk.JoinSeries([make_volume().to_sitk()] * 2), path)
     elif kind == "RGB":
-        sitk.WriteImage(sitk.GetImageFromArray(array[..., :3], isVector=True), path)
+        sitk.WriteImage(sitk.GetImageFromArray(np.stack([array] * 3, axis=-1), isVector=True), path)
     elif kind == "NaN":
         write_volume(make_volume().with_array(np.where(array < -50, np.nan, array).astype(np.float32)), path)
     elif kind == "constant":
@@ -244,7 +247,7 @@ def test_bad_input(med3d, kind, word):
         (["-o", "r.png"], ".seg.nrrd, .nii.gz"),
         (["-o", "nowhere/r.nii.gz"], "there is no folder nowhere; create it first"),
         (["-o", "."], "is a folder"),
-        (["-o", "./scan.nii.gz"], "would replace the scan"),
+        (["-o", "../work/scan.nii.gz"], "would replace the scan"),
         (["--picture", "p.jpg"], ".png"),
         (["--picture", "nowhere/p.png"], "there is no folder nowhere"),
     ],
@@ -446,7 +449,22 @@ def test_every_option_is_explained():
     for command, parser in make_parser()._subparsers._group_actions[0].choices.items():
         assert parser.description and "``" not in parser.description, command
         for action in parser._actions:
-            assert action.help or command == "models", f"{command} {action.dest}"
+            assert action.help or action.dest == argparse.SUPPRESS, f"{command} {action.dest}"
+
+
+@pytest.mark.parametrize(("encoding", "marks"), [("utf-8", "█·"), ("cp1252", "#.")])
+def test_the_bar_fits_the_terminal_and_goes_away(monkeypatch, encoding, marks):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "50")
+    bar = ProgressBar()
+    bar("coarse: network", 0.5, 100.0)
+    bar("a stage with a very long name indeed", 1.0, 5.0)
+    bar.close()
+    _, first, second, blank, last = terminal.buffer.getvalue().decode(encoding).split("\r")
+    assert first.startswith(f"{marks[0] * 12}{marks[1] * 12}  50%  coarse: network, a")
+    assert {len(first), len(second), len(blank)} == {49} and blank.strip() == last == ""
 
 
 @pytest.mark.usefixtures("work")

@@ -298,6 +298,41 @@ def test_cancelling_at_any_moment_stops_the_pipeline():
             )
 
 
+def test_a_scan_that_is_no_ct_in_hounsfield_units_is_told():
+    progress = Progress()
+    volume = balls(GEOMETRY, [LIVER])
+    coarse_to_fine().segment(volume.with_array(volume.array + np.int16(1024)), ["liver"], progress)
+    assert "balls do not look like a CT in Hounsfield units" in progress.warnings[0]
+
+
+def test_an_organ_that_loses_every_voxel_to_another_is_told():
+    progress = Progress()
+    stages = [stage("one", ("liver",), 2.0), stage("two", ("lungs",), 2.0)]
+    pipeline = KnownPipeline(stages, {"one": Threshold(0.3), "two": Threshold(0.3)})
+    result = pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver", "lungs"], progress)
+    assert result.mask("liver").any() and progress.warnings == ["No lungs found in balls."]
+
+
+def test_a_cpu_out_of_memory_shrinks_windows_then_gives_up_in_a_sentence():
+    class Starving(Threshold):
+        def forward(self, x):
+            self.seen.append(max(x.shape))
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    network = Starving(0.3)
+    pipeline = KnownPipeline([stage("only", ("liver",), 1.0, window=(96, 96, 96))], {"only": network})
+    with pytest.raises(ResourceError, match="not enough free memory"):
+        pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver"])
+    assert network.seen[0] > network.seen[-1] >= 48
+
+
+def test_a_scan_too_large_to_be_a_patient_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 1 << 34)
+    huge = Volume(np.zeros((2, 2, 2), np.int16), Geometry((2, 2, 2), (9e4, 9e4, 9e4)), "huge")
+    with pytest.raises(ResourceError, match=r"huge is 180000 x 180000 x 180000 mm large.*correct its spacing"):
+        coarse_to_fine().segment(huge, ["liver"])
+
+
 def test_segment_warns_of_organs_cut_by_the_edge(monkeypatch):
     pipeline = coarse_to_fine()
     monkeypatch.setattr("Med3DCore.inference.segment.Pipeline", lambda *arguments: pipeline)

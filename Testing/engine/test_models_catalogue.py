@@ -97,7 +97,7 @@ def test_what_to_do_without_a_default(models):
     with pytest.raises(ModelError, match="no model for liver and lungs on this computer; add one"):
         models.default_for(["liver", "lungs"])
     add(models.user, **liver_only(name="mine"))
-    with pytest.raises(ModelError, match="finds liver; choose one of your own by name: mine-1.0.0"):
+    with pytest.raises(ModelError, match=r"finds liver; choose one of your own by name: mine-1.0.0"):
         models.default_for(["liver"])
     with pytest.raises(SettingError, match="finds 'lungs'; they find liver"):
         models.default_for(["liver", "lungs"])
@@ -107,13 +107,13 @@ def test_a_named_model_must_find_what_is_asked(models):
     add(models.user, **liver_only(name="mine"))
     assert models.choose(["liver"], "mine").name == "mine"
     assert models.choose(["liver"]).name == "liver-lungs"
-    with pytest.raises(SettingError, match="mine-1.0.0 does not know 'lungs'; it knows liver"):
+    with pytest.raises(SettingError, match=r"mine-1.0.0 does not know 'lungs'; it knows liver"):
         models.choose(["liver", "lungs"], "mine")
     with pytest.raises(SettingError, match="only once"):
         models.choose(["liver", "liver"])
     encoder = make_encoder_package()
     save_package(encoder, make_weights(encoder), models.user)
-    with pytest.raises(ModelError, match="features-1.0.0 is an encoder"):
+    with pytest.raises(ModelError, match=r"features-1.0.0 is an encoder"):
         models.choose(["liver"], "features")
 
 

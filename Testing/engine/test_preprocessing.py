@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import MedicalNet, Percentile, Preprocessing, Window, domain_spacing, resample, world_grid
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.resample import axis_weights
 from Med3DCore.volume import Volume
 
@@ -197,3 +198,34 @@ def test_description_round_trip(intensity):
 def test_bad_descriptions_are_refused(spec, sentence):
     with pytest.raises(SettingError, match=sentence):
         Preprocessing.from_dict(spec)
+
+
+# -- Hounsfield units ------------------------------------------------------------------------------------------------
+
+
+def body(shape=(20, 40, 40)):
+    """Air, fat, soft tissue and some bone with noise; float64 HU."""
+    hu = np.full(shape, -1000.0)
+    for border, level in ((4, -100), (6, 40), (15, 900)):
+        hu[:, border:-border, border:-border] = level
+    return hu + np.random.default_rng(0).normal(0, 15, shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "expected"),
+    [
+        ("as it is", body(), True),
+        ("cropped to soft tissue", body()[:, 5:12, 5:30], True),
+        ("clipped to a window", np.clip(body(), -200, 250), True),
+        ("with padding", np.where(body() < -900, -3024, body()), True),
+        ("offset of 1024", body() + 1024, False),
+        ("offset of 1024 and padding", np.where(body() < -950, -2000, body() + 1024), False),
+        ("picture", np.clip(body() + 160, 0, 255).astype(np.uint8), False),
+        ("thousandths", body() / 1000, False),
+        ("MR", np.abs(body() + 1000) / 3, False),
+        ("z-score", (body() - body().mean()) / body().std(), False),
+        ("labels", (body() > 0).astype(np.uint8), False),
+    ],
+)
+def test_hounsfield_units_are_known_by_their_values(name, array, expected):
+    assert looks_like_ct(array) == expected, name

@@ -232,7 +232,7 @@ def test_cancel_stops_the_running_request_within_a_second_and_the_worker_stays(c
 
     threading.Thread(target=cancel).start()
     with pytest.raises(Cancelled):
-        client.request("wait", lambda *step: running.set())  # noqa: ARG005
+        client.request("wait", lambda *step: running.set())
     assert time.monotonic() - stopped[0] < 1.0
     process = client._process
     assert client.request("wait", seconds=0) and client._process is process

@@ -219,7 +219,7 @@ def test_what_cannot_be_exchanged_or_written_gets_a_sentence_and_leaves_nothing(
     with pytest.raises(OutputError, match="cannot be written"):
         write_volume_array(volume, tmp_path / "missing")
 
-    def full(*arguments):  # noqa: ARG001
+    def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(exchange.np, "ascontiguousarray", full)

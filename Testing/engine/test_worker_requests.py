@@ -249,7 +249,7 @@ def test_cancel_within_a_window_of_the_network(client, scan, tmp_path):
     slow = save_model(tmp_path, "slow", [make_stage("only", ("liver", "lungs"), 0.5, width=4, window=192)])
     moments = []
 
-    def cancel(stage, fraction, left):  # noqa: ARG001 - the callback's signature
+    def cancel(stage, fraction, left):
         if stage == "only: network" and not moments:
             threading.Timer(0.2, lambda: (moments.append(time.monotonic()), client.cancel())).start()
 

@@ -168,14 +168,15 @@ def test_slices_and_3d_show_volume_and_segment(slicer_scene, vtk_messages, tmp_p
     centre, radius = np.array([-6.0, -0.5, 0.0]), np.array([12.0, 12.0, 16.0])  # of the ball, mm RAS
     for name, axes in {"Red": (0, 1), "Green": (0, 2), "Yellow": (1, 2)}.items():
         view = SliceView(slicer_scene, name)
-        view.show(ct)
-        view.logic.SetSliceOffset(centre[3 - sum(axes)])
+        view.show(ct, through=centre)
         pixels = view.pixels().astype(int)
         for step in [sign * radius * unit for unit in np.eye(3)[list(axes)] for sign in (-1, 1)]:
             red, green, blue = pixels[view.pixel_of(centre + 0.8 * step)]
             assert green > max(red, blue) + 50, (name, step)
             red, green, blue = pixels[view.pixel_of(centre + 1.1 * step)]
             assert red == green == blue == pytest.approx((-200 + 500) / 1000 * 255, abs=2)  # window 1000, level 0
+    view.show(ct, through=(15.0, -0.5, 0.0))  # sagittal, beside the ball
+    assert len(set(view.pixels()[view.pixel_of(centre)])) == 1
     organs.CreateClosedSurfaceRepresentation()
     pixels = ThreeDView(slicer_scene).pixels().astype(int)
     assert (pixels[..., 1] > pixels[..., 0] + 100)[100:220, 100:220].mean() > 0.5

@@ -4,8 +4,6 @@ Only what a scripted module may sensibly ask is here; anything else raises Attri
 that do import it when called, so scene tests run without PySide6.
 """
 
-# ruff: noqa: N802, N815 - the names are those of Slicer
-
 from __future__ import annotations
 
 import os

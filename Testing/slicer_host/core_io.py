@@ -4,8 +4,6 @@ The reading and writing is real (storage nodes, module logics, .mrb bundles); on
 Slicer's Qt plug-ins make, is ours. A file type without a reader here is an error, never a silent None.
 """
 
-# ruff: noqa: N802, N803 - the names are those of Slicer
-
 from __future__ import annotations
 
 from pathlib import Path

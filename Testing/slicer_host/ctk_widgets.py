@@ -1,7 +1,5 @@
 """Stand-ins for the widgets of CTK: Python on real Qt, with the properties, signals and methods of the C++ ones."""
 
-# ruff: noqa: N801, N802, N815 - the names are those of the C++ classes
-
 from __future__ import annotations
 
 from pathlib import Path

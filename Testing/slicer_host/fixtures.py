@@ -21,7 +21,7 @@ if os.name == "posix":
 def _need(*packages: str) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed: pip install -e .[slicer-test]")
+        pytest.skip(f"{' and '.join(missing)} not installed: pip install -e .[test]")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
 """The whole stand-in: real scene, real Qt, Slicer's Python modules; loads a scripted module and opens its panel."""
-# ruff: noqa: N802 - Qt's name
 
 from __future__ import annotations
 

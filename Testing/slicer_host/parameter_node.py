@@ -5,8 +5,6 @@ stored under the same names and in the same form as Slicer stores them. Any othe
 Stricter than Slicer: a list must be assigned whole, changing it in place raises.
 """
 
-# ruff: noqa: N802, N803, N815 - the names are those of Slicer
-
 from __future__ import annotations
 
 import enum

@@ -1,7 +1,5 @@
 """Stand-ins for Slicer's MRML widgets: Python on real Qt and a real scene."""
 
-# ruff: noqa: N801, N802, N815 - the names are those of the C++ classes
-
 from __future__ import annotations
 
 from typing import ClassVar

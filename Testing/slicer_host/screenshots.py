@@ -57,22 +57,20 @@ class SliceView:
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory
         self._group = _managers(host, factory, _SLICE_MANAGERS, self._renderer, self.node)
 
-    def show(self, volume, offset: float | None = None) -> None:
+    def show(self, volume, through: tuple[float, float, float] | None = None) -> None:
         """Show a volume, fitted to the view.
 
         Args:
             volume: The volume node.
-            offset: Position of the slice along its normal in mm, RAS; None for the middle.
+            through: A point on the slice, mm RAS; None for the middle of the volume.
         """
         self.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         self.logic.FitSliceToBackground()
-        if offset is not None:
-            self.logic.SetSliceOffset(offset)
-        else:
+        if through is None:
             bounds = np.zeros(6)
             volume.GetRASBounds(bounds)
-            centre = (bounds[::2] + bounds[1::2]) / 2
-            self.node.JumpSliceByCentering(*centre)
+            through = (bounds[::2] + bounds[1::2]) / 2
+        self.node.JumpSliceByOffsetting(*through)
 
     def pixels(self) -> np.ndarray:
         """Render; uint8 ``[height, width, 3]``, first row at the top."""

@@ -1,5 +1,4 @@
 """A scripted module as Slicer holds it, and its coming and going."""
-# ruff: noqa: N802 - the names are those of Slicer
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 They record what they were asked and do nothing else. Signatures are those of Slicer 5.12/5.13 and of the PyTorch
 extension (peers_and_conventions.md, sections 3.3 to 3.5); an argument that is not theirs raises TypeError.
 """
-# ruff: noqa: N802, N803, ARG001, ARG002 - the names are those of Slicer
 
 from __future__ import annotations
 
@@ -82,7 +81,7 @@ def pytorch_utils(services: Services) -> types.ModuleType:
         @staticmethod
         def getCompatibleComputationBackends(
             forceComputationBackend=None,
-            torchVersionRequirement=None,  # noqa: ARG004
+            torchVersionRequirement=None,
         ) -> list[str]:
             return [forceComputationBackend or "cpu"]
 

@@ -3,7 +3,6 @@
 Slicer's own file is Python too, but belongs to Slicer; this is a small one of our own, without the developer's
 *Reload & Test* section.
 """
-# ruff: noqa: N802, N803 - the names are those of Slicer
 
 from __future__ import annotations
 
@@ -112,7 +111,7 @@ class ScriptedLoadableModuleWidget:
 class ScriptedLoadableModuleLogic:
     """What the module does, without its panel."""
 
-    def __init__(self, parent=None) -> None:  # noqa: ARG002 - part of the API
+    def __init__(self, parent=None) -> None:
         super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Logic")
         self.isSingletonParameterNode = True
@@ -151,7 +150,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         self.enableScreenshots = False
         self.messageDelay = 0
 
-    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:  # noqa: ARG002
+    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:
         """Log the message; nobody is there to read it on a screen."""
         logging.info(message)
 

@@ -30,7 +30,7 @@ class StrictUiLoader(QtUiTools.QUiLoader):
         self._custom = custom
         self.setTranslationEnabled(True)
 
-    def createWidget(self, className: str, parent: QtWidgets.QWidget | None = None, name: str = ""):  # noqa: N802, N803
+    def createWidget(self, className: str, parent: QtWidgets.QWidget | None = None, name: str = ""):
         """Called by Qt for each widget of the file."""
         if className not in self._custom:
             return super().createWidget(className, parent, name)
