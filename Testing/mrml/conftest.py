@@ -26,8 +26,8 @@ def qt():
     from slicer_host import pythonqt
 
     if sys.version_info < (3, 12):
-        # PySide6 6.12 gives away a reference to None with each void method, as if None were immortal; before Python 3.12
-        # it is not, and an event loop of some seconds kills the interpreter.
+        # PySide6 6.12 gives away a reference to None with each void method, as if None were immortal. Before Python
+        # 3.12 it is not, and an event loop of some seconds kills the interpreter.
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
     return pythonqt.install()
 

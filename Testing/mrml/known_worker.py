@@ -1,7 +1,7 @@
 """A worker whose answers are known: the real server and exchange, but thresholds in place of networks, and no torch.
 
-What to do comes in the field ``model``: None or a name answers at once; "slow" takes half a minute and can be cancelled;
-"deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay.
+What to do comes in the field ``model``: None or a name answers at once; "slow" takes half a minute and can be
+cancelled; "deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay.
 """
 
 import os

@@ -97,8 +97,9 @@ def test_only_what_lies_in_the_roi_is_labelled(scene, logic, turned):
     volume = addVolume(scene, GEOMETRIES["oblique"])
     volume.SetAndObserveTransformNodeID(addTransform(scene).GetID())
     geometry = geometryFromNode(volume)
-    centre = (geometry.index_to_physical @ [9.0, 8.0, 5.0, 1.0])[:3]
-    roi = boxToRoiNode(scene, [(centre - (3, 4, 5)).tolist(), (centre + (3, 4, 5)).tolist()], "ROI")
+    centre = (geometry.index_to_physical @ (9.0, 8.0, 5.0, 1.0))[:3]
+    half = np.array((3, 4, 5))
+    roi = boxToRoiNode(scene, [(centre - half).tolist(), (centre + half).tolist()], "ROI")
     if turned:
         roi.SetAndObserveTransformNodeID(addTransform(scene, 9).GetID())
         import vtk
@@ -198,7 +199,7 @@ def test_a_scene_that_is_closed_cancels_everything(scene, logic):
     scene.Clear(0)
     until(lambda: not logic.isBusy)
     assert all(str(ear.errors[0]) == "Cancelled, because the scene was closed." for ear in ears)
-    assert not [node for node in segmentations(scene)]
+    assert not segmentations(scene)
     assert logic.segment(addVolume(scene), ["liver"], wait=True).organs, "the logic works on in the empty scene"
 
 
