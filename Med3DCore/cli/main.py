@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 import Med3DCore
 from Med3DCore.cli.console import say
 from Med3DCore.errors import Cancelled, Med3DError
+
+_PATIENCE_SECONDS = 2.0
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -40,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped it (130 for Ctrl-C), 141 if nobody reads its output to the end.
     """
     if arguments is None:
-        signal.signal(signal.SIGTERM, _stop)
+        stop = _Stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
     try:
         return _run(arguments)
     except (KeyboardInterrupt, Cancelled) as stop:
@@ -89,8 +95,21 @@ class _Stopped(KeyboardInterrupt):
         self.signal = number
 
 
-def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - signal's signature
-    raise _Stopped(number)
+class _Stop:
+    """Ends the command at a signal.
+
+    Somebody impatient sends several; those that come while the first one is cleaned up after would break that off. A
+    later one is heeded again, since a library may have swallowed the first.
+    """
+
+    def __init__(self) -> None:
+        self._heeded = -math.inf
+
+    def __call__(self, number: int, frame: object) -> None:  # noqa: ARG002 - signal's signature
+        now = time.monotonic()
+        if now - self._heeded > _PATIENCE_SECONDS:
+            self._heeded = now
+            raise _Stopped(number)
 
 
 def _fail(sentence: str) -> int:

@@ -188,7 +188,7 @@ def writeSegments(
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     for label in labelMap.labels:
         segmentId = _ownSegment(segmentation, label)
-        if segmentId and wasEdited(segmentation.GetSegment(segmentId)):
+        if segmentId and keepEdits and wasEdited(segmentation.GetSegment(segmentId)):
             kept.append(_keep(segmentation, segmentation.GetSegment(segmentId)))
             segmentId = ""
         image = orientedImage(*cropToContent(labelMap.mask(label.name)), ijkToNode)

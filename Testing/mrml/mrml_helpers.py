@@ -30,10 +30,11 @@ GEOMETRIES = {
 
 
 def makeVolume(geometry, name="CT"):
-    """Noise around 0 with a block of 120 (the liver, to known_worker.py) and one of -800 (the lungs)."""
+    """Noise around 0 with a block of 120 HU (to known_worker.py, the liver) and one of -800 (the lungs)."""
     array = np.random.default_rng(3).normal(0, 10, geometry.shape)
     array[3:8, 4:12, 5:15] = 120
     array[9:14, 3:16, 2:20] = -800
+    array[3:5, 4:7, 5:9] = array[9:11, 3:7, 2:6] = 0  # a corner is missing: no flip goes unnoticed
     return Volume(array.astype(np.int16), geometry, name)
 
 
