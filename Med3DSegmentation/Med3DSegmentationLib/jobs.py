@@ -124,7 +124,7 @@ class Job:
     def nodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
         """A node has gone: steps that need it are not done, and the running one is stopped."""
         for index in range(len(self._outcomes), len(self._steps)):
-            if False:
+            if index not in self._gone and self._steps[index].needs(node):
                 self._gone[index] = Cancelled(
                     f"{self._steps[index].title} was removed from the scene; it was left out."
                 )
