@@ -163,6 +163,7 @@ def _text(report: dict) -> str:
     """The report for people."""
     lines = [f"{organ['name']:12}{organ['volume_ml']:>10.1f} mL" for organ in report["labels"]]
     lines += [f"Warning: {sentence}" for sentence in report["warnings"]]
+    lines += ["", *(f"{name:20}{seconds:>8.2f} s" for name, seconds in report["seconds"].items())]
     lines.append(f"{report['total_seconds']:.1f} s with {report['model']} on {report['device']}")
     lines += [f"Wrote {report[kind]}" for kind in ("output", "picture") if kind in report]
     return "\n".join(lines)

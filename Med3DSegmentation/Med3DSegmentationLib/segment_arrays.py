@@ -65,22 +65,23 @@ def maskOfSegment(segment: slicer.vtkSegment) -> tuple[np.ndarray, slicer.vtkOri
 
 
 def fingerprint(segment: slicer.vtkSegment) -> str:
-    """A word that changes with any voxel of the segment, and with nothing else.
+    """A word that changes with any voxel of the segment and with its place, and with nothing else.
 
-    It must survive saving and loading, and Slicer's readers are free to crop, to put several segments into one image
-    under other label values, and to flip an axis of a left-handed grid: so only the box of the segment's voxels counts,
-    with each axis turned the way it mostly points in RAS.
+    It must survive saving and loading, for which Slicer crops segments and puts several into one image under other
+    label values: so only the box of the segment's own voxels counts.
     """
     found = maskOfSegment(segment)
     if found is None:
         return "empty"
-    mask, image = found
-    mask, _ = cropToContent(mask)
+    mask, start = cropToContent(found[0])
     if mask.size == 0:
         return "empty"
+    image = found[1]
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    axes = toArray(matrix)[:3, :3].T[::-1]  # one row an array axis (z, y, x)
-    turned = [-1 if axis[np.argmax(np.abs(axis))] < 0 else 1 for axis in axes]
-    bits = np.packbits(mask[tuple(slice(None, None, step) for step in turned)])
-    return hashlib.sha1(bits.tobytes() + repr(mask.shape).encode(), usedforsecurity=False).hexdigest()
+    corner = [first + image.GetExtent()[2 * axis] for axis, first in enumerate(reversed(start))]
+    # Hundredths of a mm; the offset keeps round numbers away from the steps, where a file's last digit would matter.
+    place = np.floor(toArray(matrix)[:3] @ [*corner, 1.0] * 100 + 0.3719).astype(int).tolist()
+    digest = hashlib.sha1(repr((mask.shape, place)).encode(), usedforsecurity=False)
+    digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -487,3 +488,10 @@ def test_what_does_not_compute_imports_no_torch(heavy, arguments):
         [sys.executable, "-c", code, heavy, *arguments.split()], env=environment, capture_output=True, text=True
     )
     assert result.stderr.splitlines()[-1] == "free", result.stderr
+
+
+def test_people_see_volumes_and_the_time_of_each_stage(med3d):
+    code, out, _ = med3d("scan.nii.gz", "-o", "seen.nii.gz", "--quiet", "--device", "cpu")
+    assert code == 0 and " mL" in out and "Wrote seen.nii.gz" in out
+    for stage in ("read", "start torch", "only: network", "restore", "write"):
+        assert re.search(rf"^{stage} +\d+\.\d\d s$", out, re.MULTILINE), stage

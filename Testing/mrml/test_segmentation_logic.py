@@ -278,10 +278,12 @@ def makeSequence(scene, geometry, frames=3):
 def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
     import slicer
 
+    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+
     browser, proxy = makeSequence(scene, GEOMETRIES["oblique"])
     proxy.SetAndObserveTransformNodeID(addTransform(scene).GetID())
     ear = Ear()
-    job = logic.segmentSequence(proxy, ["liver"], **ear.callbacks)
+    job = logic.segmentSequence(proxy, ["liver"], model="reveal", **ear.callbacks)
     assert len(segmentations(scene)) == 0
     until(lambda: not job.isRunning)
     assert not ear.errors, ear.errors
@@ -300,8 +302,9 @@ def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
         role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
         assert result.segmentationNode.GetNodeReference(role) is proxy
         assert result.segmentationNode.GetDisplayNode().GetVisibility()
-    stages = [stage for stage, _, _ in ear.steps]
-    assert stages[0].endswith(", 0 (1/3): known")
+    assert ear.steps[0][0].endswith(", 0 (1/3): known")
+    origin = list(geometryFromNode(proxy).origin)
+    assert [frame.warnings for frame in result.frames] == [(f"origin {origin}",)] * 3
 
 
 def test_a_sequence_that_is_removed_cancels_its_job(scene, logic):

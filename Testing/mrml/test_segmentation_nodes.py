@@ -181,6 +181,19 @@ def test_segments_that_share_an_image_are_replaced_one_by_one(scene):
     assert np.array_equal(segmentArray(node, "lungs", volume), lungs)
 
 
+def test_a_segment_that_was_moved_is_edited(scene):
+    import slicer.util
+
+    from Med3DSegmentationLib.segmentation_nodes import wasEdited
+
+    volume = addVolume(scene)
+    node = write(scene, volume).segmentationNode
+    for shift, edited in ((1, True), (-1, False)):
+        array = np.roll(segmentArray(node, "liver", volume), shift, axis=0)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "liver", volume)
+        assert wasEdited(segmentsOf(node)["Liver"]) is edited
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_edits_are_kept_under_another_name_if_wanted(scene, keep):
     from Med3DSegmentationLib.segmentation_nodes import wasEdited
