@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
@@ -22,6 +23,7 @@ from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
@@ -71,6 +73,9 @@ class StageResult:
 
 # Networks learn from patches that reach beyond the scan, where there is air: so a scan's edge must look the same here.
 _AIR_VOXELS = 8
+
+# How far a fine stage may go beyond what the coarse one found; its border is good to about 5 mm.
+_REACH_MM = 15.0
 
 
 class Pipeline:
@@ -176,6 +181,8 @@ class Pipeline:
             probabilities = self._probabilities(stage, prepared.array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
             scores = _scores(stage, probabilities)
+            if stage.region is not None:
+                _keep_near(results[stage.region["stage"]], scores, prepared.geometry)
             for name, rules in stage.postprocessing.items():
                 cleaning = Cleaning.from_dict(rules)
                 scores[name] = clean(scores[name], prepared.geometry.voxel_volume_ml, cleaning)
@@ -253,6 +260,17 @@ def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -
         return low - pad, high + pad
     before = results[stage.region["stage"]]
     return before.box(stage.labels, stage.region["margin_mm"]) if before else None
+
+
+def _keep_near(before: StageResult, scores: dict[str, np.ndarray], grid: Geometry) -> None:
+    """Drop, in place, what a stage found further than a little from where the stage before it saw the same label.
+
+    A close look judges texture well and anatomy badly: an unenhanced heart in the corner of the box passes for liver.
+    """
+    for name, score in scores.items():
+        distance = ndimage.distance_transform_edt(before.scores[name] <= 0.5, sampling=before.grid.spacing[::-1])
+        near = resample(distance.astype(np.float32), before.grid, grid, fill=np.inf) <= _REACH_MM
+        score[~near] = 0.0
 
 
 def _paint(array: np.ndarray, sureness: np.ndarray | None, score: np.ndarray, value: int) -> None:

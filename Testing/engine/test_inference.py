@@ -203,6 +203,14 @@ def test_coarse_to_fine_finds_the_ball_and_looks_closely_only_there():
     assert np.prod(seen) <= 48**3, "the fine stage must not see the whole scan (53 x 45 x 50 voxels)"
 
 
+def test_the_fine_stage_finds_nothing_far_from_what_the_coarse_one_found():
+    wide = stage("fine", ("liver",), 2.0, {"stage": "coarse", "margin_mm": 60.0})
+    pipeline = KnownPipeline([COARSE, wide], {"coarse": Threshold(-0.05, 5.0), "fine": Threshold(-0.05)})
+    result = pipeline.segment(balls(GEOMETRY, [LIVER, FAR]), ["liver"])
+    assert dice(result.mask("liver"), balls(GEOMETRY, [LIVER]).array > 0) > 0.97
+    assert not (result.mask("liver") & (balls(GEOMETRY, [FAR]).array > 0)).any()
+
+
 def test_an_organ_that_is_not_there_gives_an_empty_result_and_a_sentence():
     progress = Progress()
     result = coarse_to_fine().segment(balls(GEOMETRY, []), ["liver", "lungs"], progress)
