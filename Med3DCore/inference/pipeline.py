@@ -22,8 +22,8 @@ from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
-from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing import resample
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
