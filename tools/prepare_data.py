@@ -3,7 +3,7 @@
     python tools/prepare_data.py ../shared/data runs/data
 
 writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask a person
-looked at and accepted. The images themselves stay where they are.
+looked at and accepted, and 32 phantoms. The CTs themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+
+from Med3DCore.phantom.data_set import write_phantom_cases
 
 VALUES = {"liver": 1, "lungs": 2}
 
@@ -34,6 +36,10 @@ ACCEPTED_DRAFTS = (
     "ohif_acrin042",
     "ohif_nlst101287",
 )
+
+# As many as to be a third of what a network sees, beside 6 patients with a labelled liver and 16 with labelled lungs.
+PHANTOMS = 32
+PHANTOM_WEIGHT = 0.12
 
 # Head, neck and lung apices; a thin slab of the upper chest.
 WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
@@ -93,6 +99,7 @@ def main() -> None:
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     entries = describe(arguments.data.resolve(), out)
+    entries += write_phantom_cases(out, PHANTOMS, PHANTOM_WEIGHT)
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 

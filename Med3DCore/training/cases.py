@@ -37,6 +37,7 @@ class Case:
         patient: Cases of one patient never cross a split.
         split: ``"training"`` or ``"validation"``.
         absent: Names of the labels that are known not to be in the image at all.
+        weight: How often the patient is drawn for training, beside another's 1.
         source: Data set and licence, for the model's card.
     """
 
@@ -48,6 +49,7 @@ class Case:
     patient: str
     split: str = "training"
     absent: tuple[str, ...] = ()
+    weight: float = 1.0
     source: dict = field(default_factory=dict)
 
 
@@ -82,6 +84,7 @@ def _case(entry: dict, folder: Path) -> Case:
         patient=entry.get("patient", entry["name"]),
         split=entry.get("split", "training"),
         absent=tuple(entry.get("absent", ())),
+        weight=float(entry.get("weight", 1.0)),
         source=entry.get("source", {}),
     )
 
@@ -98,6 +101,8 @@ def _check(cases: Sequence[Case], path: Path) -> None:
         for file in (case.image, case.label):
             if file is not None and not file.is_file():
                 raise DataError(f"Case '{case.name}': the file {file} is missing.")
+        if not case.weight > 0:
+            raise DataError(f"Case '{case.name}': the weight is {case.weight}; it must be greater than 0.")
         if case.split not in SPLITS:
             raise DataError(f"Case '{case.name}': the split is '{case.split}'; it must be one of {', '.join(SPLITS)}.")
         if seen.setdefault(case.patient, case.split) != case.split:

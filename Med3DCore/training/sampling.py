@@ -20,8 +20,8 @@ class PatchSampler:
     """Draws batches of augmented patches; a step's batch depends on the seed and the step alone.
 
     A patch is drawn for a label, each label equally often, from a patient in whom somebody showed where it is: with
-    partial labels most patients may say nothing about it. All these patients are drawn equally often, however many
-    scans there are of them. Now and then a patch of any patient comes instead, to show where the label is not.
+    partial labels most patients may say nothing about it. All these patients are drawn equally often (or as their weight
+    says), however many scans there are of them. Now and then a patch of any patient comes instead, to show where the label is not.
 
     Args:
         cases: Training cases.
@@ -61,7 +61,7 @@ class PatchSampler:
     def _patch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         label = int(rng.integers(len(self._showing)))
         patients = self._everybody if rng.random() < self.anybody else self._showing[label]
-        scans = patients[rng.integers(len(patients))]
+        scans = _weighted_choice(patients, rng)
         case = scans[rng.integers(len(scans))]
         centre = self._centre(case, label, rng)
         grid = self.augmentation.sampling_grid(case.image.shape, centre, self.patch, rng)
@@ -83,6 +83,11 @@ def _label_voxels(case: PreparedCase) -> list[np.ndarray]:
     """Flat indices of the voxels of each label; about 20,000 a label at most, evenly spread."""
     found = [np.flatnonzero(channel == 1) for channel in case.target]
     return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found]
+
+
+def _weighted_choice(patients: list[list[PreparedCase]], rng: np.random.Generator) -> list[PreparedCase]:
+    weights = np.cumsum([scans[0].case.weight for scans in patients])
+    return patients[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
 
 
 def _by_patient(cases: Iterable[PreparedCase]) -> list[list[PreparedCase]]:
