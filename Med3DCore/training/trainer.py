@@ -46,6 +46,7 @@ def train_stage(
     seed: int,
     device: Device,
     progress: Progress | None = None,
+    initial: dict[str, torch.Tensor] | None = None,
 ) -> TrainedStage:
     """Train a network, or go on where an earlier call was stopped.
 
@@ -58,6 +59,7 @@ def train_stage(
         seed: Seed of weights and sampling.
         device: Where to compute.
         progress: Told after each step; may cancel.
+        initial: Weights to start from, of the same network; None for random ones.
 
     Raises:
         DataError: No training case knows anything about one of the labels.
@@ -78,7 +80,7 @@ def train_stage(
         settings.augmentation,
         seed,
     )
-    run = _Run(recipe, folder, seed, device)
+    run = _Run(recipe, folder, seed, device, initial)
     run.resume()
     with progress.stage(f"train {stage.name}", share=1.0):
         for step in range(run.step, settings.steps):
@@ -119,11 +121,13 @@ def validate(
 class _Run:
     """The state of a training: network, its running average, optimizer and step."""
 
-    def __init__(self, recipe: StageRecipe, folder: Path, seed: int, device: Device) -> None:
+    def __init__(self, recipe: StageRecipe, folder: Path, seed: int, device: Device, initial: dict | None) -> None:
         torch.manual_seed(seed)
         self.settings: TrainingSettings = recipe.training
         self.device = device
         self.network = build_network(recipe.stage.network)
+        if initial is not None:
+            self.network.load_state_dict(initial)
         self.network.to(device.torch_device, memory_format=torch.channels_last_3d)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
