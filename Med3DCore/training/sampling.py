@@ -20,8 +20,9 @@ class PatchSampler:
     """Draws batches of augmented patches; a step's batch depends on the seed and the step alone.
 
     A patch is drawn for a label, each label equally often, from a patient in whom somebody showed where it is: with
-    partial labels most patients may say nothing about it. All these patients are drawn equally often (or as their weight
-    says), however many scans there are of them. Now and then a patch of any patient comes instead, to show where the label is not.
+    partial labels most patients may say nothing about it. All these patients are drawn equally often (or as their
+    weight says), however many scans there are of them. Now and then a patch of any patient comes instead, to show where
+    the label is not.
 
     Args:
         cases: Training cases.
