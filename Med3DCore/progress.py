@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from Med3DCore.errors import Cancelled
 
 ProgressCallback = Callable[[str, float, "float | None"], None]
+MetricCallback = Callable[[str, int, "float | None", "dict | None"], None]
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Progress:
     Args:
         callback: Called with (stage, fraction of the whole job 0..1, seconds left or None).
         is_cancelled: Asked between small pieces of work; True stops the job.
+        on_metric: Called with (stage, step, loss or None, scores or None) while something is trained.
 
     Examples:
         >>> progress = Progress()
@@ -30,12 +32,14 @@ class Progress:
 
     callback: ProgressCallback | None = None
     is_cancelled: Callable[[], bool] = lambda: False
+    on_metric: MetricCallback | None = None
     timeline: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
         self._done = 0.0
+        self._skipped = 0.0
         self._share = 0.0
         self._stage = ""
 
@@ -63,8 +67,18 @@ class Progress:
             return
         whole = min(1.0, self._done + self._share * fraction)
         elapsed = time.perf_counter() - self._started
-        left = elapsed * (1 - whole) / whole if whole > 0.02 else None
+        done = whole - self._skipped
+        left = elapsed * (1 - whole) / done if done > 0.02 else None
         self.callback(self._stage, whole, left)
+
+    def skip(self, fraction: float) -> None:
+        """Say how much of the current stage was done before, so that the time left is not thought too short."""
+        self._skipped += self._share * fraction
+
+    def metric(self, step: int, loss: float | None = None, scores: dict | None = None) -> None:
+        """Tell how a training does: the loss of a step, or scores on the cases that it is checked on."""
+        if self.on_metric is not None:
+            self.on_metric(self._stage, step, loss, scores)
 
     def check(self) -> None:
         """Raise Cancelled if the user wants to stop."""

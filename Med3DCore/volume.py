@@ -73,6 +73,28 @@ class Volume:
         image.SetDirection(self.geometry.direction)
         return image
 
+    def sampled(self, target: Geometry, fill: float, nearest: bool = False) -> np.ndarray:
+        """The values at the voxels of another grid, by SimpleITK: linear, or those of the nearest voxel.
+
+        Args:
+            target: Wanted grid; where it is coarser nothing is averaged.
+            fill: Value outside of the volume.
+            nearest: Never mix two values.
+
+        Returns:
+            Array ``[z, y, x]`` of the volume's type.
+        """
+        import SimpleITK as sitk
+
+        resampler = sitk.ResampleImageFilter()
+        resampler.SetSize(target.size)
+        resampler.SetOutputSpacing(target.spacing)
+        resampler.SetOutputOrigin(target.origin)
+        resampler.SetOutputDirection(target.direction)
+        resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+        resampler.SetDefaultPixelValue(float(fill))
+        return sitk.GetArrayFromImage(resampler.Execute(self.to_sitk()))
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap(Volume):

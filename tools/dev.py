@@ -61,16 +61,13 @@ def demo(python: Path) -> int:
     med3d = ("-m", "Med3DCore.cli.main")
     scan, truth = DEMO / "ct.nii.gz", DEMO / "labels.nii.gz"
     result, image, picture = DEMO / "ct.seg.nrrd", DEMO / "organs.nii.gz", DEMO / "overlay.png"
-    organs = ("--organ", "liver", "--organ", "lungs")
     say("making a synthetic CT of chest and abdomen")
-    steps = [(*med3d, "phantom", DEMO, "--seed", "1")]
-    steps.append((*med3d, "segment", scan, *organs, "-o", result, "--picture", picture))
-    steps.append((*med3d, "segment", scan, *organs, "-o", image, "--quiet"))
-    for number, step in enumerate(steps):
-        if number == 1:
-            say("segmenting liver and lungs (as a Slicer segmentation, then as a label image)")
-        if code := run(python, *step):
-            return code
+    if code := run(python, *med3d, "phantom", DEMO, "--seed", "1"):
+        return code
+    say("segmenting liver and lungs (written as a Slicer segmentation and as a label image)")
+    outputs = ("-o", result, "-o", image, "--picture", picture)
+    if code := run(python, *med3d, "segment", scan, "--organ", "liver", "--organ", "lungs", *outputs):
+        return code
     say("comparing with the truth that the synthetic CT comes with")
     code = run(python, *med3d, "evaluate", image, truth, "--labels", "liver=1:1", "lungs=2:2+3")
     say(f"everything is in {DEMO}: open {picture.name} to see it, or {result.name} with {scan.name} in 3D Slicer")

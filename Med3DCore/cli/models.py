@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def _list(args: argparse.Namespace) -> int:
     catalogue = Catalogue()
     entries = catalogue.list()
     if args.json:
-        print(json.dumps([_entry_values(entry) for entry in entries], indent=2, ensure_ascii=False))
+        print(json.dumps([entry.to_dict() for entry in entries], indent=2, ensure_ascii=False))
         return 0
     if not entries:
         print(f"No models. Put them into {catalogue.user}, or use 'med3d models install FILE'.")
@@ -108,28 +107,6 @@ def _labels(package: ModelPackage) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
-
-
-def _entry_values(entry: ModelEntry) -> dict:
-    package = entry.package
-    values = {
-        "reference": entry.reference,
-        "path": str(entry.path),
-        "shipped": entry.shipped,
-        "bytes": entry.size,
-        "problem": entry.problem,
-    }
-    if package is None:
-        return values
-    return values | {
-        "name": package.name,
-        "version": package.version,
-        "kind": package.kind,
-        "title": package.title,
-        "description": package.description,
-        "modality": package.modality,
-        "labels": list(package.label_names),
-    }
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -203,8 +180,7 @@ def _import_checkpoint(args: argparse.Namespace) -> int:
     from Med3DCore.models.checkpoints import encoder_package, import_checkpoint
 
     encoder = import_checkpoint(args.file, args.in_channels)
-    name = args.name or re.sub(r"[^a-z0-9]+", "_", args.file.stem.lower()).strip("_")
-    package = encoder_package(encoder, name, args.version, args.licence, args.title)
+    package = encoder_package(encoder, args.name, args.version, args.licence, args.title)
     weights = {"encoder": encoder.state_dict}
     if args.output is None:
         target = Catalogue().save(package, weights, args.half, args.overwrite)

@@ -7,6 +7,7 @@ import argparse
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
+from Med3DCore.phantom.domains import write_phantom_domains
 from Med3DCore.phantom.settings import KERNELS, PATHOLOGIES, REGIONS, SIZES
 from Med3DCore.progress import Progress
 
@@ -32,6 +33,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--pathology", choices=PATHOLOGIES, action="append", default=[], help="a finding; repeat for several")
     add("--orientation", default=usual.orientation, help="directions of the array's axes, such as RAS (default LPS)")
     add("--oblique", type=float, nargs=3, default=usual.oblique, metavar="DEGREES", help="turn about x, y and z")
+    add(
+        "--domains",
+        type=int,
+        metavar="N",
+        help="instead: N patients for each of eight data sets of CT and MR, for `med3d pretrain`; all else is varied",
+    )
     add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
 
@@ -56,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
     )
     bar = ProgressBar(args.quiet)
     try:
-        files = write_phantom(args.output, args.seed, settings, Progress(bar))
+        if args.domains is not None:
+            files = [write_phantom_domains(args.output, args.domains, progress=Progress(bar))]
+        else:
+            files = write_phantom(args.output, args.seed, settings, Progress(bar))
     finally:
         bar.close()
     for file in files:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import signal
 
 from Med3DCore.cli.arguments import path
-from Med3DCore.cli.console import ProgressBar
+from Med3DCore.cli.console import ProgressBar, say
+from Med3DCore.cli.stopping import stopped_gently
+from Med3DCore.errors import Cancelled
 from Med3DCore.progress import Progress
-
-if TYPE_CHECKING:
-    from Med3DCore.models.package import ModelPackage
-    from Med3DCore.training.recipe import StageRecipe
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -24,12 +22,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "recipe", type=path, help="what to train: a JSON file such as Resources/Recipes/liver-lungs.json"
     )
-    parser.add_argument("data", type=path, help="data set description (dataset.json)")
+    parser.add_argument("data", type=path, help="data set in any form that med3d dataset knows")
     parser.add_argument("-o", "--output", type=path, required=True, help="folder for checkpoints, logs and the model")
     parser.add_argument("--stage", help="train only this stage, and make no model")
     parser.add_argument(
-        "--init", metavar="MODEL", help="start from the weights of this model's stages of the same name"
+        "--init",
+        metavar="MODEL",
+        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from the stages of "
+        "the same name of another model, or from scratch (default)",
     )
+    parser.add_argument(
+        "--splits", type=path, metavar="FILE", help="train and check on a fold of this file (see --fold)"
+    )
+    parser.add_argument("--fold", type=int, default=0, metavar="N", help="which fold, from 0 (default: %(default)s)")
+    parser.add_argument("--no-cache", action="store_true", help="prepare the cases anew and keep them in memory")
+    parser.add_argument("--minutes", type=float, help="stop learning after this time, for all stages together")
+    parser.add_argument("--finish", action="store_true", help="learn no more: make a model of what was learned so far")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -38,39 +46,53 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.models import Catalogue
-    from Med3DCore.training.cases import read_cases
+    from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.data_sets import read_data_set
+    from Med3DCore.training.initialization import find_start
     from Med3DCore.training.publish import publish
     from Med3DCore.training.recipe import read_recipe
+    from Med3DCore.training.splits import apply_split
     from Med3DCore.training.trainer import train_stage
 
-    recipe, cases, device = read_recipe(args.recipe), read_cases(args.data), choose_device(args.device)
-    parent = Catalogue().find(args.init) if args.init else None
+    reading = Progress()
+    recipe, cases = read_recipe(args.recipe), read_data_set(args.data, progress=reading)
+    device = choose_device(args.device)
+    for sentence in reading.warnings:
+        say(f"Warning: {sentence}")
+    if args.splits:
+        cases = apply_split(cases, args.splits, args.fold)
+    cache = None if args.no_cache else CaseCache(cache_folder())
     stages = [recipe.stage(args.stage)] if args.stage else recipe.stages
+    starts = [find_start(args.init, stage.stage) for stage in stages]
     weights = {}
-    for stage in stages:
-        bar = ProgressBar(args.quiet)
+    for stage, start in zip(stages, starts, strict=True):
+        print(f"{stage.stage.name}: from {start.source}")
+        bar, folder = ProgressBar(args.quiet), args.output / stage.stage.name
         try:
-            folder, initial = args.output / stage.stage.name, _initial(parent, stage)
-            trained = train_stage(stage, cases, folder, recipe.seed, device, Progress(bar), initial)
+            with stopped_gently() as is_stopped:
+                trained = train_stage(
+                    stage,
+                    cases,
+                    folder,
+                    recipe.seed,
+                    device,
+                    Progress(bar, is_stopped),
+                    start.weights,
+                    args.minutes and args.minutes / len(stages),
+                    finish=args.finish,
+                    cache=cache,
+                )
+        except Cancelled as stop:
+            bar.close()
+            say(f"med3d: {stop} Run the same command to go on, or with --finish to use it as it is.")
+            return 128 + signal.SIGINT
         finally:
             bar.close()
         weights[stage.stage.name] = trained.weights
-        print(f"{stage.stage.name}: {trained.steps} steps, {_scores(trained.validation)}")
+        print(f"{stage.stage.name}: {trained.steps} steps, {_scores(trained.validation.details)}")
     if not args.stage:
         print(f"wrote {publish(recipe, weights, cases, args.output, device)}")
     return 0
-
-
-def _initial(parent: ModelPackage | None, recipe: StageRecipe) -> dict | None:
-    """Weights of the parent's stage with the same name and network; None where it has no such stage."""
-    name = recipe.stage.name
-    same = [stage for stage in parent.stages if stage.name == name] if parent else []
-    if not same or same[0].network != recipe.stage.network:
-        print(f"{name}: from random weights")
-        return None
-    print(f"{name}: from the weights of {parent.reference}")
-    return parent.read_weights(name)
 
 
 def _scores(validation: dict[str, dict[str, float]]) -> str:

@@ -46,7 +46,8 @@ def on_one_grid(
         warnings.append(f"{source} reaches beyond the grid of {goal}; what lies there is not judged.")
     if not _share_voxels(prediction.geometry, reference.geometry):
         warnings.append(f"{source} was resampled (nearest neighbour) onto the grid of {goal}.")
-    array = _resample(prediction, reference.geometry)
+    signed = prediction.array.astype(np.result_type(prediction.array.dtype, np.int16))
+    array = prediction.with_array(signed).sampled(reference.geometry, _OUTSIDE, nearest=True)
     outside = array == _OUTSIDE
     _require_overlap(not outside.all(), prediction, reference)
     array[outside] = 0
@@ -98,17 +99,3 @@ def _share_voxels(a: Geometry, b: Geometry) -> bool:
     """Whether both grids are parts of one lattice in any storage order, so that nothing is lost between them."""
     step = np.linalg.inv(a.index_to_physical) @ b.index_to_physical
     return bool(np.abs(step - np.rint(step)).max() < 1e-3 and np.isclose(abs(np.linalg.det(step)), 1))
-
-
-def _resample(prediction: Volume, target: Geometry) -> np.ndarray:
-    import SimpleITK as sitk
-
-    signed = prediction.array.astype(np.result_type(prediction.array.dtype, np.int16))
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(target.size)
-    resampler.SetOutputSpacing(target.spacing)
-    resampler.SetOutputOrigin(target.origin)
-    resampler.SetOutputDirection(target.direction)
-    resampler.SetInterpolator(sitk.sitkNearestNeighbor)
-    resampler.SetDefaultPixelValue(_OUTSIDE)
-    return sitk.GetArrayFromImage(resampler.Execute(prediction.with_array(signed).to_sitk()))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
-from Med3DCore.inference.postprocessing import Cleaning, clean
+from Med3DCore.inference.paint import paint_labels
+from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage, Stage
@@ -234,22 +234,15 @@ class Pipeline:
         return self._networks[stage.name]
 
     def _assemble(self, volume: Volume, found: dict[str, StageResult | None], progress: Progress) -> LabelMap:
-        """Bring scores to the scan's grid, block by block; where labels meet, the surer one wins."""
-        titles = {label.name: label for label in self.package.labels}
-        array = np.zeros(volume.array.shape, np.uint8)
-        sureness = np.zeros_like(array) if len(found) > 1 else None
-        for value, (name, result) in enumerate(found.items(), start=1):
-            progress.update((value - 1) / len(found))
-            if result is None or not (result.scores[name] > 0.5).any():
-                continue
-            preprocessing = Preprocessing.from_dict(self.final_stage(name).preprocessing)
-            for place, block in preprocessing.restore(result.scores[name][None], result.grid, volume.geometry):
-                progress.check()
-                _paint(array[place], None if sureness is None else sureness[place], block[0], value)
-        for value, name in enumerate(found, start=1):
-            if not (array == value).any():
-                progress.warn(f"No {titles[name].title.lower()} found in {volume.name}.")
-        return LabelMap(array, volume.geometry, volume.name, tuple(titles[name] for name in found))
+        """The label map on the scan's grid, with a warning for each label of which there is nothing."""
+        labels = {label.name: label for label in self.package.labels}
+        scores = [result and (result.scores[name], result.grid) for name, result in found.items()]
+        array = paint_labels(scores, volume.geometry, progress)
+        result = LabelMap(array, volume.geometry, volume.name, tuple(labels[name] for name in found))
+        for label in result.labels:
+            if not result.mask(label.name).any():
+                progress.warn(f"No {label.title.lower()} found in {volume.name}.")
+        return result
 
 
 def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -> Box | None:
@@ -268,21 +261,9 @@ def _keep_near(before: StageResult, scores: dict[str, np.ndarray], grid: Geometr
     A close look judges texture well and anatomy badly: an unenhanced heart in the corner of the box passes for liver.
     """
     for name, score in scores.items():
-        distance = ndimage.distance_transform_edt(before.scores[name] <= 0.5, sampling=before.grid.spacing[::-1])
-        near = resample(distance.astype(np.float32), before.grid, grid, fill=np.inf) <= _REACH_MM
+        distance = distance_to(before.scores[name] > 0.5, before.grid)
+        near = resample(distance, before.grid, grid, fill=np.inf) <= _REACH_MM
         score[~near] = 0.0
-
-
-def _paint(array: np.ndarray, sureness: np.ndarray | None, score: np.ndarray, value: int) -> None:
-    """Write a label's value where its score is above 0.5 and, given others' sureness, at least as high as theirs."""
-    inside = score > 0.5
-    if sureness is None:
-        array[inside] = value
-        return
-    steps = np.rint(score * 255).astype(np.uint8)
-    inside &= steps > sureness
-    array[inside] = value
-    sureness[inside] = steps[inside]
 
 
 def _scores(stage: Stage, probabilities: np.ndarray) -> dict[str, np.ndarray]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import SimpleITK as sitk
 
 from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Geometry
+from Med3DCore.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,35 @@ def clean(score: np.ndarray, voxel_ml: float, cleaning: Cleaning) -> np.ndarray:
         A float32 map: 0 where a piece was removed, 1 in filled holes, the score elsewhere.
     """
     mask = score > 0.5
-    pieces, count = ndimage.label(mask)
-    if count == 0:
+    if not mask.any():
         return score
+    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(mask)))
     sizes = np.bincount(pieces.ravel())[1:]
+    count = len(sizes)
     order = np.argsort(sizes, kind="stable")[::-1]
     keep = [i for i in order[: cleaning.keep_largest or count] if sizes[i] * voxel_ml >= cleaning.min_ml]
     kept = np.isin(pieces, np.add(keep, 1)) if len(keep) < count else mask
     cleaned = np.where(mask & ~kept, np.float32(0), score)
     if cleaning.fill_holes:
-        cleaned[ndimage.binary_fill_holes(kept) & ~kept] = 1.0
+        filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(_image(kept)))
+        cleaned[(filled > 0) & ~kept] = 1.0
     return cleaned
+
+
+def distance_to(mask: np.ndarray, grid: Geometry) -> np.ndarray:
+    """How far each voxel is from the nearest one of a mask.
+
+    Args:
+        mask: Boolean ``[z, y, x]`` with something in it.
+        grid: Its grid.
+
+    Returns:
+        float32 ``[z, y, x]`` in mm; 0 in the mask.
+    """
+    image = Volume(mask, grid).to_sitk()
+    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return np.maximum(sitk.GetArrayFromImage(distance), 0.0)
+
+
+def _image(mask: np.ndarray) -> sitk.Image:
+    return sitk.GetImageFromArray(mask.view(np.uint8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,14 +84,23 @@ def segment(
     with progress.stage("load model", share=0.02):
         package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
         pipeline = Pipeline(package, choose_device(device), settings)
-    result = pipeline.segment(volume, labels, progress)
-    for label in result.labels:
-        if _touches_border(result.mask(label.name)):
-            progress.warn(f"{label.title}: cut by the edge of the scan; the volume is that of the part inside.")
-    used = pipeline.device
-    return Segmentation(result, package.reference, used.title, used.reason, tuple(progress.warnings))
+    return conclude(pipeline.segment(volume, labels, progress), pipeline, progress)
 
 
-def _touches_border(mask: np.ndarray) -> bool:
-    """Whether a label is in the first or last voxel layer of any axis."""
-    return any(bool(np.take(mask, [0, -1], axis=axis).any()) for axis in range(3))
+def conclude(
+    labels: LabelMap, pipeline: Pipeline, progress: Progress, edge: Callable[[int, int], str] = lambda *_: "scan"
+) -> Segmentation:
+    """The result of a pipeline, with a warning for each label that is cut by the edge of what was looked at.
+
+    Args:
+        labels: What the pipeline found, or a part of it.
+        pipeline: That found it.
+        progress: Gets the warnings.
+        edge: What ends with the labels at the end (0 or -1) of an array axis, for the warning.
+    """
+    for value, label in enumerate(labels.labels, start=1):
+        ends = [(axis, end) for axis in range(3) for end in (0, -1)]
+        for cut in sorted({edge(*each) for each in ends if value in np.take(labels.array, each[1], axis=each[0])}):
+            progress.warn(f"{label.title}: cut by the edge of the {cut}; the volume is that of the part inside.")
+    device = pipeline.device
+    return Segmentation(labels, pipeline.package.reference, device.title, device.reason, tuple(progress.warnings))

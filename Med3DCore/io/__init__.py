@@ -3,7 +3,7 @@
 from Med3DCore.io.dicom import Series, choose_series, list_series
 from Med3DCore.io.header import Header, read_header
 from Med3DCore.io.label_map import read_label_map, write_label_map
-from Med3DCore.io.read import read_volume
+from Med3DCore.io.read import find_scan, read_found, read_volume
 from Med3DCore.io.write import check_output, write_volume, written_beside
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "Series",
     "check_output",
     "choose_series",
+    "find_scan",
     "list_series",
+    "read_found",
     "read_header",
     "read_label_map",
     "read_volume",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from Med3DCore.io.memory import require_memory
 from Med3DCore.io.voxels import stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
+from Med3DCore.threads import in_threads
 
 _NOT_SCANS = ("SEG", "RTDOSE", "RTSTRUCT", "SR", "PR", "KO", "REG", "OT", "SC")
 _AT_ONCE = 32
@@ -166,13 +166,12 @@ def _read_frames(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 def _read_slices(series: Series, progress: Progress | None) -> Iterator[np.ndarray]:
     shape, files = (1, *series.geometry.shape[1:]), series.files
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(files), _AT_ONCE):
-            with captured():  # never while progress is told: it may go to the error stream
-                slices = list(pool.map(lambda path: _read_image(path, shape)[0], files[start : start + _AT_ONCE]))
-            yield from slices
-            if progress is not None:
-                progress.update(min(1.0, (start + _AT_ONCE) / len(files)))
+    for start in range(0, len(files), _AT_ONCE):
+        with captured():  # never while progress is told: it may go to the error stream
+            slices = in_threads(lambda path: _read_image(path, shape)[0], files[start : start + _AT_ONCE])
+        yield from slices
+        if progress is not None:
+            progress.update(min(1.0, (start + _AT_ONCE) / len(files)))
 
 
 def _read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

@@ -31,6 +31,7 @@ class Header:
         pixel: How a voxel is stored, in ITK's words, such as ``"16-bit signed integer"``.
         components: Values a voxel: 1, 3 for colour, the number of layers for a layered segmentation.
         metadata: All other fields of the header.
+        frame: Which of several volumes in the file is meant.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Header:
     pixel: str
     components: int = 1
     metadata: dict[str, str] = field(default_factory=dict, repr=False)
+    frame: int = 0
 
     @property
     def stored_bytes(self) -> int:
@@ -61,10 +63,14 @@ class Header:
             )
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Path, frame: int | None = None) -> Header:
     """Read and check the header of a NIfTI, NRRD or MetaImage file.
 
     The grid is ITK's reading of the header, so it is the one that Slicer shows.
+
+    Args:
+        path: The file.
+        frame: Which volume of a 4D NIfTI file is meant, from 0; without, such a file is refused.
 
     Raises:
         VolumeError: The file is not such an image, is not 3D, or says nonsense about its grid.
@@ -93,16 +99,19 @@ def read_header(path: str | Path) -> Header:
         raise VolumeError(f"The voxels of {path} are stored as {pixel}; convert them to whole or real numbers.")
     if format_name == "NIfTI":
         _check_nifti(path, metadata)
-    geometry = _geometry(path, reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
-    return Header(path, format_name, geometry, pixel, reader.GetNumberOfComponents(), metadata)
+    size = reader.GetSize()
+    frames = int(np.prod(size[3:], dtype=np.int64))
+    if frames > 1 and (format_name != "NIfTI" or frame not in range(frames)):
+        raise _several_volumes(path, frames)
+    geometry = _geometry(path, size, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    components, frame = reader.GetNumberOfComponents(), frame or 0
+    return Header(path, format_name, geometry, pixel, components, metadata, frame if frames > 1 else 0)
 
 
 def _geometry(path: Path, size: tuple, spacing: tuple, origin: tuple, direction: tuple) -> Geometry:
     dimensions = len(size)
     if dimensions < 3:
         raise VolumeError(f"{path} is a 2D picture; Med3D needs a 3D volume.")
-    if (frames := int(np.prod(size[3:], dtype=np.int64))) > 1:
-        raise _several_volumes(path, frames)
     matrix = np.asarray(direction, dtype=np.float64).reshape(dimensions, dimensions)[:3, :3]
     require_grid(path, spacing[:3], origin[:3], matrix)
     return Geometry(tuple(size[:3]), tuple(spacing[:3]), tuple(origin[:3]), tuple(float(v) for v in matrix.ravel()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import SettingError, VolumeError
-from Med3DCore.io.dicom import choose_series, list_series, read_series, series_of_file
+from Med3DCore.io.dicom import Series, choose_series, list_series, read_series, series_of_file
 from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.header import Header, read_header
 from Med3DCore.io.itk import captured
@@ -23,7 +23,9 @@ from Med3DCore.volume import Volume
 _DAMAGE = ("Uncompress failed", "not read completely")
 
 
-def read_volume(path: str | Path, series: str | int | None = None, progress: Progress | None = None) -> Volume:
+def read_volume(
+    path: str | Path, series: str | int | None = None, progress: Progress | None = None, frame: int | None = None
+) -> Volume:
     """Read a scan: NIfTI, NRRD, MetaImage, a folder with DICOM files at any depth, or one file of a DICOM series.
 
     Rescale slope and intercept are applied. Whole numbers that fit come as int16 (uint8 if stored so), all else as
@@ -36,6 +38,7 @@ def read_volume(path: str | Path, series: str | int | None = None, progress: Pro
             beginning of it. Needed only if several could be meant.
         progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
             Python's.
+        frame: Which volume of a 4D NIfTI file, from 0; without, such a file is refused.
 
     Returns:
         The volume, named after the file or folder.
@@ -45,23 +48,38 @@ def read_volume(path: str | Path, series: str | int | None = None, progress: Pro
         ResourceError: It does not fit into the free memory.
         SettingError: ``series`` was given for something else than a folder.
     """
+    return read_found(find_scan(path, series, progress, frame), path, progress)
+
+
+def find_scan(
+    path: str | Path, series: str | int | None = None, progress: Progress | None = None, frame: int | None = None
+) -> Header | Series:
+    """The scan that :func:`read_volume` would read, judged by headers alone, which takes a moment.
+
+    Raises:
+        VolumeError: It is not a usable 3D volume.
+        SettingError: ``series`` was given for something else than a folder.
+    """
     path = as_path(path)
     if path.is_dir():
-        chosen = choose_series(list_series(path, progress), series, path)
-        array, geometry = read_series(chosen, progress), chosen.geometry
-    elif series is not None:
+        return choose_series(list_series(path, progress), series, path)
+    if series is not None:
         raise SettingError(f"A series can be chosen from a DICOM folder only, and {path} is none; leave it out.")
-    elif is_dicom(first_bytes(path)):
-        chosen = series_of_file(path, progress)
-        array, geometry = read_series(chosen, progress), chosen.geometry
-    else:
-        header = read_header(path)
-        header.require_scalar()
-        array, geometry = read_voxels(header, progress), header.geometry
+    if is_dicom(first_bytes(path)):
+        return series_of_file(path, progress)
+    header = read_header(path, frame)
+    header.require_scalar()
+    return header
+
+
+def read_found(scan: Header | Series, path: str | Path, progress: Progress | None = None) -> Volume:
+    """Read what :func:`find_scan` found for the same path; the second half of :func:`read_volume`."""
+    array = read_voxels(scan, progress) if isinstance(scan, Header) else read_series(scan, progress)
+    path = as_path(path)
     name = path.absolute().name or str(path)
     fill_non_finite(array, name, warner(progress))
     require_contrast(array, name)
-    return Volume(array, geometry, name)
+    return Volume(array, scan.geometry, name)
 
 
 def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:

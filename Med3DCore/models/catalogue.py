@@ -20,6 +20,9 @@ from Med3DCore.models.package import ModelPackage, load_package, package_file, s
 if TYPE_CHECKING:
     from torch import Tensor
 
+MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
+_LONG = ("provenance", "metrics", "members")
+
 
 def shipped_folder() -> Path:
     """``Resources/Models`` beside Med3DCore, in the source tree as in the installed extension."""
@@ -37,6 +40,11 @@ def user_folder() -> Path:
     else:
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "Med3D" / "models"
+
+
+def trainings_folder() -> Path:
+    """Where trainings are kept until their models are made: beside the user's models."""
+    return user_folder().parent / "trainings"
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,21 @@ class ModelEntry:
     def reference(self) -> str:
         """name-version; of a broken file, what its file name says."""
         return self.package.reference if self.package else self.path.name.removesuffix(SUFFIX)
+
+    def to_dict(self) -> dict:
+        """Plain values for programs.
+
+        Of a sound model, ``model`` is its ``model.json`` but for what may be long: provenance, metrics and members.
+        """
+        package = self.package
+        return {
+            "reference": self.reference,
+            "path": str(self.path),
+            "shipped": self.shipped,
+            "bytes": self.size,
+            "problem": self.problem,
+            "model": package and {key: value for key, value in package.to_dict().items() if key not in _LONG},
+        }
 
     def answers_to(self, name: str) -> bool:
         """Whether ``name`` is this model's name, name-version or file name."""
@@ -192,7 +215,8 @@ class Catalogue:
         package = self.find(name)
         target = package_file(package, path)
         if target.exists() and not overwrite and not _same_bytes(target, package.path):
-            raise ModelError(f"{target} exists and is another file; choose another name or allow overwriting.")
+            sentence = f"{target} exists and is another file; choose another name or allow overwriting."
+            raise ModelError(sentence, MODEL_EXISTS)
         _copy(package.path, target)
         return target
 
@@ -246,7 +270,8 @@ class Catalogue:
                 if (folder / package.file_name).exists():
                     raise ModelError(
                         f"Another model is called {package.reference} already; give the new one another name or"
-                        " version, or allow overwriting."
+                        " version, or allow overwriting.",
+                        MODEL_EXISTS,
                     )
         try:
             self.user.mkdir(parents=True, exist_ok=True)

@@ -121,19 +121,25 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report)
 
 
-def encoder_package(encoder: ImportedEncoder, name: str, version: str, licence: str, title: str = "") -> ModelPackage:
+def encoder_package(
+    encoder: ImportedEncoder,
+    name: str | None = None,
+    version: str = "1.0.0",
+    licence: str = "not stated",
+    title: str = "",
+) -> ModelPackage:
     """Describe an imported encoder as a model package; save it with ``{"encoder": encoder.state_dict}``.
 
     Args:
         encoder: From :func:`import_checkpoint`.
-        name: Of the new package.
+        name: Of the new package; by default the file's.
         version: Three numbers.
         licence: Of the weights, such as ``"MIT (Tencent MedicalNet)"``; the file does not say it.
         title: Name shown to people; by default what the network is.
     """
     network = f"ResNet-{encoder.depth}, shortcut {encoder.shortcut}"
     return ModelPackage(
-        name=name,
+        name=name or _name_of(encoder.report.source),
         version=version,
         title=title or f"{network} from {encoder.report.source}",
         description=f"Pre-trained encoder ({network}, width {encoder.width}), imported from {encoder.report.source}.",
@@ -142,6 +148,11 @@ def encoder_package(encoder: ImportedEncoder, name: str, version: str, licence: 
         encoder=encoder.spec,
         provenance={"imported": asdict(encoder.report)},
     )
+
+
+def _name_of(file: str) -> str:
+    """A name that a package may have, from a file's."""
+    return re.sub(r"[^a-z0-9]+", "_", Path(file).stem.lower())[:64].strip("_") or "encoder"
 
 
 def adapt_channels(kernel: Tensor, channels: int) -> Tensor:

@@ -6,6 +6,7 @@ tensors only, and perhaps ``card.md``, the model card. Reading one never runs co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -57,8 +58,14 @@ class Stage:
         return cls(**{**values, "labels": tuple(values["labels"]), "window": window})
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """The time as packages write it, such as ``"2025-11-20T17:31:00Z"``."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def name_from_title(title: str, longest: int = 64) -> str:
+    """A name for a model or stage: ``"Fatty liver, CT"`` is ``"fatty-liver-ct"``."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:longest].strip("-") or "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class ModelPackage:
     provenance: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
     parent: str | None = None
-    created: str = field(default_factory=_now)
+    created: str = field(default_factory=utc_now)
     card: str = ""
     path: Path | None = field(default=None, compare=False, repr=False)
     members: tuple[dict, ...] = field(default=(), compare=False, repr=False)
@@ -247,6 +254,16 @@ def save_package(
     target = package_file(package, path)
     zips.write_archive(target, {zips.DOCUMENT: document, **files})
     return target
+
+
+def check_description(package: ModelPackage) -> None:
+    """Refuse, before a training, what :func:`save_package` would refuse after it.
+
+    Raises:
+        ModelError: The description is not complete, or its parts do not fit together.
+    """
+    members = tuple(zips.describe_member(_weights_member(part), b"later") for part in package.parts)
+    document_to_bytes(replace(package, members=members).to_dict(), package.reference)
 
 
 def load_package(path: str | Path) -> ModelPackage:

@@ -10,6 +10,8 @@ from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_choice, check_count
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from Med3DCore.networks.network import Network
 
 # Names in a description, and where the class is: torch is imported only when a network is built.
@@ -52,11 +54,28 @@ def build_network(spec: dict) -> Network:
     check_count("out_channels of the network", out_channels)
     from Med3DCore.networks.network import Network
 
-    encoder_class, encoder_arguments = _resolve("encoder", spec["encoder"], ENCODERS, ())
-    encoder = encoder_class(**encoder_arguments)
-    decoder_class, decoder_arguments = _resolve("decoder", spec["decoder"], DECODERS, GIVEN_BY_ENCODER)
-    decoder = decoder_class(encoder.channels, encoder.strides, out_channels, **decoder_arguments)
-    return Network(encoder, decoder)
+    encoder = build_encoder(spec["encoder"])
+    return Network(encoder, build_decoder(spec["decoder"], encoder, out_channels))
+
+
+def build_encoder(spec: dict) -> nn.Module:
+    """Make the ``"encoder"`` of a description, with random weights.
+
+    Raises:
+        SettingError: As :func:`build_network`.
+    """
+    cls, arguments = _resolve("encoder", spec, ENCODERS, ())
+    return cls(**arguments)
+
+
+def build_decoder(spec: dict, encoder: nn.Module, out_channels: int) -> nn.Module:
+    """Make the ``"decoder"`` of a description for an encoder, with random weights.
+
+    Raises:
+        SettingError: As :func:`build_network`.
+    """
+    cls, arguments = _resolve("decoder", spec, DECODERS, GIVEN_BY_ENCODER)
+    return cls(encoder.channels, encoder.strides, out_channels, **arguments)
 
 
 def _resolve(part: str, values: dict, known: dict, given: tuple[str, ...]) -> tuple[type, dict]:

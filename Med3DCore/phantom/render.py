@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from Med3DCore.phantom.contrast import Tissue
 from Med3DCore.phantom.grid import positions
 from Med3DCore.phantom.patient import Patient
 from Med3DCore.phantom.shapes import Points, Structure
+from Med3DCore.threads import in_threads
 
 _SLAB = 32  # Slices that are finished together; the work can be cancelled between slabs.
 _BLOCK = 64  # Voxels of a block along x and y: its arrays fit the processor's cache.
@@ -46,17 +45,16 @@ class Renderer:
             Index of the first slice, values float32 ``[k, y, x]``, organ numbers uint8 of the same shape.
         """
         nx, ny, nz = geometry.size
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            for first in range(0, nz, _SLAB):
-                slab = geometry.crop((0, 0, first), (nx, ny, min(first + _SLAB, nz)))
-                values, organs = np.empty(slab.shape, np.float32), np.empty(slab.shape, np.uint8)
-                corners = [(i, j) for j in range(0, ny, _BLOCK) for i in range(0, nx, _BLOCK)]
-                starts = [(i, j, 0) for i, j in corners]
-                stops = [(min(i + _BLOCK, nx), min(j + _BLOCK, ny), slab.size[2]) for i, j in corners]
-                blocks = pool.map(self._block, map(slab.crop, starts, stops))
-                for (i, j, _), (i_stop, j_stop, _), block in zip(starts, stops, blocks, strict=True):
-                    values[:, j:j_stop, i:i_stop], organs[:, j:j_stop, i:i_stop] = block
-                yield first, values, organs
+        for first in range(0, nz, _SLAB):
+            slab = geometry.crop((0, 0, first), (nx, ny, min(first + _SLAB, nz)))
+            values, organs = np.empty(slab.shape, np.float32), np.empty(slab.shape, np.uint8)
+            corners = [(i, j) for j in range(0, ny, _BLOCK) for i in range(0, nx, _BLOCK)]
+            starts = [(i, j, 0) for i, j in corners]
+            stops = [(min(i + _BLOCK, nx), min(j + _BLOCK, ny), slab.size[2]) for i, j in corners]
+            blocks = in_threads(self._block, map(slab.crop, starts, stops))
+            for (i, j, _), (i_stop, j_stop, _), block in zip(starts, stops, blocks, strict=True):
+                values[:, j:j_stop, i:i_stop], organs[:, j:j_stop, i:i_stop] = block
+            yield first, values, organs
 
     def _block(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
         """Values and organ numbers of a small grid; a thick slice is the mean of an odd number of samples."""

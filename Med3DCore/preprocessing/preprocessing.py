@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +15,8 @@ from Med3DCore.volume import Volume
 
 Box = tuple[np.ndarray, np.ndarray]
 
-_BLOCK_VOXELS = 1 << 23
+# Scores brought back to the scan's grid at a time: 16 MiB.
+_BLOCK_VOXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -57,30 +57,6 @@ class Preprocessing:
         array = resample(volume.array, volume.geometry, grid, clip, statistics.floor)
         return Volume(self.intensity.apply(array, statistics), grid, volume.name)
 
-    def restore(
-        self, array: np.ndarray, grid: Geometry, native: Geometry
-    ) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
-        """Bring maps from the network's grid back to the scan's own grid, a block at a time.
-
-        Args:
-            array: float32 ``[c, z, y, x]``, such as probabilities, on ``grid``.
-            grid: The grid that :meth:`apply` returned.
-            native: The scan's own grid.
-
-        Yields:
-            Where the block lies in the native array ``[z, y, x]``, and its values ``[c, z, y, x]``, float32. Together
-            the blocks cover the native voxels inside ``grid`` and no others; 0 outside of the grid's own box.
-        """
-        start, stop = voxels_inside(native, grid.bounds())
-        if min(b - a for a, b in zip(start, stop, strict=True)) <= 0:
-            return
-        rows = max(1, _BLOCK_VOXELS // ((stop[0] - start[0]) * (stop[1] - start[1])))
-        for z in range(start[2], stop[2], rows):
-            low, high = (start[0], start[1], z), (stop[0], stop[1], min(z + rows, stop[2]))
-            target = native.crop(low, high)
-            block = np.stack([resample(channel, grid, target) for channel in array])
-            yield tuple(slice(low[i], high[i]) for i in (2, 1, 0)), block
-
     def to_dict(self) -> dict:
         """Plain values for a model's JSON."""
         return {"spacing": list(self.spacing), "intensity": intensity_to_dict(self.intensity)}
@@ -97,6 +73,28 @@ class Preprocessing:
             return cls(spacing, intensity_from_dict(spec["intensity"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SettingError(f"This is not a description of a preprocessing: {spec}.") from error
+
+
+def blocks_inside(native: Geometry, grid: Geometry) -> list[tuple[tuple[slice, slice, slice], Geometry]]:
+    """The part of a scan's own grid that another grid covers, in blocks small enough to bring values back to.
+
+    Args:
+        native: The scan's own grid.
+        grid: Such as the grid that :meth:`Preprocessing.apply` returned.
+
+    Returns:
+        Where each block lies in the native array ``[z, y, x]``, and its grid. Together the blocks cover the native
+        voxels that may lie inside ``grid``, each once.
+    """
+    start, stop = voxels_inside(native, grid.bounds())
+    if any(a >= b for a, b in zip(start, stop, strict=True)):
+        return []
+    rows = max(1, _BLOCK_VOXELS // ((stop[0] - start[0]) * (stop[1] - start[1])))
+    blocks = []
+    for z in range(start[2], stop[2], rows):
+        low, high = (start[0], start[1], z), (stop[0], stop[1], min(z + rows, stop[2]))
+        blocks.append((tuple(slice(low[i], high[i]) for i in (2, 1, 0)), native.crop(low, high)))
+    return blocks
 
 
 def voxels_inside(geometry: Geometry, box: Box) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -46,6 +46,12 @@ def domain_spacing(spacings: Sequence[Triple], rule: str = "median") -> Triple:
     return tuple(float(v) for v in values)
 
 
+def spacing_of(geometry: Geometry) -> Triple:
+    """Spacing in mm along the patient's x, y and z; exact when the grid's axes run along them in any order."""
+    step = geometry.direction_matrix * np.asarray(geometry.spacing)
+    return tuple(float(v) for v in np.linalg.norm(step, axis=1))
+
+
 def world_grid(geometry: Geometry, spacing: Triple, box: tuple[np.ndarray, np.ndarray] | None = None) -> Geometry:
     """A grid of the given spacing along the patient's own axes that covers a volume.
 

@@ -27,6 +27,7 @@ def write_card(package: ModelPackage) -> str:
         f"Licence of the weights: {package.licence}.",
         "## Held-out cases\n\nPatients of which the model saw nothing in training.",
         *(_metrics_table(name, cases) for name, cases in package.metrics.items()),
+        _before(provenance.get("dice_of_parent", {}), package.parent),
         "## Training data",
         _table(["case", "patient", "labelled", "labels by"], _case_rows(provenance["training_cases"])),
         "Sources and licences (training and held-out):\n\n"
@@ -37,7 +38,7 @@ def write_card(package: ModelPackage) -> str:
         + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
         + ". SHA-256 of every image and label, and all settings, are in the package's model.json.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _metrics_table(label: str, cases: dict[str, dict]) -> str:
@@ -47,6 +48,14 @@ def _metrics_table(label: str, cases: dict[str, dict]) -> str:
     return f"### {label}\n\n{_table(['case', *_COLUMNS.values()], rows)}\n\n{mean}"
 
 
+def _before(dice: dict[str, dict[str, float]], parent: str | None) -> str:
+    """How the model before did on the same cases."""
+    means = ", ".join(f"{name} {sum(cases.values()) / len(cases):.3f}" for name, cases in dice.items() if cases)
+    return (
+        f"Mean Dice of {parent}, from which it was fine-tuned, on the same cases: {', '.join(means)}." if means else ""
+    )
+
+
 def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:
     for name, case in cases.items():
         yield [name, case["patient"], ", ".join(case["annotated"]), case["labelled_by"]]
@@ -54,11 +63,11 @@ def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:
 
 def _stage_rows(package: ModelPackage) -> Iterable[list[str]]:
     for stage in package.stages:
-        settings = package.provenance["training"][stage.name]
+        settings = package.provenance["training"].get(stage.name, {})
         spacing = " x ".join(f"{v:g}" for v in stage.preprocessing["spacing"])
         intensity = " ".join(str(v) for v in stage.preprocessing["intensity"].values())
-        patch = " x ".join(str(n) for n in settings["patch"])
-        yield [stage.name, spacing, intensity, str(settings["steps"]), patch, str(settings["batch"])]
+        patch = " x ".join(str(n) for n in settings.get("patch", ()))
+        yield [stage.name, spacing, intensity, str(settings.get("steps", "")), patch, str(settings.get("batch", ""))]
 
 
 def _number(value: float | None) -> str:

@@ -11,14 +11,19 @@ import numpy as np
 
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.io import read_volume
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
-from Med3DCore.volume import Volume
+from Med3DCore.training.case_label import read_label
+
+Values = int | tuple[int, ...]
 
 UNKNOWN = 255
 """In a label image: may be an organ that nobody labelled. In a target: teaches nothing."""
+
+HEADROOM = 60.0
+"""How far outside of the model's intensity range a prepared image keeps its values."""
 
 SPLITS = ("training", "validation")
 
@@ -30,8 +35,10 @@ class Case:
     Args:
         name: Unique name.
         image: Image file.
-        label: Label file on the same grid, or None when the case only shows that organs are absent.
-        values: Label name to the value that stands for it in the label file.
+        label: Label file on the same grid (a ``.seg.nrrd`` may cover a part of it), or None when the case only shows
+            that organs are absent.
+        values: Label name to the value that stands for it in the label file, or to several that together do, such as
+            ``(1, 2)`` for a liver and the tumours in it. A label that has no value here is unknown everywhere.
         annotated: Names of the labels that were annotated. A voxel of another value is background for these; for all
             other labels a voxel of value 255 is unknown.
         patient: Cases of one patient never cross a split.
@@ -39,57 +46,124 @@ class Case:
         absent: Names of the labels that are known not to be in the image at all.
         weight: How often the patient is drawn for training, beside another's 1.
         source: Data set and licence, for the model's card.
+        domain: Which of several data sets it belongs to when they are trained together; empty if there is one.
+        modality: ``"CT"``, ``"MR"``, ...; empty if nobody said.
+        ignore: Value of the label file that says nothing about any label, or None.
+        frame: Which volume of an image file that holds several (4D NIfTI), from 0.
     """
 
     name: str
     image: Path
     label: Path | None
-    values: dict[str, int]
+    values: dict[str, Values]
     annotated: tuple[str, ...]
     patient: str
     split: str = "training"
     absent: tuple[str, ...] = ()
     weight: float = 1.0
     source: dict = field(default_factory=dict)
+    domain: str = ""
+    modality: str = ""
+    ignore: int | None = None
+    frame: int = 0
+
+    def inside(self, label: np.ndarray, name: str) -> np.ndarray:
+        """Where a label is, bool, in an array of the label file's values."""
+        return np.isin(label, self.values[name])
+
+    def known_values(self) -> set[int]:
+        """Every value that the label file may have."""
+        named = {value for values in self.values.values() for value in np.atleast_1d(values).tolist()}
+        return {0, UNKNOWN} | named | ({self.ignore} - {None})
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Read a data set description: ``{"cases": [{"name", "image", "label", "values", ...}]}``.
+    """Read a data set description: ``{"cases": [{"name", "image", "label", "values", ...}]}``, or only the list.
 
     Files are relative to the description's own folder.
 
     Raises:
         DataError: The description or a file in it is missing, or a patient is in both splits.
     """
-    path = Path(path)
-    try:
-        entries = json.loads(path.read_text())["cases"]
-        cases = [_case(entry, path.parent) for entry in entries]
-    except OSError as error:
-        raise DataError(f"The data set description {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a data set description: {error!r}.") from error
-    _check(cases, path)
+    cases = parse_cases(read_json(path), Path(path))
+    check_cases(cases, path)
     return cases
 
 
-def _case(entry: dict, folder: Path) -> Case:
-    label = entry.get("label")
+def read_json(path: Path) -> object:
+    """What a JSON file of a data set holds.
+
+    Raises:
+        DataError: It cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"The data set description {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a data set description: {error!r}.") from error
+
+
+def parse_cases(description: object, path: Path) -> list[Case]:
+    """The cases of a description as :func:`read_cases` takes it, whether or not their files are there.
+
+    Args:
+        description: The content of the file.
+        path: Where it comes from.
+
+    Raises:
+        DataError: It is no such description.
+    """
+    try:
+        entries = description if isinstance(description, list) else description["cases"]
+        return [case_from_dict(entry, path.parent) for entry in entries]
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a data set description: {error!r}.") from error
+
+
+def case_from_dict(entry: dict, folder: Path) -> Case:
+    """A case as a description says it.
+
+    Args:
+        entry: At least ``name`` and ``image``; the names are those of :class:`Case`.
+        folder: What file names are relative to.
+
+    Raises:
+        KeyError, ValueError, TypeError: It is no such entry.
+    """
+    label, ignore = entry.get("label"), entry.get("ignore")
     return Case(
         name=entry["name"],
         image=folder / entry["image"],
         label=folder / label if label else None,
-        values={str(k): int(v) for k, v in entry.get("values", {}).items()},
+        values={str(name): _values(value) for name, value in entry.get("values", {}).items()},
         annotated=tuple(entry.get("annotated", entry.get("values", {}))),
         patient=entry.get("patient", entry["name"]),
         split=entry.get("split", "training"),
         absent=tuple(entry.get("absent", ())),
         weight=float(entry.get("weight", 1.0)),
         source=entry.get("source", {}),
+        domain=entry.get("domain", ""),
+        modality=entry.get("modality", ""),
+        ignore=None if ignore is None else int(ignore),
+        frame=int(entry.get("frame", 0)),
     )
 
 
-def _check(cases: Sequence[Case], path: Path) -> None:
+def _values(value: int | list[int]) -> Values:
+    return tuple(int(v) for v in value) if isinstance(value, list | tuple) else int(value)
+
+
+def check_cases(cases: Sequence[Case], path: Path) -> None:
+    """Refuse cases that cannot be trained with, as far as can be told without opening their files.
+
+    Args:
+        cases: The cases.
+        path: Where they come from.
+
+    Raises:
+        DataError: There is none, a file is missing, a name is not unique, or a patient is in both splits.
+    """
     if not cases:
         raise DataError(f"{path} lists no cases.")
     seen: dict[str, str] = {}
@@ -131,7 +205,7 @@ class PreparedCase:
 
 
 def prepare_case(
-    case: Case, preprocessing: Preprocessing, labels: Sequence[str], headroom: float = 60.0
+    case: Case, preprocessing: Preprocessing, labels: Sequence[str], headroom: float = HEADROOM
 ) -> PreparedCase:
     """Resample a case's image and label to the network's grid.
 
@@ -144,42 +218,31 @@ def prepare_case(
     Raises:
         DataError: Image and label do not lie on the same grid, or the label has other values than described.
     """
-    volume = read_volume(case.image)
+    volume = read_volume(case.image, frame=case.frame)
     grid = world_grid(volume.geometry, preprocessing.spacing)
     statistics = preprocessing.intensity.measure(volume)
     clip = (statistics.low - headroom, statistics.high + headroom)
     image = resample(volume.array, volume.geometry, grid, clip, statistics.floor)
-    label = None if case.label is None else _read_label(case, volume)
+    label = None if case.label is None else read_label(case, volume.geometry)
     target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
     return PreparedCase(case, image, target, grid, statistics)
-
-
-def _read_label(case: Case, volume: Volume) -> np.ndarray:
-    label = read_label_map(case.label)
-    if not label.geometry.is_close(volume.geometry, tolerance_mm=0.1):
-        raise DataError(
-            f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."
-        )
-    allowed = {0, UNKNOWN, *case.values.values()}
-    found = {int(v) for v in np.unique(label.array)}
-    if not found <= allowed:
-        raise DataError(f"Case '{case.name}': the label has values {sorted(found - allowed)} that nobody described.")
-    return label.array
 
 
 def _target(case: Case, name: str, label: np.ndarray | None, source: Geometry, grid: Geometry) -> np.ndarray:
     if name in case.absent:
         return np.zeros(grid.shape, np.uint8)
-    if label is None:
+    if label is None or name not in case.values:
         return np.full(grid.shape, UNKNOWN, np.uint8)
-    inside = np.zeros(grid.shape, np.uint8)
+    target = np.zeros(grid.shape, np.uint8)
+    unknown = [case.ignore] if name in case.annotated else [case.ignore, UNKNOWN]
+    unknown = np.isin(label, [value for value in unknown if value is not None])
+    if unknown.any():
+        target[_share(unknown, source, grid) > 1e-3] = UNKNOWN
     if name in case.annotated:
-        inside[_share(label == case.values[name], source, grid) > 0.5] = 1
-    else:
-        inside[_share(label == UNKNOWN, source, grid) > 1e-3] = UNKNOWN
-    return inside
+        target[_share(case.inside(label, name), source, grid) > 0.5] = 1
+    return target
 
 
 def _share(mask: np.ndarray, source: Geometry, grid: Geometry) -> np.ndarray:
     """How much of each voxel of the grid the mask fills, 0..1."""
-    return resample(mask.astype(np.uint8), source, grid)
+    return resample(mask.view(np.uint8), source, grid)

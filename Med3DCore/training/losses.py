@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
 from Med3DCore.training.cases import UNKNOWN
+
+
+def supervised_loss(outputs: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+    """:func:`partial_label_loss` of a network's output; with deep supervision a weighted mean over its levels.
+
+    Args:
+        outputs: Logits ``[n, c, z, y, x]``, or a list of them, finest first; each level counts half of the one before.
+        target: uint8 ``[n, c, z, y, x]`` at the size of the finest.
+    """
+    if isinstance(outputs, torch.Tensor):
+        return partial_label_loss(outputs, target)
+    weights = [0.5**level for level in range(len(outputs))]
+    losses = [partial_label_loss(logits, _at_size(target, logits.shape[2:])) for logits in outputs]
+    return sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+
+
+def _at_size(target: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """The nearest voxels of a target on a coarser grid."""
+    if target.shape[2:] == tuple(size):
+        return target
+    return functional.interpolate(target.float(), tuple(size), mode="nearest-exact").to(target.dtype)
 
 
 def partial_label_loss(logits: torch.Tensor, target: torch.Tensor, dice_weight: float = 1.0) -> torch.Tensor:

@@ -15,16 +15,18 @@ import torch
 
 import Med3DCore
 from Med3DCore.evaluation import CaseReport, evaluate
+from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.io import read_volume
 from Med3DCore.models.package import ModelPackage, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
 from Med3DCore.training.card import write_card
+from Med3DCore.training.case_label import read_label
 from Med3DCore.training.cases import UNKNOWN, Case
-from Med3DCore.training.recipe import Recipe
-from Med3DCore.volume import Volume
+from Med3DCore.training.recipe import Recipe, TrainingSettings
+from Med3DCore.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +62,8 @@ def publish(
     model = dict(recipe.model)
     labels = find_labels(model.pop("labels"))
     stages = tuple(stage.stage for stage in recipe.stages)
-    package = ModelPackage(**model, labels=labels, stages=stages, provenance=provenance(recipe, cases))
+    known = provenance({stage.stage.name: stage.training for stage in recipe.stages}, recipe.seed, cases)
+    package = ModelPackage(**model, labels=labels, stages=stages, provenance=known)
     path = save_package(package, weights, folder)
     metrics = measure(Pipeline(load_package(path), device), cases, progress)
     package = replace(package, metrics=metrics)
@@ -74,30 +77,44 @@ def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> di
     with progress.stage("measure on held-out cases"):
         for done, case in enumerate(held_out):
             progress.update(done / len(held_out))
-            for name, report in measure_case(pipeline, case).labels.items():
-                values = {key: _rounded(report.measures[key]) for key in _MEASURES}
+            for name, values in values_of(measure_case(pipeline, case)).items():
                 metrics.setdefault(name, {})[case.name] = values
     return metrics
 
 
 def measure_case(pipeline: Pipeline, case: Case) -> CaseReport:
     """Segment one case and compare it with its labels, where they are known."""
-    volume = read_volume(case.image)
     names = [label.name for label in pipeline.package.labels if label.name in case.annotated]
-    result = pipeline.segment(volume, names)
-    reference = _as_numbered(read_label_map(case.label), names, case)
-    return evaluate(result, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
+    return compare_with_truth(pipeline.segment(read_volume(case.image), names), names, case)
 
 
-def provenance(recipe: Recipe, cases: Sequence[Case]) -> dict:
-    """Data with licences and hashes, settings, seed and versions."""
+def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> CaseReport:
+    """Compare some labels of a result with those of a case, where they are known.
+
+    Args:
+        result: On the grid of the case's image.
+        names: Labels of the result that are annotated in the case.
+        case: The case.
+    """
+    reference = _as_numbered(read_label(case, result.geometry), result.geometry, names, case)
+    shown = _as_numbered_result(result, names)
+    return evaluate(shown, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
+
+
+def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
+    """The measures of a case that a package keeps: ``{label: {measure: value}}``."""
+    return {name: {key: _rounded(label.measures[key]) for key in _MEASURES} for name, label in report.labels.items()}
+
+
+def provenance(training: Mapping[str, TrainingSettings], seed: int, cases: Sequence[Case]) -> dict:
+    """Data with licences and hashes, settings of each trained stage, seed and versions."""
     used = [case for case in cases if case.split == "training"]
     return {
         "data_sets": _data_sets(cases),
         "training_cases": {case.name: _fingerprint(case) for case in used},
         "validation_cases": {case.name: _fingerprint(case) for case in cases if case.split == "validation"},
-        "seed": recipe.seed,
-        "training": {stage.stage.name: asdict(stage.training) for stage in recipe.stages},
+        "seed": seed,
+        "training": {name: asdict(settings) for name, settings in training.items()},
         "versions": {
             "Med3DCore": Med3DCore.__version__,
             "python": platform.python_version(),
@@ -125,12 +142,22 @@ def _fingerprint(case: Case) -> dict:
     }
 
 
-def _as_numbered(label: Volume, names: Sequence[str], case: Case) -> Volume:
-    """The label image with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
-    array = np.zeros(label.array.shape, np.uint8)
+def _as_numbered(label: np.ndarray, geometry: Geometry, names: Sequence[str], case: Case) -> Volume:
+    """A case's labels with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
+    array = np.zeros(label.shape, np.uint8)
+    if case.ignore is not None:
+        array[label == case.ignore] = UNKNOWN
     for value, name in enumerate(names, start=1):
-        array[label.array == case.values[name]] = value
-    return Volume(array, label.geometry, label.name)
+        array[case.inside(label, name)] = value
+    return Volume(array, geometry, case.name)
+
+
+def _as_numbered_result(result: LabelMap, names: Sequence[str]) -> Volume:
+    """A result with the values 1, 2, ... for ``names`` alone."""
+    table = np.zeros(256, np.uint8)
+    for value, name in enumerate(names, start=1):
+        table[result.value(name)] = value
+    return Volume(table[result.array], result.geometry, result.name)
 
 
 def _rounded(value: float) -> float | None:

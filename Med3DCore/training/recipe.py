@@ -9,37 +9,30 @@ from pathlib import Path
 from Med3DCore.errors import SettingError
 from Med3DCore.models.package import Stage
 from Med3DCore.training.augmentation import Augmentation
+from Med3DCore.training.loop_settings import LoopSettings
+from Med3DCore.training.region import RegionSampling
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How one network is trained.
+class TrainingSettings(LoopSettings):
+    """How one network is trained, besides the settings of every training.
 
     Args:
-        steps: Optimizer steps.
         patch: Patch shape (z, y, x) in voxels.
-        batch: Patches a step.
-        learning_rate: Highest learning rate of AdamW; one-cycle cosine after a linear warm-up.
-        warmup: Steps of the warm-up.
-        weight_decay: AdamW's.
         foreground: Share of patches centred on a labelled voxel.
-        ema: Decay of the averaged weights, which are those that are kept.
-        clip_norm: Largest norm of the gradient.
-        validate_every: Steps between validations.
+        encoder_rate: Learning rate of the encoder as a part of the decoder's; 0 freezes it.
+        layer_decay: Learning rate of each layer of the encoder as a part of the next deeper one's.
         augmentation: How to vary the patches.
+        region: For a stage that looks only where an earlier one found its labels: patches lie there, too. None for
+            patches from anywhere in the scan.
     """
 
-    steps: int = 1000
     patch: tuple[int, int, int] = (96, 96, 96)
-    batch: int = 2
-    learning_rate: float = 2e-3
-    warmup: int = 50
-    weight_decay: float = 1e-2
     foreground: float = 0.6
-    ema: float = 0.995
-    clip_norm: float = 5.0
-    validate_every: int = 250
+    encoder_rate: float = 1.0
+    layer_decay: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    region: RegionSampling | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         values = json.loads(Path(path).read_text())
         model = dict(values["model"])
-        stages = tuple(_stage(entry) for entry in values["stages"])
+        stages = tuple(stage_from_dict(entry) for entry in values["stages"])
         return Recipe(model, stages, int(values.get("seed", 0)))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
@@ -93,11 +86,17 @@ def read_recipe(path: Path) -> Recipe:
         raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
 
 
-def _stage(entry: dict) -> StageRecipe:
+def stage_from_dict(entry: dict) -> StageRecipe:
+    """A stage as a recipe says it.
+
+    Raises:
+        KeyError, TypeError, ValueError: A setting is unknown, missing or makes no sense.
+    """
     values = dict(entry)
     training = dict(values.pop("training"))
     augmentation = _construct(Augmentation, training.pop("augmentation", {}))
-    settings = _construct(TrainingSettings, {**training, "augmentation": augmentation})
+    region = _construct(RegionSampling, training.pop("region")) if training.get("region") is not None else None
+    settings = _construct(TrainingSettings, {**training, "augmentation": augmentation, "region": region})
     return StageRecipe(_construct(Stage, values), settings)
 
 

@@ -11,6 +11,7 @@ import torch
 from Med3DCore.preprocessing.intensity import Intensity
 from Med3DCore.training.augmentation import Augmentation, cut_patch
 from Med3DCore.training.cases import PreparedCase
+from Med3DCore.training.region import RegionSampling, label_box
 
 Shape = tuple[int, int, int]
 
@@ -33,6 +34,7 @@ class PatchSampler:
         anybody: Share of patches drawn from all patients.
         augmentation: How to vary them.
         seed: Seed.
+        region: Where the patches lie that are not centred on a voxel of the label; None for anywhere in the scan.
     """
 
     cases: Sequence[PreparedCase]
@@ -43,13 +45,16 @@ class PatchSampler:
     augmentation: Augmentation
     seed: int
     anybody: float = 0.15
+    region: RegionSampling | None = None
 
     def __post_init__(self) -> None:
         voxels = {case.case.name: _label_voxels(case) for case in self.cases}
         labels = range(len(self.cases[0].target))
         showing = [_by_patient(c for c in self.cases if voxels[c.case.name][label].size) for label in labels]
         everybody = _by_patient(self.cases)
+        boxes = {case.case.name: label_box(case.target) if self.region else None for case in self.cases}
         object.__setattr__(self, "_voxels", voxels)
+        object.__setattr__(self, "_boxes", boxes)
         object.__setattr__(self, "_everybody", everybody)
         object.__setattr__(self, "_showing", [patients or everybody for patients in showing])
 
@@ -77,7 +82,8 @@ class PatchSampler:
         if voxels.size and rng.random() < self.foreground:
             jitter = rng.uniform(-0.25, 0.25, 3) * self.patch
             return np.asarray(np.unravel_index(voxels[rng.integers(len(voxels))], shape)) + jitter
-        return rng.uniform(0, shape - 1)
+        box = self._boxes[case.case.name]
+        return rng.uniform(0, shape - 1) if box is None else self.region.centre(*box, self.patch, rng)
 
 
 def _label_voxels(case: PreparedCase) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from Med3DCore.errors import Cancelled, Med3DError
-from Med3DCore.progress import ProgressCallback
+from Med3DCore.progress import MetricCallback, ProgressCallback
 from Med3DCore.worker.launch import kill_tree, worker_command, worker_environment
 from Med3DCore.worker.protocol import (
     Advance,
@@ -22,6 +22,7 @@ from Med3DCore.worker.protocol import (
     Id,
     LineReader,
     Log,
+    Metric,
     Ready,
     Request,
     Result,
@@ -89,12 +90,19 @@ class WorkerClient:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def request(self, type: str, on_progress: ProgressCallback | None = None, **fields: Any) -> dict:
+    def request(
+        self,
+        type: str,
+        on_progress: ProgressCallback | None = None,
+        on_metric: MetricCallback | None = None,
+        **fields: Any,
+    ) -> dict:
         """Ask and wait for the answer.
 
         Args:
             type: Such as ``"segment"``.
             on_progress: Called with (stage, fraction, seconds left or None).
+            on_metric: Called with (stage, step, loss or None, scores or None) while something is trained.
             fields: What the request needs.
 
         Returns:
@@ -107,9 +115,9 @@ class WorkerClient:
         """
         with self._one_at_a_time:
             try:
-                return self._ask(type, fields, on_progress)
+                return self._ask(type, fields, on_progress, on_metric)
             except _Ended:  # it was idle and ended just now
-                return self._ask(type, fields, on_progress)
+                return self._ask(type, fields, on_progress, on_metric)
             finally:
                 self._current = None
 
@@ -138,7 +146,13 @@ class WorkerClient:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _ask(self, type: str, fields: dict[str, Any], on_progress: ProgressCallback | None) -> dict:
+    def _ask(
+        self,
+        type: str,
+        fields: dict[str, Any],
+        on_progress: ProgressCallback | None,
+        on_metric: MetricCallback | None,
+    ) -> dict:
         with self._sending:
             if self._process is None or self._process.poll() is not None:
                 self._start()
@@ -152,6 +166,8 @@ class WorkerClient:
                 self._tell(event.sentence)
             elif isinstance(event, Advance) and event.id == request.id and on_progress:
                 on_progress(event.stage, event.fraction, event.seconds_left)
+            elif isinstance(event, Metric) and event.id == request.id and on_metric:
+                on_metric(event.stage, event.step, event.loss, event.scores)
             elif isinstance(event, Result) and event.id == request.id:
                 return event.result
             elif isinstance(event, Failure) and event.id == request.id:

@@ -7,8 +7,12 @@ and, of a label map, ``labels``. The file holds the voxels and nothing else, in 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +23,24 @@ from Med3DCore.io.write import written_beside
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 
+_PIECE_BYTES = 8_000_000
+_PREFIX = "med3d-exchange-"
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 
 
 def new_exchange_folder() -> tempfile.TemporaryDirectory:
     """A folder that only this user may read. Who makes it removes it, with ``cleanup()`` or as a context manager."""
-    # Windows does not delete files that the other process still maps; they go with the next clean-up of its disk.
-    return tempfile.TemporaryDirectory(prefix="med3d-", ignore_cleanup_errors=True)
+    # Windows does not delete files that the other process still maps; remove_forgotten_folders() does, later.
+    return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+
+
+def remove_forgotten_folders(older_than_hours: float = 24.0) -> None:
+    """Remove what programs that crashed left behind: whole scans, which nobody else should find."""
+    oldest = time.time() - 3600 * older_than_hours
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < oldest:
+                shutil.rmtree(path, ignore_errors=True)  # those of other users stay
 
 
 def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume") -> dict:
@@ -40,6 +55,25 @@ def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume")
         Its description.
 
     Raises:
+        Med3DError: As :func:`write_volume_in_pieces`.
+    """
+    for description in write_volume_in_pieces(volume, folder, stem):  # noqa: B007 - the same each time
+        pass
+    return description
+
+
+def write_volume_in_pieces(volume: Volume, folder: str | Path, stem: str = "volume") -> Iterator[dict]:
+    """The same for who has other things to do meanwhile, such as a window.
+
+    Args:
+        volume: A volume or label map; bool is written as uint8.
+        folder: The exchange folder.
+        stem: Beginning of the file's name.
+
+    Yields:
+        Its description, after each piece; the file is there when nothing more comes.
+
+    Raises:
         VolumeError: The array is empty or not of real numbers.
         OutputError: The folder is missing or read-only, or the disk is full. Nothing is left behind then.
     """
@@ -48,9 +82,6 @@ def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume")
     if dtype.name not in DTYPES or array.size == 0:
         raise VolumeError(f"{volume.name} cannot be exchanged: it holds {array.size} voxels of type {array.dtype}.")
     path = Path(folder).absolute() / f"{stem}-{uuid.uuid4().hex[:12]}.raw"
-    with written_beside(path) as temporary, temporary.open("wb") as file:
-        for values in array:  # a slice at a time: a flipped or permuted view needs no copy of the whole
-            file.write(np.ascontiguousarray(values, dtype).data)
     geometry = volume.geometry
     description = {
         "file": str(path),
@@ -63,7 +94,12 @@ def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume")
     }
     if isinstance(volume, LabelMap):
         description["labels"] = [label.to_dict() for label in volume.labels]
-    return description
+    slices = max(1, _PIECE_BYTES * len(array) // array.nbytes)
+    with written_beside(path) as temporary, temporary.open("wb") as file:
+        for first in range(0, len(array), slices):
+            for values in array[first : first + slices]:  # a flipped or permuted view needs no copy of the whole
+                file.write(np.ascontiguousarray(values, dtype).data)
+            yield description
 
 
 def read_volume_array(description: dict) -> Volume:

@@ -69,6 +69,26 @@ class Advance:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """How a training does.
+
+    Args:
+        id: Of the request.
+        stage: What is trained.
+        step: How many steps are done.
+        loss: Of the step, or None.
+        scores: {label: {case: Dice}} of the cases that it is checked on, or None.
+    """
+
+    event: ClassVar[str] = "metric"
+    id: Id
+    stage: str
+    step: int
+    loss: float | None
+    scores: dict[str, dict[str, float]] | None
+
+
+@dataclass(frozen=True)
 class Log:
     """A sentence for the log of a request."""
 
@@ -112,8 +132,8 @@ class End:
     reason: str
 
 
-Event = Ready | Advance | Log | Result | Failure | End
-_EVENTS = {kind.event: kind for kind in (Ready, Advance, Log, Result, Failure, End)}
+Event = Ready | Advance | Metric | Log | Result | Failure | End
+_EVENTS = {kind.event: kind for kind in (Ready, Advance, Metric, Log, Result, Failure, End)}
 
 
 def encode(message: Request | Event) -> bytes:
@@ -122,13 +142,17 @@ def encode(message: Request | Event) -> bytes:
     Raises:
         TypeError: A value is not JSON.
         ValueError: A number is not finite.
+        ProtocolError: It is longer than the other side reads.
     """
     if isinstance(message, Request):
         values = {"id": message.id, "type": message.type, **message.fields}
     else:
         values = {"event": message.event} | {item.name: getattr(message, item.name) for item in fields(message)}
     # ASCII: no code page of any platform can spoil it, and undecodable file names survive as surrogates.
-    return json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    line = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    if len(line) > MAX_LINE:
+        raise ProtocolError(f"A message would be {len(line)} bytes long, more than {MAX_LINE} are not read.")
+    return line
 
 
 def decode_request(line: bytes) -> Request:

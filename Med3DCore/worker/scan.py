@@ -58,16 +58,7 @@ class Scan:
         array[_slices(self.start, self.stop)] = labels.array
         return LabelMap(array, self.whole.geometry, labels.name, labels.labels)
 
-    def warn_if_cut(self, labels: LabelMap, progress: Progress) -> None:
-        """Say which labels of the region go on beyond the scan or the region."""
-        for label in labels.labels:
-            mask = labels.mask(label.name)
-            for edge in sorted(
-                {self._edge(axis, end) for axis in range(3) for end in (0, -1) if _reaches(mask, axis, end)}
-            ):
-                progress.warn(f"{label.title}: cut by the edge of the {edge}; the volume is that of the part inside.")
-
-    def _edge(self, axis: int, end: int) -> str:
+    def edge(self, axis: int, end: int) -> str:
         """What the region ends with at an end (0 or -1) of an array axis."""
         at_end = self.start[2 - axis] == 0 if end == 0 else self.stop[2 - axis] == self.whole.array.shape[axis]
         return "scan" if at_end else "region"
@@ -113,7 +104,3 @@ def _box(region: list[list[float]]) -> Box:
 
 def _slices(start: Index, stop: Index) -> tuple[slice, slice, slice]:
     return tuple(slice(start[i], stop[i]) for i in (2, 1, 0))
-
-
-def _reaches(mask: np.ndarray, axis: int, end: int) -> bool:
-    return bool(np.take(mask, end, axis=axis).any())

@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import Med3DCore
 from Med3DCore.errors import Cancelled, Med3DError
+from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.fields import read_fields
 from Med3DCore.worker.job import Job
@@ -93,10 +94,8 @@ class Server:
             outcome = "done"
         except Med3DError as error:
             outcome = self._fail(job, error.code, str(error))
-        except MemoryError:
-            outcome = self._out_of_memory(job)
         except (Exception, SystemExit) as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 outcome = self._out_of_memory(job)
             else:
                 sentence = "Med3D came upon something unexpected and stopped; please report it with the details."
@@ -225,11 +224,6 @@ def _versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             found[name] = None
     return found
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory, which on the CPU is a plain RuntimeError."""
-    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate memory" in str(error))
 
 
 def _kill_children() -> None:

@@ -63,10 +63,18 @@ class Warm:
 
 @contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """Let networks stop between two layers: on a CPU one forward pass of a window takes seconds."""
+    """Let networks stop between two layers: on a CPU one forward pass of a window takes seconds.
+
+    Not while they learn: half a pass would change running statistics. A training stops between two steps.
+    """
+    import torch
     from torch.nn.modules.module import register_module_forward_pre_hook
 
-    hook = register_module_forward_pre_hook(lambda module, inputs: progress.check())  # noqa: ARG005 - torch's signature
+    def check(module: torch.nn.Module, inputs: tuple) -> None:  # noqa: ARG001 - torch's signature
+        if not torch.is_grad_enabled():
+            progress.check()
+
+    hook = register_module_forward_pre_hook(check)
     try:
         yield
     finally:

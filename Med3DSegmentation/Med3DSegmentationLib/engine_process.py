@@ -27,6 +27,7 @@ from Med3DCore.worker.protocol import (
     Failure,
     LineReader,
     Log,
+    Metric,
     Ready,
     Request,
     Result,
@@ -64,6 +65,8 @@ class _Asked:
     onResult: Callable[[dict], None]
     onError: Callable[[Med3DError], None]
     onProgress: ProgressCallback | None
+    onMetric: Callable[[Metric], None] | None
+    secondsToCancel: float
     cancelled: bool = False
 
 
@@ -115,6 +118,8 @@ class EngineProcess:
         onResult: Callable[[dict], None],
         onError: Callable[[Med3DError], None],
         onProgress: ProgressCallback | None = None,
+        onMetric: Callable[[Metric], None] | None = None,
+        secondsToCancel: float = SECONDS_TO_CANCEL,
     ) -> int:
         """Ask the engine; returns at once. Exactly one of onResult and onError is called later.
 
@@ -125,18 +130,23 @@ class EngineProcess:
             onError: Gets Cancelled; WorkerDied, with the last lines of the log; RequestError, with the details; or
                 ResourceError, if the engine cannot be started.
             onProgress: Gets (stage, fraction, seconds left or None).
+            onMetric: Gets what a training measures on its way.
+            secondsToCancel: How long the engine may take to stop when cancelled, before it is killed.
 
         Returns:
             A number for :meth:`cancel`.
         """
-        asked = _Asked(Request(next(self._ids), type, fields), onResult, onError, onProgress)
-        self._waiting.append(asked)
-        # Not at once: the caller must know the number before anything is called back.
-        self._qt.QTimer.singleShot(0, self._sendNext)
-        return asked.request.id
+        request = Request(next(self._ids), type, fields)
+        self._waiting.append(_Asked(request, onResult, onError, onProgress, onMetric, secondsToCancel))
+        self.callSoon(self._sendNext)  # not at once: the caller must know the number before anything is called back
+        return request.id
+
+    def callSoon(self, function: Callable[[], None]) -> None:
+        """Call a function when Qt has done what it has to do now."""
+        self._qt.QTimer.singleShot(0, function)
 
     def cancel(self, requestId: int) -> None:
-        """Stop a request; its onError gets Cancelled. If the engine does not listen within a second, it is killed."""
+        """Stop a request; its onError gets Cancelled. If the engine does not listen in time, it is killed."""
         waiting = next((asked for asked in self._waiting if asked.request.id == requestId), None)
         if waiting:
             self._waiting.remove(waiting)
@@ -144,7 +154,7 @@ class EngineProcess:
         elif self._current and self._current.request.id == requestId and not self._current.cancelled:
             self._current.cancelled = True
             self._worker.send(Request(next(self._ids), "cancel", {"request": requestId}))
-            self._patience.start(round(1000 * SECONDS_TO_CANCEL))
+            self._patience.start(round(1000 * self._current.secondsToCancel))
 
     def kill(self) -> None:
         """End the engine and its children at once; the next request starts it again."""
@@ -201,6 +211,8 @@ class EngineProcess:
             return
         if isinstance(event, Advance) and asked.onProgress and not asked.cancelled:
             asked.onProgress(event.stage, event.fraction, event.seconds_left)
+        elif isinstance(event, Metric) and asked.onMetric and not asked.cancelled:
+            asked.onMetric(event)
         elif isinstance(event, Log):
             self._addLog(event.sentence)
         elif isinstance(event, Result):

@@ -6,16 +6,22 @@ import logging
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from inspect import isgenerator
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import slicer
+from slicer.i18n import tr as _
 
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.progress import ProgressCallback
 from Med3DCore.worker.exchange import new_exchange_folder
 from Med3DSegmentationLib.engine_process import EngineProcess
+from Med3DSegmentationLib.progress_texts import stageTitle
+
+_Value = TypeVar("_Value")
+Pieces: TypeAlias = Generator[str, None, _Value]  # yields what it does next, for people, and the window may breathe
 
 
 class Step(Protocol):
@@ -24,16 +30,20 @@ class Step(Protocol):
     Attributes:
         type: Type of the request.
         title: What it works on, for people, such as the volume's name.
+        options: More arguments of :meth:`.engine_process.EngineProcess.request`; may be missing.
     """
 
     type: str
     title: str
 
-    def prepare(self, folder: str) -> dict[str, Any]:
-        """Write the volume to the job's private folder; returns the request's fields."""
+    def prepare(self, folder: str) -> dict[str, Any] | Pieces[dict[str, Any]]:
+        """Write the volume to the job's private folder; returns the request's fields.
 
-    def place(self, answer: dict[str, Any]) -> Any:
-        """Put the answer into the scene; returns what the job's caller gets."""
+        What takes long is a generator: whenever it yields what comes next, for people, the window may breathe.
+        """
+
+    def place(self, answer: dict[str, Any]) -> Any | Pieces[Any]:
+        """Put the answer into the scene; returns what the job's caller gets. It may be a generator too."""
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """Whether it is pointless once this node is gone."""
@@ -58,7 +68,7 @@ class UnexpectedError(Med3DError):
     code = "unexpected"
 
     def __init__(self, details: str) -> None:
-        super().__init__("Med3D came upon something unexpected and stopped; please report it with the details.")
+        super().__init__(_("Med3D came upon something unexpected and stopped; please report it with the details."))
         self.details = details
 
 
@@ -98,6 +108,8 @@ class Job:
         self._outcomes: list[Any] = []
         self._gone: dict[int, Med3DError] = {}
         self._folder: tempfile.TemporaryDirectory | None = None
+        self._work: Pieces[Any] | None = None
+        self._fraction = 0.0
         self._requestId: int | None = None
         self._cancelReason: Cancelled | None = None
         self._began = time.monotonic()
@@ -109,25 +121,29 @@ class Job:
 
     def start(self) -> None:
         """Begin with the first step; comes back at once."""
-        while self.isRunning and self._requestId is None:
+        while self.isRunning and self._requestId is None and self._work is None:
             if len(self._outcomes) == len(self._steps):
                 self._finish()
             else:
                 self._begin(len(self._outcomes))
 
-    def cancel(self, reason: str = "Cancelled; nothing was written.") -> None:
-        """Stop everything; onError gets Cancelled within about a second."""
+    def cancel(self, reason: str = "") -> None:
+        """Stop everything; onError gets Cancelled, with the reason if one is given, within about a second."""
         if self.isRunning and self._cancelReason is None:
-            self._cancelReason = Cancelled(reason)
-            self._engine.cancel(self._requestId)
+            self._cancelReason = Cancelled(reason or _("Cancelled; nothing was written."))
+            if self._requestId is not None:
+                self._engine.cancel(self._requestId)
+            elif self._work is not None:
+                self._work.close()
+                self._work = None
+                self._continue(self._cancelReason)
 
     def nodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
         """A node has gone: steps that need it are not done, and the running one is stopped."""
         for index in range(len(self._outcomes), len(self._steps)):
             if index not in self._gone and self._steps[index].needs(node):
-                self._gone[index] = Cancelled(
-                    f"{self._steps[index].title} was removed from the scene; it was left out."
-                )
+                sentence = _("{volume} was removed from the scene; it was left out.")
+                self._gone[index] = Cancelled(sentence.format(volume=self._steps[index].title))
                 if index == len(self._outcomes) and self._requestId is not None:
                     self._engine.cancel(self._requestId)
 
@@ -142,16 +158,52 @@ class Job:
         except Exception as error:
             self._take(_asOurs(error))
             return
-        self._requestId = self._engine.request(step.type, fields, self._onResult, self._onFailure, self._advance)
+        self._fraction = 0.0
+        self._do(fields, self._send)
+
+    def _do(self, work: Any | Pieces[Any], then: Callable[[Any], None]) -> None:
+        """Go on with a value at once, or with that of a generator when all its pieces are done."""
+        if isgenerator(work):
+            self._work = work
+            self._engine.callSoon(lambda: self._workOn(then))
+        else:
+            then(work)
+
+    def _workOn(self, then: Callable[[Any], None]) -> None:
+        """Do the next piece."""
+        if self._work is None:  # cancelled meanwhile
+            return
+        try:
+            if self._stopReason is not None:
+                raise self._stopReason
+            stage = next(self._work)
+        except StopIteration as end:
+            self._work = None
+            then(end.value)
+        except Exception as error:
+            self._work = None
+            self._continue(_asOurs(error))
+        else:
+            self._report(stage, self._fraction, None)
+            self._engine.callSoon(lambda: self._workOn(then))
+
+    @property
+    def _stopReason(self) -> Med3DError | None:
+        """Why the current step shall not be done, or None."""
+        return self._cancelReason or self._gone.get(len(self._outcomes))
+
+    def _send(self, fields: dict[str, Any]) -> None:
+        step = self._steps[len(self._outcomes)]
+        callbacks = self._onResult, self._onFailure, self._advance
+        self._requestId = self._engine.request(step.type, fields, *callbacks, **getattr(step, "options", {}))
 
     def _onResult(self, answer: dict[str, Any]) -> None:
-        index = len(self._outcomes)
+        self._requestId = None
         try:
-            error = self._cancelReason or self._gone.get(index)  # it was done before it could be stopped
-            outcome = error or self._steps[index].place(answer)
+            outcome = self._stopReason or self._steps[len(self._outcomes)].place(answer)
         except Exception as error:
             outcome = _asOurs(error)
-        self._continue(outcome)
+        self._do(outcome, self._continue)
 
     def _onFailure(self, error: Med3DError) -> None:
         self._continue(self._gone.get(len(self._outcomes), error))
@@ -192,6 +244,10 @@ class Job:
             logging.error("Med3D: %s", error)
 
     def _advance(self, stage: str, fraction: float, secondsLeft: float | None) -> None:
+        self._fraction = fraction
+        self._report(stageTitle(stage), fraction, secondsLeft)
+
+    def _report(self, stage: str, fraction: float, secondsLeft: float | None) -> None:
         if not self._onProgress or self._cancelReason:
             return
         done, count = len(self._outcomes), len(self._steps)

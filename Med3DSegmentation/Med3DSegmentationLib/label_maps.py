@@ -68,7 +68,13 @@ def _paint(
     image.GetImageToWorldMatrix(matrix)
     extent = image.GetExtent()
     start = tuple(first + extent[2 * (2 - axis)] for axis, first in enumerate(start))
-    source = orientedImage(part, start, toMatrix(toWorld @ toArray(matrix)))
+    sourceToWorld, referenceToWorld = toWorld @ toArray(matrix), toArray(ijkToRasMatrix(geometry))
+    shift = _voxelShift(np.linalg.inv(referenceToWorld) @ sourceToWorld)
+    if shift is not None:
+        target, inside = _overlap(array, part, start + shift)
+        target[inside] = value
+        return
+    source = orientedImage(part, start, toMatrix(sourceToWorld))
     reference = slicer.vtkOrientedImageData()
     reference.SetDimensions(geometry.size)
     reference.SetGeometryFromImageToWorldMatrix(ijkToRasMatrix(geometry))
@@ -76,3 +82,20 @@ def _paint(
     slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(source, reference, resampled)
     values = vtk_to_numpy(resampled.GetPointData().GetScalars())
     array[values.reshape(array.shape) > 0] = value
+
+
+def _voxelShift(toReference: np.ndarray) -> np.ndarray | None:
+    """Whole voxels (z, y, x) between two grids that are otherwise the same; None if they are not."""
+    shift = np.round(toReference[:3, 3])
+    moved = np.eye(4)
+    moved[:3, 3] = shift
+    return shift[::-1].astype(int) if np.allclose(toReference, moved, atol=1e-3) else None
+
+
+def _overlap(array: np.ndarray, part: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a part that begins at an index lies in an array, and that piece of the part."""
+    first, last = np.maximum(start, 0), np.minimum(start + part.shape, array.shape)
+    last = np.maximum(first, last)
+    here = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    there = tuple(slice(a, b) for a, b in zip(first - start, last - start, strict=True))
+    return array[here], part[there]

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from Med3DCore.errors import SettingError
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.volume_nodes import LPS_RAS, toArray
+
+_BOX_COLOUR = (1.0, 0.8, 0.2)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Region:
         # Under a non-linear transform too, ROIs stay boxes: their corners are not bent.
         boxToLps = LPS_RAS @ toArray(roiNode.GetObjectToWorldMatrix())
         if roiNode.GetNumberOfDefinedControlPoints() == 0 or size.min() <= 0 or abs(np.linalg.det(boxToLps)) < 1e-9:
-            raise SettingError(f"The ROI {roiNode.GetName()} is empty; draw it over the organ, or choose none.")
+            sentence = _("The ROI {name} is empty; draw it over the organ, or choose none.")
+            raise SettingError(sentence.format(name=roiNode.GetName()))
         return cls(np.linalg.inv(boxToLps), size / 2)
 
     @property
@@ -66,7 +70,7 @@ def boxToRoiNode(
     name: str,
     roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> slicer.vtkMRMLMarkupsROINode:
-    """Show a box as a ROI that cannot be dragged.
+    """Show a box as a ROI that cannot be dragged: an outline, nothing over the image.
 
     Args:
         scene: Where to.
@@ -77,11 +81,17 @@ def boxToRoiNode(
     if roiNode is None:
         roiNode = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", scene.GenerateUniqueName(name))
         roiNode.CreateDefaultDisplayNodes()
-        roiNode.GetDisplayNode().SetHandlesInteractive(False)
         roiNode.SetLocked(True)
+        display = roiNode.GetDisplayNode()
+        display.SetHandlesInteractive(False)
+        display.SetFillVisibility(False)
+        display.SetPropertiesLabelVisibility(False)
+        display.SetPointLabelsVisibility(False)
+        display.SetSelectedColor(*_BOX_COLOUR)
     low, high = np.array(box)
     roiNode.SetAndObserveTransformNodeID(None)
     roiNode.GetObjectToNodeMatrix().Identity()
     roiNode.SetCenterWorld(*(LPS_RAS[:3, :3] @ (low + high) / 2))
     roiNode.SetSizeWorld(*(high - low))
+    roiNode.SetNthControlPointVisibility(0, False)
     return roiNode

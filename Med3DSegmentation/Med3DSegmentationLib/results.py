@@ -84,6 +84,25 @@ class PreviewRow:
 
 
 @dataclass(frozen=True)
+class Normalisation:
+    """What a network gets instead of intensities: clipped to [low, high], then (value - mean) / sd.
+
+    Args:
+        name: Method, as in Med3DCore.preprocessing.intensity.
+        low: Lowest intensity to tell apart, or None for no limit.
+        high: Highest, or None.
+        mean: What becomes 0.
+        sd: What becomes 1.
+    """
+
+    name: str
+    low: float | None
+    high: float | None
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
 class PreviewResult:
     """What a stage of a model sees.
 
@@ -95,6 +114,7 @@ class PreviewResult:
         stages: Names of all its stages.
         boxFrom: What gave the box: "region", a stage, or "scan".
         rows: Before and after.
+        normalisation: Of the intensities.
         warnings: What the user should know.
     """
 
@@ -105,4 +125,5 @@ class PreviewResult:
     stages: tuple[str, ...]
     boxFrom: str
     rows: tuple[PreviewRow, ...]
+    normalisation: Normalisation
     warnings: tuple[str, ...]

@@ -12,7 +12,7 @@ class SegmentationHistory:
     """
 
     def __init__(self) -> None:
-        self._histories: dict[str, slicer.vtkSegmentationHistory] = {}
+        self._histories: dict[str, slicer.vtkSegmentationHistory | None] = {}  # None: there was no such node
 
     def save(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Remember the node's segments as they are now, in place of what was remembered before."""
@@ -22,18 +22,27 @@ class SegmentationHistory:
         history.SaveState()
         self._histories[segmentationNode.GetID()] = history
 
+    def saveNew(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Remember that the node was made for the result: going back removes it."""
+        self._histories[segmentationNode.GetID()] = None
+
     def canRestore(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether there is a state to go back to."""
-        history = self._of(segmentationNode)
-        return history is not None and history.IsRestorePreviousStateAvailable()
+        if segmentationNode is None or segmentationNode.GetID() not in self._histories:
+            return False
+        history = self._histories[segmentationNode.GetID()]
+        return history is None or history.IsRestorePreviousStateAvailable()
 
     def restore(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Go back to the remembered state, edits by hand since then included; False if there is none."""
-        return self.canRestore(segmentationNode) and self._of(segmentationNode).RestorePreviousState()
+        if not self.canRestore(segmentationNode):
+            return False
+        history = self._histories[segmentationNode.GetID()]
+        if history is None:
+            segmentationNode.GetScene().RemoveNode(segmentationNode)
+            return True
+        return history.RestorePreviousState()
 
     def forget(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Drop what was remembered of a node that goes."""
         self._histories.pop(segmentationNode.GetID(), None)
-
-    def _of(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> slicer.vtkSegmentationHistory | None:
-        return segmentationNode and self._histories.get(segmentationNode.GetID())

@@ -9,6 +9,7 @@ from weakref import WeakMethod
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.progress import ProgressCallback
@@ -19,6 +20,7 @@ from Med3DSegmentationLib.results import PreviewResult, SegmentationResult, Sequ
 from Med3DSegmentationLib.segmentation_history import SegmentationHistory
 from Med3DSegmentationLib.sequence_nodes import SegmentationSequence, framesOf
 from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep
+from Med3DSegmentationLib.surfaces import Surfaces
 
 OnError = Callable[[Med3DError], None]
 
@@ -57,6 +59,7 @@ class SegmentationLogic:
         self._ownsEngine = engine is None
         self._waiter = waiter
         self._history = SegmentationHistory()
+        self._surfaces = Surfaces(self.engine.callSoon)
         self._jobs: list[Job] = []
         events = slicer.vtkMRMLScene
         self._observers = [
@@ -104,7 +107,7 @@ class SegmentationLogic:
 
         def makeSteps() -> list[Step]:
             choices = _choices(organs, model, device, roiNode)
-            return [SegmentStep(self.scene, volumeNode, choices, segmentationNode, keepEdits, self._history)]
+            return [self._segmentStep(volumeNode, choices, segmentationNode, keepEdits)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
 
@@ -112,8 +115,10 @@ class SegmentationLogic:
         self,
         volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
         organs: Sequence[str],
+        segmentationNodes: Sequence[slicer.vtkMRMLSegmentationNode | None] | None = None,
         model: str | None = None,
         device: str = "auto",
+        keepEdits: bool = True,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[list[SegmentationResult | Med3DError]], None] | None = None,
@@ -125,11 +130,13 @@ class SegmentationLogic:
         are in the order of the volumes. Cancelling keeps the segmentations that are done. Arguments: see
         :meth:`segment`.
         """
-        self._requireNodes(*volumeNodes)
+        targets = segmentationNodes or [None] * len(volumeNodes)
+        self._requireNodes(*volumeNodes, *targets)
 
         def makeSteps() -> list[Step]:
             choices = _choices(organs, model, device)
-            return [SegmentStep(self.scene, node, choices, None, True, self._history) for node in volumeNodes]
+            pairs = zip(volumeNodes, targets, strict=True)
+            return [self._segmentStep(volume, choices, target, keepEdits) for volume, target in pairs]
 
         return self._run(makeSteps, list, wait, onProgress, onFinished, onError, keepGoing=True)
 
@@ -161,6 +168,7 @@ class SegmentationLogic:
 
         def combine(frames: list[SegmentationResult]) -> SequenceResult:
             proxy = made[0].toScene(self.scene)
+            self._surfaces.showLater(proxy)
             shown = tuple(replace(frame, segmentationNode=proxy) for frame in frames)
             return SequenceResult(made[0].browserNode, made[0].sequenceNode, proxy, shown)
 
@@ -211,13 +219,13 @@ class SegmentationLogic:
             job.cancel()
 
     def canRestorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
-        """Whether :meth:`restorePrevious` would do something: Med3D wrote to a segmentation that was there before."""
+        """Whether :meth:`restorePrevious` would do something."""
         return self._history.canRestore(segmentationNode)
 
     def restorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Undo the last result in a segmentation; edits by hand since then go too. False if there is nothing to undo.
 
-        A result in a new segmentation is undone by removing the node.
+        A segmentation that was made for the result is removed.
         """
         return self._history.restore(segmentationNode)
 
@@ -253,16 +261,26 @@ class SegmentationLogic:
             raise job.error
         return job.result
 
+    def _segmentStep(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        choices: Choices,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        keepEdits: bool,
+    ) -> SegmentStep:
+        return SegmentStep(self.scene, volumeNode, choices, segmentationNode, keepEdits, self._history, self._surfaces)
+
     def _requireNodes(self, *nodes: slicer.vtkMRMLNode | None) -> None:
         if nodes[0] is None:
-            raise SettingError("No volume is chosen; choose one to work on.")
+            raise SettingError(_("No volume is chosen; choose one to work on."))
         for node in filter(None, nodes):
             if node.GetScene() is not self.scene:
-                raise SettingError(f"{node.GetName()} is not in the scene any more; choose another one.")
+                sentence = _("{node} is not in the scene any more; choose another one.")
+                raise SettingError(sentence.format(node=node.GetName()))
 
     def _onSceneCloses(self, node: slicer.vtkMRMLNode | None) -> None:  # noqa: ARG002 - for all observers
         for job in list(self._jobs):
-            job.cancel("Cancelled, because the scene was closed.")
+            job.cancel(_("Cancelled, because the scene was closed."))
 
     def _onNodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
         for job in list(self._jobs):
@@ -277,7 +295,7 @@ def _choices(
     roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> Choices:
     if isinstance(organs, str) or not organs:
-        raise SettingError('No organ is chosen; choose at least one, such as ["liver"].')
+        raise SettingError(_('No organ is chosen; choose at least one, such as ["liver"].'))
     return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode))
 
 

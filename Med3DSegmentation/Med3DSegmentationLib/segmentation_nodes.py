@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,11 @@ import vtk
 from Med3DCore.geometry import Geometry
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
-from Med3DSegmentationLib.segment_arrays import cropToContent, fingerprint, orientedImage
-from Med3DSegmentationLib.terminology import LABEL_TAG, serializeLabel, tagOfSegment
+from Med3DSegmentationLib.own_segments import findOwnSegment, giveToUser, mark, wasEdited
+from Med3DSegmentationLib.segment_arrays import LabelPart, orientedImage, partsOfLabels
+from Med3DSegmentationLib.terminology import LABEL_TAG, serializeLabel
 from Med3DSegmentationLib.volume_nodes import LPS_RAS, geometryFromNode, toMatrix, worldMatrix
 
-FINGERPRINT_TAG = "Med3D.fingerprint"
-MODEL_TAG = "Med3D.model"
 # Surface nets take a seventh of the time of Slicer's default, flying edges and a windowed sinc filter, during which
 # the window would stand still: 0.4 s instead of 3.0 s for an organ of 200 x 260 x 200 voxels.
 SURFACE = {"Smoothing factor": "0.5", "Conversion method": "1", "SurfaceNets smoothing": "1"}
@@ -29,11 +29,13 @@ class WrittenSegments:
     Args:
         segmentationNode: The node.
         segmentIds: Label name to segment ID.
+        voxels: Label name to its number of voxels.
         kept: Names under which segments that were edited by hand stay.
     """
 
     segmentationNode: slicer.vtkMRMLSegmentationNode
     segmentIds: dict[str, str]
+    voxels: dict[str, int]
     kept: tuple[str, ...]
 
 
@@ -44,6 +46,7 @@ def labelMapToSegmentation(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
     keepEdits: bool = True,
     model: str = "",
+    parts: Sequence[LabelPart] | None = None,
 ) -> WrittenSegments:
     """Put labels beside a volume, each as a named, coloured and coded segment.
 
@@ -55,26 +58,24 @@ def labelMapToSegmentation(
         labelMap: Labels of the volume; its geometry is that in the world (LPS).
         volumeNode: The volume they are of.
         segmentationNode: Write to this one; None makes one, under the volume's transform and beside it in the subject
-            hierarchy, shown in 2D and 3D.
+            hierarchy, shown in slice views; see :mod:`.surfaces` for 3D.
         keepEdits: Whether a segment of an earlier call that was edited since stays under another name.
         model: Name of the model, kept in a tag.
+        parts: The label map's parts, if they are cut out already.
 
     Raises:
         VolumeError: The segmentation or the volume lies under a non-linear transform.
     """
-    isNew = segmentationNode is None
-    if isNew:
+    if segmentationNode is None:
         segmentationNode = newSegmentationNode(scene, volumeNode)
     matrix = gridMatrix(labelMap.geometry, volumeNode, segmentationNode)
     modifying = segmentationNode.StartModify()
     try:
-        segmentIds, kept = writeSegments(segmentationNode, labelMap, matrix, keepEdits, model)
+        written = writeSegments(segmentationNode, parts or partsOfLabels(labelMap), matrix, keepEdits, model)
     finally:
         segmentationNode.EndModify(modifying)
     referToVolume(segmentationNode, volumeNode, matrix, labelMap.geometry.size)
-    if isNew:
-        show(segmentationNode)
-    return WrittenSegments(segmentationNode, segmentIds, kept)
+    return written
 
 
 def newSegmentationNode(
@@ -136,13 +137,6 @@ def referToVolume(
     )
 
 
-def show(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Show the segments in slice views and, smoothed, in 3D."""
-    segmentationNode.CreateDefaultDisplayNodes()
-    segmentationNode.CreateClosedSurfaceRepresentation()
-    segmentationNode.GetDisplayNode().SetVisibility(True)
-
-
 def gridMatrix(
     geometry: Geometry,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
@@ -165,56 +159,39 @@ def gridMatrix(
 
 def writeSegments(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
-    labelMap: LabelMap,
+    parts: Iterable[LabelPart],
     ijkToNode: vtk.vtkMatrix4x4,
     keepEdits: bool = True,
     model: str = "",
-) -> tuple[dict[str, str], tuple[str, ...]]:
+) -> WrittenSegments:
     """Write each label to its segment; see :func:`labelMapToSegmentation`.
 
     Args:
         segmentationNode: Also one that is in no scene.
-        labelMap: Only its array and labels are used.
+        parts: Of a label map.
         ijkToNode: From its voxel index to mm in the node.
         keepEdits: As there.
         model: As there.
-
-    Returns:
-        Segment ID by label name, and the names of kept segments.
     """
     segmentIds: dict[str, str] = {}
+    voxels: dict[str, int] = {}
     kept: list[str] = []
     segmentation = segmentationNode.GetSegmentation()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    for label in labelMap.labels:
-        segmentId = _ownSegment(segmentation, label)
+    for part in parts:
+        segmentId = findOwnSegment(segmentation, part.label.name)
         if segmentId and keepEdits and wasEdited(segmentation.GetSegment(segmentId)):
-            kept.append(_keep(segmentation, segmentation.GetSegment(segmentId)))
+            kept.append(giveToUser(segmentation, segmentation.GetSegment(segmentId)))
             segmentId = ""
-        image = orientedImage(*cropToContent(labelMap.mask(label.name)), ijkToNode)
+        image = orientedImage(part.mask, part.start, ijkToNode)
         if segmentId:
             logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE)
         else:
-            segmentId = _addSegment(segmentation, label, image)
-        segment = segmentation.GetSegment(segmentId)
-        segment.SetTag(FINGERPRINT_TAG, fingerprint(segment))
-        segment.SetTag(MODEL_TAG, model)
-        segmentIds[label.name] = segmentId
-    return segmentIds, tuple(kept)
-
-
-def wasEdited(segment: slicer.vtkSegment) -> bool:
-    """Whether the voxels of a segment that Med3D wrote have changed since; False for any other segment."""
-    written = tagOfSegment(segment, FINGERPRINT_TAG)
-    return written is not None and fingerprint(segment) != written
-
-
-def _ownSegment(segmentation: slicer.vtkSegmentation, label: Label) -> str:
-    """ID of the segment that an earlier call wrote for the label, or ""."""
-    for i in range(segmentation.GetNumberOfSegments()):
-        if tagOfSegment(segmentation.GetNthSegment(i), LABEL_TAG) == label.name:
-            return segmentation.GetNthSegmentID(i)
-    return ""
+            segmentId = _addSegment(segmentation, part.label, image)
+        mark(segmentation.GetSegment(segmentId), model)
+        segmentIds[part.label.name] = segmentId
+        voxels[part.label.name] = int(np.count_nonzero(part.mask))
+    return WrittenSegments(segmentationNode, segmentIds, voxels, tuple(kept))
 
 
 def _addSegment(segmentation: slicer.vtkSegmentation, label: Label, image: slicer.vtkOrientedImageData) -> str:
@@ -227,15 +204,3 @@ def _addSegment(segmentation: slicer.vtkSegmentation, label: Label, image: slice
     segmentId = segmentation.GenerateUniqueSegmentID(label.name)
     segmentation.AddSegment(segment, segmentId)
     return segmentId
-
-
-def _keep(segmentation: slicer.vtkSegmentation, segment: slicer.vtkSegment) -> str:
-    """Make an edited segment the user's own; returns its new name."""
-    names = {segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())}
-    name, number = f"{segment.GetName()} (edited)", 2
-    while name in names:
-        name, number = f"{segment.GetName()} (edited {number})", number + 1
-    segment.SetName(name)
-    for tag in (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG):
-        segment.RemoveTag(tag)
-    return name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import slicer
+from slicer.i18n import tr as _
 
 from Med3DCore.errors import VolumeError
-from Med3DSegmentationLib.segmentation_nodes import newSegmentationNode, show
+from Med3DSegmentationLib.segmentation_nodes import newSegmentationNode
 
 
 def findBrowser(
@@ -29,7 +30,8 @@ def framesOf(
     browser = findBrowser(scene, volumeNode)
     sequence = browser and browser.GetSequenceNode(volumeNode)
     if not sequence or sequence.GetNumberOfDataNodes() == 0:
-        raise VolumeError(f"{volumeNode.GetName()} shows no frames of a sequence; segment it as a single volume.")
+        sentence = _("{volume} shows no frames of a sequence; segment it as a single volume.")
+        raise VolumeError(sentence.format(volume=volumeNode.GetName()))
     return browser, sequence
 
 
@@ -64,6 +66,5 @@ class SegmentationSequence:
         proxy = newSegmentationNode(scene, self._volumeNode)
         scene.AddNode(self.sequenceNode)
         self.browserNode.AddProxyNode(proxy, self.sequenceNode, False)
-        show(proxy)
         proxy.SetReferenceImageGeometryParameterFromVolumeNode(self._volumeNode)
         return proxy

@@ -7,15 +7,19 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.volume import LabelMap, Volume
-from Med3DCore.worker.exchange import read_volume_array, write_volume_array
+from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
+from Med3DSegmentationLib.jobs import Pieces
 from Med3DSegmentationLib.regions import Region, boxToRoiNode
-from Med3DSegmentationLib.results import OrganResult, PreviewResult, PreviewRow, SegmentationResult
+from Med3DSegmentationLib.results import Normalisation, OrganResult, PreviewResult, PreviewRow, SegmentationResult
+from Med3DSegmentationLib.segment_arrays import LabelPart, partsOfLabels
 from Med3DSegmentationLib.segmentation_history import SegmentationHistory
-from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation, writeSegments
+from Med3DSegmentationLib.segmentation_nodes import WrittenSegments, labelMapToSegmentation, writeSegments
 from Med3DSegmentationLib.sequence_nodes import SegmentationSequence
+from Med3DSegmentationLib.surfaces import Surfaces, removeSurfaces
 from Med3DSegmentationLib.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, volumeToNode
 
 
@@ -35,10 +39,12 @@ class Choices:
     device: str = "auto"
     region: Region | None = None
 
-    def toFields(self, scan: Volume, folder: str) -> dict[str, Any]:
+    def toFields(self, scan: Volume, folder: str) -> Pieces[dict[str, Any]]:
         """Fields of a request; writes the scan."""
+        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
+            yield _("Handing over the volume")
         return {
-            "volume": write_volume_array(scan, folder, "scan"),
+            "volume": volume,
             "organs": list(self.organs),
             "model": self.model,
             "device": self.device,
@@ -62,6 +68,7 @@ class SegmentStep:
         segmentationNode: Where to; None, or one that is removed meanwhile, for a new one.
         keepEdits: Whether segments that were edited by hand stay under another name.
         history: Remembers the segmentation as it was.
+        surfaces: Shows it in 3D.
     """
 
     scene: slicer.vtkMRMLScene
@@ -70,6 +77,7 @@ class SegmentStep:
     segmentationNode: slicer.vtkMRMLSegmentationNode | None
     keepEdits: bool
     history: SegmentationHistory
+    surfaces: Surfaces
     type: str = field(default="segment", init=False)
     _sent: tuple = field(default=(), init=False)
 
@@ -78,32 +86,41 @@ class SegmentStep:
         """The volume's name by now."""
         return self.volumeNode.GetName()
 
-    def prepare(self, folder: str) -> dict[str, Any]:
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world."""
         self._sent = _grid(self.volumeNode)
         return self.choices.toFields(volumeFromNode(self.volumeNode), folder)
 
-    def place(self, answer: dict[str, Any]) -> SegmentationResult:
-        """Write the segments; the volume may have been moved meanwhile, with its transform, and the result goes along.
+    def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
+        """Write the segments, all at once.
+
+        The volume may have been moved meanwhile, with its transform, and the result goes along.
 
         Raises:
             VolumeError: The volume has another grid than it had.
         """
-        if _grid(self.volumeNode) != self._sent:
-            raise VolumeError(f"{self.title} was changed while it was being segmented; segment it again.")
         labels = self.choices.readLabels(answer)
+        parts = yield from _cutOut(labels)
+        if _grid(self.volumeNode) != self._sent:
+            sentence = _("{volume} was changed while it was being segmented; segment it again.")
+            raise VolumeError(sentence.format(volume=self.title))
         labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
         node = self.segmentationNode
         if node is not None and node.GetScene() is None:
             node = None
+        shown = True
         if node is not None:
             self.history.save(node)
+            shown = removeSurfaces(node)
+        model = answer["report"]["model"]
         written = labelMapToSegmentation(
-            self.scene, labelMap, self.volumeNode, node, self.keepEdits, answer["report"]["model"]
+            self.scene, labelMap, self.volumeNode, node, self.keepEdits, model, parts=parts
         )
-        return _segmentationResult(
-            answer, labelMap, self.volumeNode, written.segmentationNode, written.segmentIds, written.kept
-        )
+        if node is None:
+            self.history.saveNew(written.segmentationNode)
+        if shown:
+            self.surfaces.showLater(written.segmentationNode)
+        return _segmentationResult(answer, labelMap, self.volumeNode, written)
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """Only the volume."""
@@ -138,25 +155,27 @@ class FrameStep:
     def _frame(self) -> slicer.vtkMRMLScalarVolumeNode:
         node = self.sequenceNode.GetNthDataNode(self.index)
         if node is None:
-            raise VolumeError(f"{self.sequenceNode.GetName()} has lost frames meanwhile; segment it again.")
+            sentence = _("{sequence} has lost frames meanwhile; segment it again.")
+            raise VolumeError(sentence.format(sequence=self.sequenceNode.GetName()))
         return node
 
-    def prepare(self, folder: str) -> dict[str, Any]:
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the frame as it lies in the world when its proxy shows it."""
         geometry = geometryFromNode(self._frame, self.volumeNode.GetParentTransformNode())
         return self.choices.toFields(Volume(arrayFromVolumeNode(self._frame), geometry, self.title), folder)
 
-    def place(self, answer: dict[str, Any]) -> SegmentationResult:
+    def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
         """Keep the frame's segmentation for the sequence."""
-        frame = self._frame
         labelMap = self.choices.readLabels(answer)
+        parts = yield from _cutOut(labelMap)
+        frame = self._frame
         node = slicer.vtkMRMLSegmentationNode()
         node.SetName(f"{self.volumeNode.GetName()} segmentation")
         ijkToNode = vtk.vtkMatrix4x4()
         frame.GetIJKToRASMatrix(ijkToNode)
-        segmentIds, _ = writeSegments(node, labelMap, ijkToNode, model=answer["report"]["model"])
+        written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])
         self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
-        return _segmentationResult(answer, labelMap, self.volumeNode, node, segmentIds)
+        return _segmentationResult(answer, labelMap, self.volumeNode, written)
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """The sequence and its proxy."""
@@ -189,9 +208,10 @@ class PreviewStep:
         """The volume's name by now."""
         return self.volumeNode.GetName()
 
-    def prepare(self, folder: str) -> dict[str, Any]:
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world."""
-        return {**self.choices.toFields(volumeFromNode(self.volumeNode), folder), "stage": self.stage}
+        fields = yield from self.choices.toFields(volumeFromNode(self.volumeNode), folder)
+        return {**fields, "stage": self.stage}
 
     def place(self, answer: dict[str, Any]) -> PreviewResult:
         """Show the prepared volume, window from its lowest to its highest value, and the box."""
@@ -209,12 +229,22 @@ class PreviewStep:
             stages=tuple(answer["stages"]),
             boxFrom=answer["box_from"],
             rows=_previewRows(answer["before"], answer["after"]),
+            normalisation=Normalisation(**answer["normalisation"]),
             warnings=tuple(answer["warnings"]),
         )
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """Only the volume."""
         return node is self.volumeNode
+
+
+def _cutOut(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
+    """The labels' voxels, one label after the other."""
+    parts = []
+    for part in partsOfLabels(labelMap):
+        parts.append(part)
+        yield _("Showing the result")
+    return parts
 
 
 def _grid(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
@@ -230,24 +260,23 @@ def _segmentationResult(
     answer: dict[str, Any],
     labelMap: LabelMap,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
-    segmentationNode: slicer.vtkMRMLSegmentationNode,
-    segmentIds: dict[str, str],
-    kept: tuple[str, ...] = (),
+    written: WrittenSegments,
 ) -> SegmentationResult:
     """The result; volumes in mL are of what was written, which a region may have cut."""
+    voxelMl = labelMap.geometry.voxel_volume_ml
     return SegmentationResult(
         volumeNode=volumeNode,
-        segmentationNode=segmentationNode,
+        segmentationNode=written.segmentationNode,
         organs=tuple(
-            OrganResult(label.name, label.title, segmentIds[label.name], labelMap.volume_ml(label.name))
-            for label in labelMap.labels
+            OrganResult(name, label.title, written.segmentIds[name], written.voxels[name] * voxelMl)
+            for name, label in ((label.name, label) for label in labelMap.labels)
         ),
         model=answer["report"]["model"],
         device=answer["report"]["device"],
         seconds=answer["seconds"],
         totalSeconds=answer["total_seconds"],
         warnings=tuple(answer["report"]["warnings"]),
-        keptEdits=kept,
+        keptEdits=written.kept,
     )
 
 
@@ -261,6 +290,6 @@ def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[Preview
     return (
         PreviewRow("Size (voxels)", *triples("{}", "size")),
         PreviewRow("Spacing (mm)", *triples("{:.2f}", "spacing")),
-        PreviewRow("Intensity range", *numbers("{:.4g} to {:.4g}", "minimum", "maximum")),
-        PreviewRow("Intensity mean ± SD", *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
+        PreviewRow("Intensities", *numbers("{:.4g} to {:.4g}", "minimum", "maximum")),
+        PreviewRow("Mean ± SD", *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
     )

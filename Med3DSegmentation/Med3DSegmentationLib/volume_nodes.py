@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from Med3DCore.errors import VolumeError
@@ -45,9 +46,11 @@ def arrayFromVolumeNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarra
     scalars = image.GetPointData().GetScalars() if image else None
     # Label maps and vector, tensor and streaming volumes are scalar volumes too, to MRML.
     if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode" or (scalars and scalars.GetNumberOfComponents() != 1):
-        raise VolumeError(f"{name} is not a plain grey-value volume; choose a scalar volume such as a CT.")
+        raise VolumeError(
+            _("{volume} is not a plain grey-value volume; choose a scalar volume such as a CT.").format(volume=name)
+        )
     if scalars is None or scalars.GetNumberOfTuples() == 0:
-        raise VolumeError(f"{name} has no voxels; load or acquire its image first.")
+        raise VolumeError(_("{volume} has no voxels; load or acquire its image first.").format(volume=name))
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
 
 
@@ -68,13 +71,15 @@ def geometryFromNode(
     matrix = LPS_RAS @ worldMatrix(transformNode or volumeNode.GetParentTransformNode(), volumeNode) @ toArray(ijkToRas)
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     if not np.isfinite(matrix).all() or spacing.min() <= 0:
-        raise VolumeError(f"{volumeNode.GetName()} has no usable grid: a spacing is zero or not a number.")
+        sentence = _("{volume} has no usable grid: a spacing is zero or not a number.")
+        raise VolumeError(sentence.format(volume=volumeNode.GetName()))
     direction = matrix[:3, :3] / spacing
     if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-2):
-        raise VolumeError(
-            f"The axes of {volumeNode.GetName()} are not perpendicular (shear in its header or its transform);"
+        sentence = _(
+            "The axes of {volume} are not perpendicular (shear in its header or its transform);"
             " resample it to a straight grid first, with the module Resample Scalar/Vector/DWI Volume."
         )
+        raise VolumeError(sentence.format(volume=volumeNode.GetName()))
     size = volumeNode.GetImageData().GetDimensions()
     values = (tuple(float(v) for v in part) for part in (spacing, matrix[:3, 3], direction.ravel()))
     return Geometry(tuple(int(n) for n in size), *values)
@@ -93,10 +98,11 @@ def worldMatrix(transformNode: slicer.vtkMRMLTransformNode | None, node: slicer.
     if transformNode is None:
         return np.eye(4)
     if not transformNode.IsTransformToWorldLinear():
-        raise VolumeError(
-            f"{node.GetName()} lies under {transformNode.GetName()}, which is not a linear transform;"
+        sentence = _(
+            "{node} lies under {transform}, which is not a linear transform;"
             " harden it first (Data module, right-click on the transform column: Harden transform)."
         )
+        raise VolumeError(sentence.format(node=node.GetName(), transform=transformNode.GetName()))
     matrix = vtk.vtkMatrix4x4()
     transformNode.GetMatrixTransformToWorld(matrix)
     return toArray(matrix)

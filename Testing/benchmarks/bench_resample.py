@@ -1,4 +1,4 @@
-"""Resampling a scan to the network's grid and back: our matrices, SimpleITK, and torch, side by side.
+"""Resampling a scan to the network's grid and back: our weights, SimpleITK, and torch, side by side.
 
     python Testing/benchmarks/bench_resample.py
 

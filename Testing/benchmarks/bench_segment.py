@@ -5,6 +5,7 @@
 Without ``--scan`` a synthetic 512 x 512 x 400 CT (0.75 x 0.75 x 1 mm) is made once and kept in the temporary folder.
 The plain pipeline runs the same fine networks the way most tools do: resample the whole scan with SimpleITK, windows
 over all of it, enlarge every class to the full grid in float32, compare with 0.5. Each run is a process of its own.
+In the time line torch is imported while the scan is read; "start torch" is what of it is left after that.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def print_time_line(run: dict) -> None:
     network = sum(seconds for name, seconds in report["seconds"].items() if name.endswith("network"))
     for name, seconds in report["seconds"].items():
         print(f"{name:20}{seconds:7.2f} s  {seconds / run['seconds']:5.0%}")
-    print(f"{'start of Python':20}{run['seconds'] - report['total_seconds']:7.2f} s")
+    print(f"{'start, end of Python':20}{run['seconds'] - report['total_seconds']:7.2f} s")
     print(f"network in all      {network:7.2f} s  {network / run['seconds']:5.0%} of the time, on {report['device']}")
 
 

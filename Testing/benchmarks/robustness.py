@@ -3,8 +3,9 @@
     python Testing/benchmarks/robustness.py ../shared/data/chaos_eval_ct.nii.gz ../shared/data/lctsc_s1-104_ct.nii.gz
 
 Each scan is given as it is, in 8 flips and permutations, on a grid turned by 17 degrees, and with a spacing of
-(0.7, 0.9, 5) mm. Results are brought to the scan's own grid (nearest voxel, in physical space); Dice against the
-result of the scan as it is.
+(0.7, 0.9, 5) mm. Results are brought to the scan's own grid in physical space (linear, inside where at least half; the
+nearest voxel would by itself cost up to a point of Dice on grids of 2.5 mm); Dice against the result of the scan as it
+is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import SimpleITK as sitk
 
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_volume
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 
 FLIPS = (
     ((0, 1, 2), (True, False, False)),
@@ -45,8 +46,7 @@ def main() -> None:
         present = [label.name for label in whole.labels if whole.volume_ml(label.name) > 50]
         for kind, changed in variants(volume):
             result = segment(changed, ["liver", "lungs"], arguments.model).labels
-            back = sitk.GetArrayFromImage(sitk.Resample(result.to_sitk(), whole.to_sitk(), sitk.Transform(), 1))
-            scores = {name: dice(back == whole.value(name), whole.mask(name)) for name in present}
+            scores = {name: dice(mapped(result, name, whole), whole.mask(name)) for name in present}
             worst[kind] = min(worst.get(kind, 1.0), *scores.values())
             print(path.name, kind, {name: round(value, 4) for name, value in scores.items()}, flush=True)
     print("worst:", {kind: round(value, 4) for kind, value in worst.items()})
@@ -82,6 +82,13 @@ def on_grid(volume: Volume, spacing: tuple[float, float, float], turn_degrees: f
     grid.SetDirection(direction.ravel())
     moved = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, float(volume.array.min()), sitk.sitkInt16)
     return Volume.from_sitk(moved, volume.name)
+
+
+def mapped(labels: LabelMap, name: str, reference: LabelMap) -> np.ndarray:
+    """A label's mask on the grid of another label map."""
+    mask = sitk.Cast(labels.to_sitk() == labels.value(name), sitk.sitkFloat32)
+    moved = sitk.Resample(mask, reference.to_sitk(), sitk.Transform(), sitk.sitkLinear, 0.0)
+    return sitk.GetArrayFromImage(moved) > 0.5
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

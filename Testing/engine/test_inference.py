@@ -11,7 +11,7 @@ from Med3DCore.inference import device as devices
 from Med3DCore.inference import memory
 from Med3DCore.inference.device import Device, choose_device
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.inference.postprocessing import Cleaning, clean
+from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.models.package import ModelPackage, Stage
@@ -133,6 +133,18 @@ def test_cleaning_keeps_the_largest_fills_holes_and_drops_the_tiny():
     assert (both > 0.5).sum() == 511 + 27 and both[5, 5, 5] < 0.5
     assert not (clean(score, 0.001, Cleaning(min_ml=0.6)) > 0.5).any()
     assert (score > 0.5).sum() == 511 + 27, "the input must not change"
+
+
+def test_distance_is_in_mm_and_that_to_nothing_is_beyond_all_reach():
+    mask = np.zeros((5, 6, 7), bool)
+    grid = Geometry((7, 6, 5), (1.0, 2.0, 5.0))
+    assert distance_to(mask, grid).min() > 1e6
+    mask[1:3, 2:4, 1:5] = True
+    distance = distance_to(mask, grid)
+    inside = np.argwhere(mask) * (5.0, 2.0, 1.0)
+    for index in np.ndindex(mask.shape):
+        nearest = np.linalg.norm(inside - np.multiply(index, (5.0, 2.0, 1.0)), axis=1).min()
+        assert distance[index] == pytest.approx(nearest, abs=1e-5)
 
 
 def test_cleaning_refuses_unknown_rules():

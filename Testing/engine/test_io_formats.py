@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import IDENTITY, Geometry
 from Med3DCore.io import read_volume, write_volume
 from Med3DCore.progress import Progress
@@ -78,6 +80,17 @@ def test_types_are_kept(tmp_path, dtype, ending):
     back = read_volume(tmp_path / f"scan{ending}")
     assert back.array.dtype == dtype
     assert np.array_equal(back.array, volume.array)
+
+
+def test_gzip_files_of_several_members_and_with_padding(tmp_path):
+    volume = a_volume(Geometry((70, 60, 5)))
+    write_volume(volume, tmp_path / "plain.nii")
+    raw, path = (tmp_path / "plain.nii").read_bytes(), tmp_path / "scan.nii.gz"
+    path.write_bytes(gzip.compress(raw[:10_000]) + gzip.compress(raw[10_000:]) + bytes(300))
+    assert np.array_equal(read_volume(path).array, volume.array)
+    path.write_bytes(gzip.compress(raw)[:-4])  # all voxels are there, but not the end of the checksum
+    with pytest.raises(VolumeError, match="truncated or damaged"):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])

@@ -43,7 +43,7 @@ def test_list(med3d, tmp_path):
     assert good.endswith("shipped  Liver and lungs in CT; très rapide.")
     values = json.loads(med3d("list", "--json")[1])
     assert [v["reference"] for v in values] == ["bad", "liver-lungs-1.0.0"]
-    assert values[1]["labels"] == ["liver", "lungs"] and values[0]["problem"]
+    assert [label["name"] for label in values[1]["model"]["labels"]] == ["liver", "lungs"] and values[0]["problem"]
 
 
 def test_empty_list(med3d, tmp_path):

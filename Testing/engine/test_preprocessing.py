@@ -10,6 +10,7 @@ from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import MedicalNet, Percentile, Preprocessing, Window, domain_spacing, resample, world_grid
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.preprocessing.resample import axis_weights
 from Med3DCore.volume import Volume
 
@@ -78,6 +79,14 @@ def test_weights_of_a_row_sum_to_one_and_average_over_the_target_voxel():
     assert np.count_nonzero(weights[5]) == 8  # a triangle of half-width 4
 
 
+def brought_back(prepared, native):
+    """Values on a scan's own grid."""
+    back = np.zeros(native.shape, np.float32)
+    for place, target in blocks_inside(native, prepared.geometry):
+        back[place] = resample(prepared.array, prepared.geometry, target)
+    return back
+
+
 def test_linear_ramps_survive_resampling():
     array = np.broadcast_to(np.arange(30, dtype=np.float32), (20, 25, 30))
     source = Geometry((30, 25, 20), (2.0, 2.0, 2.0))
@@ -95,12 +104,7 @@ def test_flips_and_permutations_change_nothing(order, flips):
     result = preprocessing.apply(stored)
     assert result.geometry.is_close(expected.geometry, 1e-6)
     assert np.allclose(result.array, expected.array, atol=1e-5)
-    back = np.zeros(stored.array.shape, np.float32)
-    for place, block in preprocessing.restore(result.array[None], result.geometry, stored.geometry):
-        back[place] = block[0]
-    forward = np.zeros(volume.array.shape, np.float32)
-    for place, block in preprocessing.restore(expected.array[None], expected.geometry, volume.geometry):
-        forward[place] = block[0]
+    back, forward = brought_back(result, stored.geometry), brought_back(expected, volume.geometry)
     image = sitk.Flip(sitk.PermuteAxes(volume.with_array(forward).to_sitk(), order), flips)
     assert np.allclose(back, sitk.GetArrayFromImage(image), atol=1e-5)
 
@@ -115,20 +119,18 @@ def test_an_oblique_scan_lands_on_the_same_patient_grid():
     assert prepared.geometry.is_axis_aligned()
     inner = tuple(slice(n // 3, -(n // 3)) for n in prepared.array.shape)
     assert np.abs(prepared.array * 1000 - ramp(prepared.geometry))[inner].max() < 0.4
-    back = np.zeros(oblique.array.shape, np.float32)
-    for place, block in preprocessing.restore(prepared.array[None], prepared.geometry, geometry):
-        back[place] = block[0]
+    back = brought_back(prepared, geometry)
     middle = (slice(20, -20), slice(25, -25), slice(25, -25))
     assert np.abs(back * 1000 - oblique.array)[middle].max() < 0.4
 
 
-def test_restore_covers_every_native_voxel_inside_the_crop_and_no_other():
+def test_blocks_cover_every_native_voxel_inside_the_crop_and_no_other():
     volume = smooth_volume(size=(30, 28, 26), spacing=(1.0, 1.0, 1.0))
     low = np.asarray(volume.geometry.origin) + 5.5
     preprocessing = Preprocessing((2.0, 2.0, 2.0))
     crop = preprocessing.apply(volume, (low, low + 10.0))
     count = np.zeros(volume.array.shape, int)
-    for place, _ in preprocessing.restore(crop.array[None], crop.geometry, volume.geometry):
+    for place, _ in blocks_inside(volume.geometry, crop.geometry):
         count[place] += 1
     assert count.max() == 1 and count.sum() == 1000 and count[6:16, 6:16, 6:16].all()
 

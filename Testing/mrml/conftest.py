@@ -1,6 +1,5 @@
 """Real MRML for what the module's logic does to a scene; see Testing/slicer_host/README.md."""
 
-import ctypes
 import sys
 from pathlib import Path
 
@@ -25,10 +24,6 @@ def qt():
     pytest.importorskip("PySide6", reason="PySide6 not installed: pip install -e .[slicer-test]")
     from slicer_host import pythonqt
 
-    if sys.version_info < (3, 12):
-        # PySide6 6.12 gives away a reference to None with each void method, as if None were immortal. Before Python
-        # 3.12 it is not, and an event loop of some seconds kills the interpreter.
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
     return pythonqt.install()
 
 

@@ -19,6 +19,7 @@ from Med3DCore.volume import LabelMap
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.registry import find_handler
+from Med3DCore.worker.requests.devices import Fields as NoFields
 from Med3DCore.worker.requests.segment import Fields
 from Med3DCore.worker.scan import read_scan
 from Med3DCore.worker.server import Server
@@ -51,6 +52,11 @@ def segment(fields, job):
     }
 
 
+def devices(fields, job):
+    names = {"auto": "Known GPU", "cuda:0": "Known GPU", "cpu": "CPU"}
+    return {"devices": [{"name": name, "title": title, "reason": f"{name} it is."} for name, title in names.items()]}
+
+
 def behave(model, job):
     if model == "crash":
         os.abort()
@@ -67,7 +73,11 @@ def behave(model, job):
 
 
 def find(kind):
-    return SimpleNamespace(Fields=Fields, run=segment) if kind == "segment" else find_handler(kind)
+    known = {
+        "segment": SimpleNamespace(Fields=Fields, run=segment),
+        "devices": SimpleNamespace(Fields=NoFields, run=devices),
+    }
+    return known.get(kind) or find_handler(kind)
 
 
 if __name__ == "__main__":

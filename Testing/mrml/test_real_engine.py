@@ -78,7 +78,7 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
         assert found.any() and np.mean(found == expected.labels.mask(organ.name)) > 0.999
         assert organ.volumeMl == pytest.approx(expected.labels.volume_ml(organ.name), rel=0.01)
     assert result.model == expected.model and result.warnings == expected.warnings and "fine: network" in result.seconds
-    assert {"coarse: network", "fine: network"} <= {stage for stage, _, _ in steps}
+    assert {"Running the network (coarse)", "Running the network (fine)"} <= {stage for stage, _, _ in steps}
 
 
 def test_the_preview_is_what_the_network_sees(scene, logic, model, volumeNode):

@@ -13,15 +13,19 @@ from Med3DCore.errors import Cancelled, Med3DError, SettingError, VolumeError
 
 
 class Ear:
-    """Callbacks that remember."""
+    """Callbacks that remember; ``steps`` of the engine and ``own`` ones in Slicer, before and after."""
 
     def __init__(self):
-        self.steps, self.results, self.errors = [], [], []
+        self.steps, self.own, self.results, self.errors = [], [], [], []
         self.callbacks = {
-            "onProgress": lambda *step: self.steps.append(step),
+            "onProgress": self._hear,
             "onFinished": self.results.append,
             "onError": self.errors.append,
         }
+
+    def _hear(self, stage, fraction, secondsLeft):
+        own = stage.endswith(("Handing over the volume", "Showing the result"))
+        (self.own if own else self.steps).append((stage, fraction, secondsLeft))
 
 
 def until(isDone):
@@ -71,10 +75,41 @@ def test_callbacks_come_later_and_progress_is_told(scene, logic):
     assert ear.steps[0][0] == "known" and all(0 <= fraction <= 1 for _, fraction, _ in ear.steps)
 
 
+def test_a_large_volume_is_handed_over_and_shown_in_pieces(scene, logic, monkeypatch):
+    from Med3DCore.worker import exchange
+
+    monkeypatch.setattr(exchange, "_PIECE_BYTES", 1)  # a slice
+    volume, ear = addVolume(scene), Ear()
+    job = logic.segment(volume, ["liver", "lungs"], **ear.callbacks)
+    until(lambda: not job.isRunning)
+    stages = [stage for stage, _, _ in ear.own]
+    assert stages == ["Handing over the volume"] * len(voxels(volume)) + ["Showing the result"] * 2
+    node = ear.results[0].segmentationNode
+    assert np.array_equal(segmentArray(node, "liver", volume) > 0, voxels(volume) > 60)
+    until(lambda: all(s.GetRepresentation("Closed surface") for s in segmentsOf(node).values()))
+
+
+@pytest.mark.parametrize("stage", ["Handing over the volume", "Showing the result"])
+def test_cancel_between_pieces_ends_it_at_once_and_writes_nothing(scene, logic, monkeypatch, stage):
+    from Med3DCore.worker import exchange
+
+    monkeypatch.setattr(exchange, "_PIECE_BYTES", 1)
+    volume, ear = addVolume(scene), Ear()
+    count = scene.GetNumberOfNodes()
+    job = logic.segment(volume, ["liver", "lungs"], **ear.callbacks)
+    until(lambda: ear.own and ear.own[-1][0] == stage)
+    logic.cancel()
+    assert not job.isRunning and isinstance(ear.errors[0], Cancelled)
+    assert logic.segment(volume, ["lungs"], wait=True).volumeNode is volume  # what was begun does not go on
+    assert len(ear.errors) == 1 and not ear.results and scene.GetNumberOfNodes() == count + 2
+
+
 def test_the_second_organ_joins_edits_are_kept_and_the_last_result_can_be_undone(scene, logic):
     volume = addVolume(scene)
+    assert not logic.canRestorePrevious(None)
+    new = logic.segment(volume, ["liver"], wait=True).segmentationNode
+    assert logic.restorePrevious(new) and new.GetScene() is None  # it was made for the result
     node = logic.segment(volume, ["liver"], wait=True).segmentationNode
-    assert not logic.canRestorePrevious(node)
     edit(node, "liver", volume)
     edited = segmentArray(node, "liver", volume)
     result = logic.segment(volume, ["lungs", "liver"], node, wait=True)
@@ -151,7 +186,7 @@ def _empty(scene):
 def test_a_bug_in_placing_a_result_is_an_error_with_details(scene, logic, monkeypatch):
     from Med3DSegmentationLib import steps
 
-    monkeypatch.setattr(steps, "labelMapToSegmentation", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(steps, "labelMapToSegmentation", lambda *arguments, **options: 1 / 0)
     with pytest.raises(Med3DError, match="report it") as caught:
         logic.segment(addVolume(scene), ["liver"], wait=True)
     assert caught.value.code == "unexpected" and "ZeroDivisionError" in caught.value.details

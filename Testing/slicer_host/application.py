@@ -12,6 +12,7 @@ from pathlib import Path
 
 import slicer
 from slicer_host.core_io import CoreIOManager
+from slicer_host.dialogs import DIALOGS, Message
 
 
 class Modules:
@@ -87,27 +88,73 @@ class ModuleManager(Signals):
 
     def modulesNames(self) -> list[str]:
         """Names of all modules."""
-        return [module.name for module in vars(self._modules).values()]
+        return [module.name for module in vars(self._modules).values() if isinstance(module, Module)]
 
 
-class LayoutManager:
-    """``slicer.app.layoutManager()`` as far as scene code needs it; records what was asked.
+class LayoutManager(Signals):
+    """``slicer.app.layoutManager()``: real layout and slice logics, but no widgets; records what was asked.
+
+    The layout node and the views of a layout are in the scene from the first :meth:`layoutLogic` or :meth:`setLayout`
+    on, and slice views get their logics, as the application's slice widgets would make them. 3D views get none.
 
     Attributes:
         calls: Names of the requests in order, such as ``"resetSliceViews"``.
     """
 
-    def __init__(self, application_logic) -> None:
-        self._application_logic = application_logic
+    def __init__(self, scene, application_logic) -> None:
+        super().__init__("layoutChanged(int)")
+        self._scene, self._application_logic = scene, application_logic
+        self._logic = None
         self.calls: list[str] = []
-        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+
+    def layoutLogic(self):
+        """The vtkMRMLLayoutLogic."""
+        if self._logic is None:
+            self._logic = slicer.vtkMRMLLayoutLogic()
+            self._logic.SetMRMLApplicationLogic(self._application_logic)
+            self._logic.SetMRMLScene(self._scene)
+            self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+        return self._logic
+
+    @property
+    def layout(self) -> int:
+        """Number of the layout."""
+        return self.layoutLogic().GetLayoutNode().GetViewArrangement()
 
     def setLayout(self, layout: int) -> None:
-        """Remember the layout."""
-        self.layout = int(layout)
+        """Show another layout, of which the description must be known."""
+        node = self.layoutLogic().GetLayoutNode()
+        if not node.IsLayoutDescription(layout):
+            raise ValueError(f"There is no layout {layout}; add its description to the layout node first.")
+        if node.GetViewArrangement() == layout:
+            return
+        node.SetViewArrangement(layout)
+        views = self._logic.GetViewNodes()
+        for view in (views.GetItemAsObject(i) for i in range(views.GetNumberOfItems())):
+            if view.IsA("vtkMRMLSliceNode"):
+                self.slice_logic(view.GetLayoutName())
+        self.emit("layoutChanged(int)", layout)
+
+    def slice_logic(self, name: str):
+        """For the host: the vtkMRMLSliceLogic of a slice view, made if there is none yet."""
+        logic = self._application_logic.GetSliceLogicByLayoutName(name)
+        if logic is None:
+            logic = slicer.vtkMRMLSliceLogic()
+            logic.SetMRMLApplicationLogic(self._application_logic)
+            self._application_logic.GetSliceLogics().AddItem(logic)
+            logic.SetMRMLScene(self._scene)
+            node = self._scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+            logic.SetSliceNode(node) if node else logic.AddSliceNode(name)
+        return logic
+
+    def close(self) -> None:
+        """For the host, before it empties the scene: let the views go first, as the application's widgets do."""
+        if self._logic is not None:
+            self._logic.SetMRMLScene(None)
+        self._application_logic.GetSliceLogics().RemoveAllItems()
 
     def mrmlSliceLogics(self):
-        """Collection of the vtkMRMLSliceLogics made by :mod:`slicer_host.views`."""
+        """Collection of the vtkMRMLSliceLogics made by :mod:`slicer_host.screenshots`."""
         return self._application_logic.GetSliceLogics()
 
     def sliceViewNames(self) -> list[str]:
@@ -128,7 +175,7 @@ class LayoutManager:
 
     @property
     def threeDViewCount(self) -> int:
-        """Number of 3D views: none, unless :mod:`slicer_host.views` made one."""
+        """Number of 3D views: none, unless :mod:`slicer_host.screenshots` made one."""
         return self._application_logic.GetViewLogics().GetNumberOfItems()
 
 
@@ -157,7 +204,7 @@ class Application(Signals):
         self.commandTestingEnabled = testing
         self._scene, self._application_logic = scene, application_logic
         self._modules = ModuleManager(modules)
-        self._layout = LayoutManager(application_logic)
+        self._layout = LayoutManager(scene, application_logic)
         self._io = CoreIOManager(scene, application_logic, self._show_volume)
         self._render_pauses = 0
 
@@ -196,6 +243,10 @@ class Application(Signals):
     def moduleDocumentationUrl(self, name: str) -> str:
         """Where the documentation of a module is."""
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
+
+    def openExtensionsManagerDialog(self) -> None:
+        """Recorded as a message."""
+        DIALOGS.tell(Message("ExtensionsManager"))
 
     def pauseRender(self) -> None:
         """Counted, so that :meth:`resumeRender` without a pause is an error."""

@@ -39,6 +39,18 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         super().resizeEvent(event)
         self._title.resize(self.width, self._title.sizeHint.height())
 
+    def showEvent(self, event) -> None:
+        """A .ui file sets *collapsed* before there are contents to hide."""
+        super().showEvent(event)
+        if self._collapsed and not self._hidden:
+            self._hide_contents()
+
+    def _hide_contents(self) -> None:
+        contents = [child for child in self.children() if child.isWidgetType() and child is not self._title]
+        self._hidden = [child for child in contents if not child.isHidden()]
+        for child in self._hidden:
+            child.setVisible(False)
+
     def _draw(self) -> None:
         arrow = QtCore.Qt.ArrowType.RightArrow if self._collapsed else QtCore.Qt.ArrowType.DownArrow
         self._title.setArrowType(arrow)
@@ -53,10 +65,11 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
             return
         self._collapsed = bool(collapsed)
         if collapsed:
-            contents = [child for child in self.children() if child.isWidgetType() and child is not self._title]
-            self._hidden = [child for child in contents if not child.isHidden()]
-        for child in self._hidden:
-            child.setVisible(not collapsed)
+            self._hide_contents()
+        else:
+            for child in self._hidden:
+                child.setVisible(True)
+            self._hidden = []
         self._draw()
         self.contentsCollapsed.emit(self._collapsed)
         self.toggled.emit(not self._collapsed)

@@ -64,13 +64,13 @@ class GuiHost(Host):
         widget = slicer.util.getModuleWidget(name)
         if hasattr(widget, "enter"):
             widget.enter()
-        slicer.util.getModule(name).panel.widget.show()
+        slicer.util.getModule(name).panel.show()
         return widget
 
     def leave_module(self, name: str) -> None:
         """Switch to another module."""
         widget = slicer.util.getModuleWidget(name)
-        slicer.util.getModule(name).panel.widget.hide()
+        slicer.util.getModule(name).panel.hide()
         if hasattr(widget, "exit"):
             widget.exit()
 
@@ -79,8 +79,9 @@ class GuiHost(Host):
         slicer.app.moduleManager().emit("moduleAboutToBeUnloaded(QString)", name)
         module = slicer.util.getModule(name)
         if module.panel is not None:
-            module.panel.widget.delete()
+            module.panel.delete()
             module.panel = None
+            delattr(slicer.modules, f"{name}Widget")
 
     def process_events(self, seconds: float = 0.0, until=None) -> bool:
         """Let Qt work for some time, or until a condition holds.
@@ -118,7 +119,9 @@ class GuiHost(Host):
 
     def close(self) -> None:
         """End modules, windows and scene."""
-        for name in [module.name for module in vars(slicer.modules).values() if getattr(module, "panel", None)]:
+        for name in [
+            module.name for module in vars(slicer.modules).values() if getattr(module, "panel", None) is not None
+        ]:
             self.unload_module(name)
         for window in self.qt.QApplication.topLevelWidgets():
             window.deleteLater()
@@ -171,7 +174,6 @@ def _publish(state: services.Services, *, pytorch_extension: bool) -> None:
         "ScriptedLoadableModule": slicer_base,
         "parameterNodeWrapper": wrapper,
         "packaging": services.packaging(state),
-        "i18n": services.i18n(state),
     }.items():
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)

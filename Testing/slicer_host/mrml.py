@@ -8,6 +8,7 @@ Follows slicer_runtime.md, section 1.1; needs no Qt.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import slicer
 import slicer.util
 import vtk
 from slicer_host.application import Application, Module, Modules
+from slicer_host.services import i18n
 from slicer_host.subject_hierarchy import SubjectHierarchyItems
 
 TERMINOLOGY_FOLDER = Path(__file__).parent / "terminology"
@@ -67,6 +69,7 @@ class Host:
         slicer.mrmlScene = self.scene
         slicer.modules = modules
         slicer.app = Application(self.scene, self.application_logic, modules, self.folder, testing=testing)
+        sys.modules["slicer.i18n"] = slicer.i18n = i18n()
         if not hasattr(slicer, "qSlicerScriptedLoadableModule"):
             slicer.qSlicerScriptedLoadableModule = type("qSlicerScriptedLoadableModule", (Module,), {})
         self._items = SubjectHierarchyItems(self.scene) if subject_hierarchy else None
@@ -80,6 +83,7 @@ class Host:
         """Empty the scene, take the globals away and remove the temporary folder."""
         if self._items:
             self._items.stop()
+        self.app.layoutManager().close()
         self.scene.Clear(1)
         self.application_logic.SetMRMLScene(None)
         for name in ("mrmlScene", "app", "modules"):

@@ -14,6 +14,7 @@ Not imitated: ``isinstance(widget, qt.QWidget)`` is False in PythonQt and True h
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import enum
 import sys
 import types
@@ -38,6 +39,10 @@ def install() -> types.ModuleType:
     """
     if "qt" in sys.modules:
         return sys.modules["qt"]
+    if sys.version_info < (3, 12):
+        # PySide6 6.12 gives away a reference to None with each void method, as if None were immortal. Before Python
+        # 3.12 it is not, and an event loop of some seconds kills the interpreter.
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
     qt = types.ModuleType("qt", "PySide6 as PythonQt, see slicer_host.pythonqt")
     for module in (QtCore, QtGui, QtWidgets):
         vars(qt).update({name: getattr(module, name) for name in dir(module) if name.startswith(("Q", "q"))})

@@ -35,18 +35,16 @@ class SliceView:
 
     Args:
         host: The booted :class:`slicer_host.mrml.Host`.
-        name: ``"Red"`` (axial), ``"Yellow"`` (sagittal) or ``"Green"`` (coronal).
+        name: ``"Red"`` (axial), ``"Yellow"`` (sagittal), ``"Green"`` (coronal), or that of a view of a layout.
         size: Width and height in pixels.
     """
 
     def __init__(self, host, name: str = "Red", size: tuple[int, int] = (320, 320)) -> None:
-        self.logic = slicer.vtkMRMLSliceLogic()
-        self.logic.SetMRMLApplicationLogic(host.application_logic)
-        self.logic.SetMRMLScene(host.scene)
-        self.node = self.logic.AddSliceNode(name)
-        self.node.SetOrientation(_ORIENTATION[name])
+        self.logic = host.app.layoutManager().slice_logic(name)
+        self.node = self.logic.GetSliceNode()
+        if name in _ORIENTATION:
+            self.node.SetOrientation(_ORIENTATION[name])
         self.logic.ResizeSliceNode(*size)
-        host.application_logic.GetSliceLogics().AddItem(self.logic)
         self._window, self._renderer = _window(size)
         mapper, actor = vtk.vtkImageMapper(), vtk.vtkActor2D()
         mapper.SetColorWindow(255)
@@ -99,7 +97,8 @@ class ThreeDView:
         self.logic = slicer.vtkMRMLViewLogic()
         self.logic.SetMRMLApplicationLogic(host.application_logic)
         self.logic.SetMRMLScene(host.scene)
-        self.node = self.logic.AddViewNode("1")
+        # A layout may have made the node; then the logic would make a second one that is in no scene.
+        self.node = host.scene.GetSingletonNode("1", "vtkMRMLViewNode") or self.logic.AddViewNode("1")
         self.node.SetBoxVisible(False)
         self.node.SetAxisLabelsVisible(False)
         host.application_logic.GetViewLogics().AddItem(self.logic)

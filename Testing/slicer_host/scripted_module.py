@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import slicer
+from PySide6 import QtWidgets
 from slicer_host.application import Module
+from slicer_host.pythonqt import stand_in
+from slicer_host.qmrml_widgets import qMRMLWidget
 
 # What a module may describe itself with.
 _PROPERTIES = {
@@ -44,27 +47,32 @@ class ScriptedModule(Module):
         return ModulePanel(self)
 
 
-class ModulePanel:
-    """``qSlicerScriptedLoadableModuleWidget``: holds the panel's Python object.
+@stand_in
+class ModulePanel(qMRMLWidget):
+    """``qSlicerScriptedLoadableModuleWidget``: the widget that a module's Python object fills.
 
     Args:
         module: Whose panel to make.
     """
 
     def __init__(self, module: ScriptedModule) -> None:
-        import qt
-
-        self.widget = slicer.qMRMLWidget()
-        self.widget.setObjectName(f"{module.name}ModuleWidget")
-        self.widget.setLayout(qt.QVBoxLayout())
-        self.widget.setMRMLScene(slicer.mrmlScene)
-        file = sys.modules[type(module.module).__module__]
-        self._python = getattr(file, f"{module.name}Widget")(self.widget)
-        self._python.setup()
+        super().__init__()
+        self._module = module
+        self.setObjectName(f"{module.name}ModuleWidget")
+        self.setLayout(QtWidgets.QVBoxLayout())
+        self.setMRMLScene(slicer.mrmlScene)
+        self.reload()
 
     def self(self):
         """The Python object, as in Slicer."""
         return self._python
+
+    def reload(self) -> None:
+        """Make the Python object anew, from the file as it is imported by now, and ``slicer.modules.<name>Widget``."""
+        name = self._module.name
+        self._python = getattr(sys.modules[name], f"{name}Widget")(self)
+        setattr(slicer.modules, f"{name}Widget", self._python)
+        self._python.setup()
 
 
 def load(path: str | Path, modules) -> ScriptedModule:

@@ -17,23 +17,29 @@ class Services:
 
     Attributes:
         calls: ``(function, arguments)`` in order.
-        installed: Names of Python packages that ``slicer.packaging.pip_check`` finds.
+        installed: Names of Python packages that ``slicer.packaging.pip_check`` finds; torch is there, as it really is.
         torch: What PyTorchUtils gives as torch, or None for *not installed*.
         installable_torch: What ``installTorch`` gives; None as if the user had declined.
+        failure: What every installation raises, or None.
         samples: Keyword arguments of each registered sample data source.
-        marked: Texts are translated to ``«text»``, to prove that every text is translated.
     """
 
     calls: list[tuple[str, dict]] = field(default_factory=list)
-    installed: set[str] = field(default_factory=set)
+    installed: set[str] = field(default_factory=lambda: {"torch"})
     torch: object = None
     installable_torch: object = None
+    failure: Exception | None = None
     samples: list[dict] = field(default_factory=list)
-    marked: bool = False
 
     def record(self, function: str, **arguments) -> None:
         """Remember a call."""
         self.calls.append((function, arguments))
+
+    def install(self, packages: list[str]) -> None:
+        """Have packages from now on, or fail."""
+        if self.failure is not None:
+            raise self.failure
+        self.installed.update(_name(package) for package in packages)
 
 
 def packaging(services: Services) -> types.ModuleType:
@@ -46,12 +52,12 @@ def packaging(services: Services) -> types.ModuleType:
     def pip_ensure(requirements, constraints=None, skip_packages=None, prompt_install=True, prompt_restart=True,
                    requester=None, skip_in_testing=True, show_progress=True):  # fmt: skip
         services.record("pip_ensure", requirements=requirements, requester=requester)
-        wanted = requirements if isinstance(requirements, list) else [requirements]
-        services.installed.update(_name(item) for item in wanted)
+        services.install(requirements if isinstance(requirements, list) else [requirements])
 
     def pip_install(requirements, constraints=None, no_deps_requirements=None, skip_packages=None, blocking=True,
                     show_progress=True, requester=None, logCallback=None, completedCallback=None):  # fmt: skip
         services.record("pip_install", requirements=requirements, requester=requester)
+        services.install(requirements if isinstance(requirements, list) else requirements.split())
 
     def load_requirements(path) -> list[str]:
         from pathlib import Path
@@ -93,6 +99,7 @@ def pytorch_utils(services: Services) -> types.ModuleType:
             services.record("installTorch", askConfirmation=askConfirmation,
                             forceComputationBackend=forceComputationBackend,
                             torchVersionRequirement=torchVersionRequirement)  # fmt: skip
+            services.install(["torch"] if services.installable_torch else [])
             services.torch = services.installable_torch
             return services.torch
 
@@ -113,14 +120,16 @@ def sample_data(services: Services) -> types.ModuleType:
         @staticmethod
         def registerCustomSampleDataSource(category="Custom", sampleName=None, uris=None, fileNames=None,
                                            nodeNames=None, customDownloader=None, thumbnailFileName=None,
-                                           loadFileType=None, loadFiles=None, loadFileProperties=None, checksums=None,
-                                           sampleDescription=None):  # fmt: skip
+                                           loadFileTypes=None, loadFiles=None, loadFileProperties=None, checksums=None,
+                                           loadFileType=None):  # fmt: skip
+            if uris is None:
+                raise TypeError("object of type 'NoneType' has no len()")  # what Slicer says
             services.samples.append({name: value for name, value in locals().items() if name != "services"})
 
     return _module("SampleData", SampleDataLogic)
 
 
-def i18n(services: Services) -> types.ModuleType:
+def i18n() -> types.ModuleType:
     """The module ``slicer.i18n``: real translation by Qt, in the context of the calling file."""
 
     def translate(context: str, text: str) -> str:

@@ -99,8 +99,8 @@ class ScriptedLoadableModuleWidget:
         """Called before the module goes."""
 
     def onReload(self) -> None:
-        """Not stood in."""
-        raise NotImplementedError("Reloading a module is not in the stand-in host.")
+        """Read the module's file again and make its panel anew."""
+        slicer.util.reloadScriptedModule(self.moduleName)
 
     def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         if name == self.moduleName:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from Med3DCore.models.catalogue import Catalogue, ModelEntry
+from Med3DCore.errors import Med3DError
+from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.worker.job import Job
 
 
@@ -17,19 +18,22 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
     """List the models.
 
     Returns:
-        ``models``: of each ``reference``, ``path``, ``shipped``, ``bytes`` and ``problem``: why it is broken, or None;
-        then also ``model``: all of its ``model.json``, with the labels' titles, colours and codes, and ``card``.
+        ``models``: of each what :meth:`Med3DCore.models.catalogue.ModelEntry.to_dict` says, also of broken ones;
+        ``automatic``: reference of the model that is taken for a label when none is named; ``folder``: where the
+        user's own are kept, which may not exist yet.
     """
-    return {"models": [_values(entry) for entry in Catalogue().list()]}
-
-
-def _values(entry: ModelEntry) -> dict:
+    catalogue = Catalogue()
+    entries = catalogue.list()
+    labels = {label for entry in entries if entry.package for label in entry.package.label_names}
     return {
-        "reference": entry.reference,
-        "path": str(entry.path),
-        "shipped": entry.shipped,
-        "bytes": entry.size,
-        "problem": entry.problem,
-        "model": entry.package and entry.package.to_dict(),
-        "card": entry.package and entry.package.card,
+        "models": [entry.to_dict() for entry in entries],
+        "automatic": {label: found for label in sorted(labels) if (found := _automatic(catalogue, label))},
+        "folder": str(catalogue.user),
     }
+
+
+def _automatic(catalogue: Catalogue, label: str) -> str | None:
+    try:
+        return catalogue.default_for([label]).reference
+    except Med3DError:  # only a model of the user finds it, which is never taken unasked
+        return None

@@ -46,17 +46,15 @@ def run(fields: Fields, job: Job) -> dict:
     with progress.stage("read", share=0.02):
         scan = read_scan(fields.volume, fields.region, progress)
     with progress.stage("load model", share=0.05):
-        from Med3DCore.inference.segment import Segmentation
+        from Med3DCore.inference.segment import conclude
 
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
     job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
     with interruptible(progress):
         labels = scan.keep(pipeline.segment(scan.seen, fields.organs, progress))
-    scan.warn_if_cut(labels, progress)
+    done = conclude(labels, pipeline, progress, scan.edge)
     with progress.stage("write", share=0.05):
         written = write_volume_array(scan.paste(labels), Path(fields.volume["file"]).parent, "labels")
-    device = pipeline.device
-    done = Segmentation(labels, pipeline.package.reference, device.title, device.reason, tuple(progress.warnings))
     return {
         "labels": written,
         "report": done.report(),

@@ -1,0 +1,89 @@
+"""What a training leaves in its folder: checkpoints from which it goes on, and a log of its curve."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from Med3DCore.errors import DataError, OutputError
+from Med3DCore.io import written_beside
+
+LAST = "checkpoint.pt"
+BEST = "best.pt"
+LOG = "log.jsonl"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any], name: str = LAST) -> None:
+    """Write tensors and plain values; the file before stays until the new one is whole, also on a full disk.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with written_beside(folder / name) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's own writer reports a full disk so
+            raise OSError(f"{str(error).partition(chr(10))[0]} (is the disk full?)") from error
+
+
+def load_checkpoint(folder: Path, device: torch.device, name: str = LAST) -> dict[str, Any] | None:
+    """What :func:`save_checkpoint` wrote, or None if there is none yet.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    path = folder / name
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch's reader meets broken bytes with nearly any exception
+        raise DataError(f"{path} is damaged, so the training cannot go on; remove its folder to begin anew.") from error
+
+
+class TrainingLog:
+    """``log.jsonl``: one JSON object a line, for each step and each validation.
+
+    Args:
+        folder: The training's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOG
+
+    def cut(self, step: int, validated: int) -> None:
+        """Forget what came after a step or validation, since it is done again; also a line cut short by a kill."""
+        last = {True: validated, False: step}
+        entries = [entry for entry in read_log(self.path) if entry["step"] <= last["validation" in entry]]
+        if self.path.is_file():
+            with written_beside(self.path) as temporary:
+                temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+    def add(self, entry: dict) -> None:
+        """Append a line.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}; the last checkpoint is kept, so the training can "
+                "go on once there is space."
+            ) from error
+
+
+def read_log(path: Path) -> list[dict]:
+    """The whole lines of a log, oldest first; none if there is no file."""
+    entries = []
+    with suppress(FileNotFoundError):
+        for line in path.read_text().splitlines():
+            with suppress(ValueError):
+                entries.append(json.loads(line))
+    return entries

@@ -1,0 +1,94 @@
+"""What the labels of a data set are called here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from Med3DCore.errors import DataError
+from Med3DCore.io.label_names import slug
+from Med3DCore.tasks import LABELS
+from Med3DCore.training.cases import Values
+
+_BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")
+_SIDES = {"l": "left", "lt": "left", "r": "right", "rt": "right"}
+
+
+def our_name(title: str) -> str:
+    """Med3D's own name of a label where there is one, else the title as a name of ours.
+
+    Words may come in any order, in singular or plural, and sides may be shortened.
+
+    Examples:
+        >>> our_name("Lung"), our_name("kidney_left"), our_name("Lung_L"), our_name("Liver tumour")
+        ('lungs', 'left_kidney', 'left_lung', 'liver_tumour')
+    """
+    return _BY_WORDS.get(_words(slug(title)), slug(title))
+
+
+def _words(name: str) -> frozenset[str]:
+    words = name.split("_")
+    sides = _SIDES if len(words) > 1 else {}
+    return frozenset(sides.get(word, word.removesuffix("s")) for word in words)
+
+
+_BY_WORDS = {_words(name): name for name in LABELS}
+
+
+def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str, Values], int | None]:
+    """What the values of a label file mean, from a table such as a ``dataset.json`` holds.
+
+    Args:
+        labels: Either way round: ``{"1": "liver"}`` as in the Medical Segmentation Decathlon, or ``{"liver": 1}`` or
+            ``{"liver": [1, 2]}`` as in nnU-Net. The background is left out.
+        source: Where it comes from, for the sentence.
+
+    Returns:
+        Our name of each label to its value or values, and the value that says nothing about any label, or None.
+
+    Raises:
+        DataError: It is no such table, or two labels have one name.
+    """
+    values: dict[str, Values] = {}
+    ignore = None
+    for title, value in (_either_way(item, source) for item in labels.items()):
+        if slug(title) in _BACKGROUND or value == 0:
+            continue
+        if slug(title) == "ignore":
+            ignore = int(value)
+            continue
+        name = our_name(title)
+        if name in values:
+            raise DataError(f"{source} names two labels that both mean '{name}'; give one of them another name.")
+        values[name] = value
+    if not values:
+        raise DataError(f'{source} names no label; write what the values mean, such as {{"liver": 1}}.')
+    return values, ignore
+
+
+def parse_values(text: str) -> dict[str, Values]:
+    """What label values mean, as people write it: ``liver=1 lungs=2+3``; commas or semicolons may stand between.
+
+    Raises:
+        ValueError: It is not such a text.
+    """
+    values: dict[str, Values] = {}
+    for part in filter(None, re.split(r"[;,|\s]+", re.sub(r"\s*=\s*", "=", text))):
+        name, _, numbers = part.partition("=")
+        if not name or not re.fullmatch(r"\d+(\+\d+)*", numbers):
+            raise ValueError(f"'{part}' does not say which value is which label; write such as liver=1")
+        several = tuple(int(number) for number in numbers.split("+"))
+        values[our_name(name)] = several[0] if len(several) == 1 else several
+    return values
+
+
+def _either_way(item: tuple[str, object], source: object) -> tuple[str, Values]:
+    key, value = item
+    try:
+        if isinstance(value, str) and not value.strip().isdigit():
+            return value, int(key)
+        if isinstance(value, list | tuple):
+            return key, tuple(int(v) for v in value)
+        return key, int(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{source}: '{key}: {value}' does not say which value is which label.") from None

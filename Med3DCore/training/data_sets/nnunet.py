@@ -1,0 +1,81 @@
+"""Raw data sets of nnU-Net 2: ``dataset.json``, ``imagesTr/case_0000.nii.gz``, ``labelsTr/case.nii.gz``.
+
+Format: documentation/dataset_format.md of MIC-DKFZ/nnUNet. Labels may be regions, ``"kidney": [1, 2, 3]``, and one may
+be called ``ignore``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from Med3DCore.errors import DataError
+from Med3DCore.training.cases import Case
+from Med3DCore.training.data_sets.names import named_values
+
+
+def is_nnunet(description: object) -> bool:
+    """Whether the content of a ``dataset.json`` is of this form."""
+    return isinstance(description, dict) and {"channel_names", "labels", "file_ending"} <= description.keys()
+
+
+def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> list[Case]:
+    """The labelled cases of such a data set; of several channels the first.
+
+    Args:
+        description: Content of the ``dataset.json``.
+        path: The file.
+        warn: Told what is left out.
+
+    Raises:
+        DataError: It does not say what the label values mean, or there are no cases.
+    """
+    values, ignore = named_values(description["labels"], path)
+    channels = [str(name) for _, name in sorted(description["channel_names"].items())]
+    if len(channels) > 1:
+        warn(
+            f"{path.parent} has {len(channels)} channels; Med3D takes the first, {channels[0]}, and not "
+            f"{', '.join(channels[1:])}."
+        )
+    name = str(description.get("name") or path.parent.name)
+    licence = str(description.get("licence") or description.get("license") or "unknown")
+    files = list(_listed(description, path.parent) or _found(description["file_ending"], path.parent, warn))
+    if not files:
+        ending = description["file_ending"]
+        raise DataError(f"{path.parent} holds no pair such as imagesTr/case_0000{ending} and labelsTr/case{ending}.")
+    return [
+        Case(
+            case,
+            image,
+            label,
+            values,
+            tuple(values),
+            patient=case,
+            source={"data": name, "licence": licence},
+            domain=name,
+            modality=channels[0],
+            ignore=ignore,
+        )
+        for case, image, label in files
+    ]
+
+
+def _listed(description: dict, folder: Path) -> list[tuple[str, Path, Path]]:
+    """Cases that the description itself lists under ``"dataset"``."""
+    listed = description.get("dataset") or {}
+    try:
+        return [(case, folder / entry["images"][0], folder / entry["label"]) for case, entry in listed.items()]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise DataError(f'{folder / "dataset.json"}: its "dataset" does not list images and labels.') from error
+
+
+def _found(ending: str, folder: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Path, Path]]:
+    """Cases by the names of the files."""
+    first = f"_0000{ending}"
+    images = {path.name.removesuffix(first): path for path in sorted((folder / "imagesTr").glob(f"[!.]*{first}"))}
+    labels = {path.name.removesuffix(ending): path for path in sorted((folder / "labelsTr").glob(f"[!.]*{ending}"))}
+    for what, names in (("image", images.keys() - labels), ("label", labels.keys() - images)):
+        other = "label" if what == "image" else "image"
+        for case in sorted(names):
+            warn(f"The {what} of the case '{case}' has no {other}; it is left out.")
+    return ((case, image, labels[case]) for case, image in images.items() if case in labels)

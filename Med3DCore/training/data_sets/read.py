@@ -1,0 +1,78 @@
+"""Which form a data set has, and its cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from Med3DCore.errors import DataError
+from Med3DCore.io.warning import warner
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases import Case, Values, check_cases, parse_cases, read_json
+from Med3DCore.training.data_sets.decathlon import decathlon_cases, is_decathlon
+from Med3DCore.training.data_sets.names import named_values
+from Med3DCore.training.data_sets.nnunet import is_nnunet, nnunet_cases
+from Med3DCore.training.data_sets.pairs import pair_cases
+from Med3DCore.training.data_sets.table import table_cases
+
+
+def read_data_set(path: Path, values: dict[str, Values] | None = None, progress: Progress | None = None) -> list[Case]:
+    """The cases of a data set that can be trained with.
+
+    Args:
+        path: A folder of image and label pairs; a folder of the Medical Segmentation Decathlon or of nnU-Net (raw), or
+            its ``dataset.json``; a CSV table; or Med3D's own ``dataset.json``.
+        values: What the values of label files mean where the data set does not say it.
+        progress: Takes the warnings about what is left out.
+
+    Raises:
+        DataError: It has no such form, a file is missing, or a patient is in both splits.
+    """
+    cases = list_cases(path, values, progress)
+    check_cases(cases, path)
+    return cases
+
+
+def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Progress | None = None) -> list[Case]:
+    """Like :func:`read_data_set`, whether or not the cases can be trained with.
+
+    Raises:
+        DataError: It has no such form.
+    """
+    path, warn = Path(path), warner(progress)
+    if not path.exists():
+        raise DataError(f"There is no file or folder {path}; check the name.")
+    if path.is_dir():
+        listed = [path / name for name in ("dataset.json", "dataset.csv") if (path / name).is_file()]
+        if not listed:
+            _refuse_several(path)
+            return pair_cases(path, values or _values_beside(path), warn)
+        path = listed[0]
+    if path.suffix.lower() == ".csv":
+        return table_cases(path, values or _values_beside(path.parent), warn)
+    description = read_json(path)
+    if is_decathlon(description):
+        return decathlon_cases(description, path, warn)
+    if is_nnunet(description):
+        return nnunet_cases(description, path, warn)
+    if isinstance(description, list) or (isinstance(description, dict) and "cases" in description):
+        return parse_cases(description, path)
+    raise DataError(
+        f'{path} is not a data set that Med3D knows: it is neither Med3D\'s own ("cases"), nor of the Medical '
+        'Segmentation Decathlon ("training"), nor of nnU-Net 2 ("channel_names", "labels", "file_ending").'
+    )
+
+
+def _refuse_several(folder: Path) -> None:
+    inside = sorted(file.parent.name for file in folder.glob("*/dataset.json"))
+    if inside:
+        raise DataError(f"{folder} is no data set but holds some: {', '.join(inside)}; give one of them.")
+
+
+def _values_beside(folder: Path) -> dict[str, Values]:
+    path = folder / "labels.json"
+    if not path.is_file():
+        return {}
+    labels = read_json(path)
+    if not isinstance(labels, dict):
+        raise DataError(f'{path} does not say which value is which label; write such as {{"liver": 1}}.')
+    return named_values(labels, path)[0]

@@ -1,0 +1,94 @@
+"""Data sets as a table: a CSV file with a row for each image.
+
+Columns: ``image`` and ``label`` (files, relative to the table), and, where wanted, ``name``, ``patient``, ``split``
+(training, validation; test is left out), ``domain``, ``modality``, ``values`` (``liver=1 lungs=2``, several values as
+``liver=1+2``), ``annotated`` and ``absent`` (label names), ``ignore``, ``weight``, ``data`` and ``licence``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from Med3DCore.errors import DataError
+from Med3DCore.io.files import ending_of
+from Med3DCore.training.cases import Case, Values, case_from_dict
+from Med3DCore.training.data_sets.names import our_name, parse_values
+
+_COLUMNS = (
+    *("image", "label", "name", "patient", "split", "domain", "modality"),
+    *("values", "annotated", "absent", "ignore", "weight", "data", "licence"),
+)
+_SPLITS = {"": "training", "train": "training", "val": "validation", "valid": "validation"}
+_LEFT_OUT = ("test", "testing")
+
+
+def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], None]) -> list[Case]:
+    """The cases of a CSV file; separated by commas, semicolons or tabs.
+
+    Args:
+        path: The file.
+        values: What the values mean where the table has no ``values``.
+        warn: Told what is left out.
+
+    Raises:
+        DataError: It cannot be read, has an unknown or missing column, or a row makes no sense.
+    """
+    cases, left_out = [], 0
+    for number, row in enumerate(_rows(path), start=2):
+        split = row["split"].lower()
+        if split in _LEFT_OUT:
+            left_out += 1
+            continue
+        try:
+            cases.append(_case({**row, "split": _SPLITS.get(split, split)}, path.parent, values))
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}.") from None
+    if left_out:
+        warn(f"{left_out} cases of {path} are of the split 'test'; they are left out.")
+    return cases
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows, with every column, as text without blanks around it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"The table {path} cannot be read: {reason}.") from None
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count), skipinitialspace=True)
+    columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    unknown = [name for name in columns if name not in _COLUMNS]
+    if "image" not in columns or unknown:
+        wrong = f"has an unknown column '{unknown[0]}'" if unknown else "has no column 'image'"
+        raise DataError(f"The table {path} {wrong}; its first line may name: {', '.join(_COLUMNS)}.")
+    reader.fieldnames = columns
+    rows = [{name: (row.get(name) or "").strip() for name in _COLUMNS} for row in reader if None not in row]
+    return [row for row in rows if row["image"]]
+
+
+def _case(row: dict[str, str], folder: Path, values: dict[str, Values]) -> Case:
+    image = Path(row["image"])
+    name = row["name"] or image.name[: len(image.name) - len(ending_of(image))]
+    own = parse_values(row["values"]) or values
+    if row["label"] and not own:
+        raise ValueError("it does not say what the label values mean; write such as liver=1 in the column 'values'")
+    entry = {
+        **{key: row[key] for key in ("image", "label", "split", "domain", "modality")},
+        "name": name,
+        "patient": row["patient"] or name,
+        "values": own,
+        "annotated": _names(row["annotated"]) or list(own),
+        "absent": _names(row["absent"]),
+        "weight": row["weight"] or 1.0,
+        "ignore": row["ignore"] or None,
+        "source": {key: row[key] for key in ("data", "licence") if row[key]},
+    }
+    return case_from_dict(entry, folder)
+
+
+def _names(text: str) -> list[str]:
+    return [our_name(name) for name in re.split(r"[;,|\s]+", text) if name]

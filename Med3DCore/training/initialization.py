@@ -1,0 +1,104 @@
+"""Where a training starts: random weights, another model's, or a pre-trained encoder (papers.md A5, A7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import ModelError
+from Med3DCore.models import Catalogue
+from Med3DCore.models.checkpoints import adapt_channels, import_checkpoint
+from Med3DCore.models.package import ENCODER, ModelPackage
+from Med3DCore.models.weights import compare, load_into
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from Med3DCore.models.package import Stage
+
+SCRATCH = "scratch"
+_CHECKPOINTS = (".pth", ".pt", ".tar", ".ckpt")
+_PREFIX = "encoder."
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights that a stage starts from.
+
+    Args:
+        weights: By the names of the stage's network: all of them, or those of the encoder alone
+            (``"encoder.conv1.weight"``, ...); None for random ones.
+        source: What they are, such as ``"the encoder of phantoms8-0.1.0"``.
+    """
+
+    weights: dict[str, Tensor] | None
+    source: str
+
+
+def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = None) -> Start:
+    """Find the weights that a user asks for.
+
+    Args:
+        source: ``"scratch"`` (or None); a checkpoint of MedicalNet or of a Kinetics ResNet (``.pth``); or a model
+            package by name or file: of an encoder, or of a pipeline, whose stage of the same name and network is taken.
+        stage: The stage to train.
+        catalogue: Where packages are found by name; the user's by default.
+
+    Raises:
+        ModelError: There is no such model, or its encoder does not fit the stage's; with counts and names.
+
+    Examples:
+        >>> find_start("scratch", None).source
+        'random weights'
+    """
+    if source in (None, SCRATCH):
+        return Start(None, "random weights")
+    if Path(source).name.endswith(_CHECKPOINTS):
+        encoder, name = import_checkpoint(source), Path(source).name
+        return Start(_fitted(encoder.state_dict, stage, name), f"the encoder in {name}")
+    package = (catalogue or Catalogue()).find(source)
+    if package.kind == ENCODER:
+        weights = _fitted(package.read_weights(ENCODER), stage, package.reference)
+        return Start(weights, f"the encoder {package.reference}")
+    return _same_stage(package, stage)
+
+
+def set_weights(network: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    """Give a network the weights of a :class:`Start`; where they are the encoder's alone, the decoder keeps its own.
+
+    Raises:
+        ModelError: They do not fit; nothing is changed then.
+    """
+    if all(key.startswith(_PREFIX) for key in weights):
+        load_into(network.encoder, {key.removeprefix(_PREFIX): value for key, value in weights.items()}, name)
+    else:
+        load_into(network, weights, name)
+
+
+def _fitted(weights: dict[str, Tensor], stage: Stage, name: str) -> dict[str, Tensor]:
+    """Weights of an encoder under a network's names, with as many input channels as the stage has."""
+    from Med3DCore.networks import build_network
+
+    wanted = build_network(stage.network).encoder.state_dict()
+    if "conv1.weight" in weights and weights["conv1.weight"].ndim == 5:
+        kernel = adapt_channels(weights["conv1.weight"], wanted["conv1.weight"].shape[1])
+        weights = {**weights, "conv1.weight": kernel}
+    fit = compare(wanted, weights)
+    if not fit.is_complete:
+        raise ModelError(
+            f"The encoder of {name} is not the one of stage '{stage.name}' ({_described(stage.network['encoder'])}): "
+            f"{fit.describe()}; give the stage the same depth, width and shortcut."
+        )
+    return {_PREFIX + key: value for key, value in weights.items()}
+
+
+def _described(encoder: dict) -> str:
+    return ", ".join(f"{key} {encoder[key]}" for key in ("name", "depth", "width", "shortcut") if key in encoder)
+
+
+def _same_stage(package: ModelPackage, stage: Stage) -> Start:
+    same = [known for known in package.stages if known.name == stage.name and known.network == stage.network]
+    if not same:
+        return Start(None, f"random weights, since {package.reference} has no stage '{stage.name}' with this network")
+    return Start(package.read_weights(stage.name), f"the weights of {package.reference}")

@@ -1,0 +1,339 @@
+"""The training loop: steps, checkpoints, time. It knows nothing of labels; what is learned is a :class:`Task`.
+
+A run goes on after a kill as if nothing had happened: all that a step depends on is in the checkpoint (weights,
+running average, optimizer, loss scale) or follows from the seed and the number of the step (batch, random numbers).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from Med3DCore.errors import Cancelled, DataError, Med3DError
+from Med3DCore.inference.device import Device
+from Med3DCore.progress import Progress
+from Med3DCore.training.checkpoint import BEST, TrainingLog, load_checkpoint, save_checkpoint
+from Med3DCore.training.loop_settings import LoopSettings
+from Med3DCore.training.optimization import (
+    ParameterGroup,
+    RunningAverage,
+    freeze_batch_norm,
+    make_optimizer,
+    rate_factor,
+    set_rate,
+)
+
+# When no number of steps between validations is given: part of the time that they may take, and when the first comes.
+_VALIDATION_SHARE = 0.1
+_FIRST_VALIDATION = 0.2
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How well a network does on cases that it does not learn from.
+
+    Args:
+        score: One number, higher is better; None if there is nothing to measure.
+        details: Plain values for the log.
+    """
+
+    score: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """What is learned. Subclass it to get the defaults.
+
+    Attributes:
+        name: What to call it in progress and messages, such as ``"train liver"``.
+        identity: Plain values for JSON that the result depends on besides settings and seed; a checkpoint of another
+            identity is refused.
+    """
+
+    name: str
+    identity: Any
+
+    def build(self) -> nn.Module:
+        """The network, with the weights to start from; random ones depend on torch's seed."""
+
+    def draw(self, number: int) -> Any:
+        """A batch, which depends on the task and this number (0, 1, ...) alone."""
+
+    def loss(self, network: nn.Module, batch: Any, device: Device) -> Tensor:
+        """The loss of a batch, a scalar; convolutions in ``device.autocast()``, sums in float32."""
+
+    def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:  # noqa: ARG002
+        """Measure a network, in evaluation mode, between two checks of the progress at most seconds long."""
+        return Validation()
+
+    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
+        """Which parameters learn how fast; by default all alike."""
+        return [ParameterGroup(tuple(network.parameters()))]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives.
+
+    Args:
+        weights: State dict of the averaged network, float32 on the CPU.
+        validation: Of these weights, if anything was measured.
+        steps: Steps done.
+        seconds: Time that they and the validations took.
+    """
+
+    weights: dict[str, Tensor]
+    validation: Validation
+    steps: int
+    seconds: float
+
+
+def train(
+    task: Task,
+    settings: LoopSettings,
+    folder: Path,
+    seed: int,
+    device: Device,
+    progress: Progress | None = None,
+    minutes: float | None = None,
+    share: float = 1.0,
+    finish: bool = False,
+) -> Trained:
+    """Train, or go on where an earlier call was stopped, in whatever way.
+
+    The folder gets ``checkpoint.pt``, ``log.jsonl`` (a line each step and validation) and, where scores are kept,
+    ``best.pt``.
+
+    Args:
+        task: What to learn.
+        settings: How long and how fast.
+        folder: Where checkpoints and log go; made if missing.
+        seed: Seed of weights and of all that is random in a step.
+        device: Where to compute, and in which precision.
+        progress: Told after each step; may cancel between two steps.
+        minutes: Time for all steps and validations together, earlier calls included; the learning rate then follows
+            the time. A run of so many steps is repeatable to the last bit, one of so many minutes cannot be.
+        share: Part of the progress's whole job.
+        finish: Do no more steps; give what there is.
+
+    Raises:
+        Cancelled: The user stopped; everything done is saved.
+        DataError: The folder holds another training, or with ``finish`` none.
+        Med3DError: The loss is not a number; the last checkpoint stays.
+        OutputError: Checkpoint or log cannot be written; the last checkpoint stays.
+        SettingError: A setting makes no sense.
+    """
+    progress = progress or Progress()
+    run = _Run(task, settings, folder, seed, device, math.inf if minutes is None else 60 * minutes)
+    found = run.resume()
+    if finish and not found:
+        raise DataError(f"There is no training in {folder} that could be finished.")
+    with progress.stage(task.name, share=share), run.saved_when_cancelled():
+        progress.skip(run.fraction)
+        while True:
+            over = finish or run.fraction >= 1 or run.patience_is_over
+            if run.validation_is_due(over):
+                run.validate(progress)
+                over = over or run.fraction >= 1 or run.patience_is_over
+            if over:
+                return run.result()
+            progress.update(run.fraction)
+            loss = run.train_step()
+            progress.metric(run.step, loss=loss)
+            run.save_now_and_then()
+
+
+class _Run:
+    """The state of a training."""
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, folder: Path, seed: int, device: Device, budget: float
+    ) -> None:
+        torch.manual_seed(seed)
+        self.task, self.settings, self.folder, self.seed, self.device = task, settings, folder, seed, device
+        self.budget = budget
+        self.network = task.build().to(device.torch_device, memory_format=torch.channels_last_3d)
+        self.average = RunningAverage(self.network, settings.ema)
+        groups = task.parameter_groups(self.network)
+        self.optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay)
+        # Half precision has so small a range that gradients must be scaled into it.
+        self.scaler = torch.amp.GradScaler(device.torch_device.type, enabled=device.dtype == torch.float16)
+        self.step = 0
+        self.validated = -1
+        self.validation = Validation()
+        self.best: float | None = None
+        self.stale = 0
+        self.earlier_seconds = 0.0
+        self.begin = self.saved = self.validation_ended = time.monotonic()
+        self.validation_seconds = 0.0
+        self.identity = json.dumps([task.identity, asdict(settings), seed], sort_keys=True)
+        self.log = TrainingLog(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    # -- where it stands -----------------------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Time that the training took, earlier calls included."""
+        return self.earlier_seconds + time.monotonic() - self.begin
+
+    @property
+    def fraction(self) -> float:
+        """How much of the training is done, by steps or by time."""
+        return min(1.0, max(self.step / self.settings.steps, self.seconds / self.budget))
+
+    @property
+    def patience_is_over(self) -> bool:
+        """Whether it has got no better for long."""
+        return 0 < self.settings.patience <= self.stale
+
+    def validation_is_due(self, over: bool) -> bool:
+        """Whether to validate before the next step."""
+        if self.validated == self.step:
+            return False
+        if over:
+            return True
+        if self.settings.validate_every:
+            return self.step > 0 and self.step % self.settings.validate_every == 0
+        if self.validated < 0:
+            return self.fraction > _FIRST_VALIDATION
+        return time.monotonic() - self.validation_ended > self.validation_seconds / _VALIDATION_SHARE
+
+    # -- what it does --------------------------------------------------------------------------------------------------
+
+    def train_step(self) -> float:
+        """One optimizer step; returns the loss."""
+        settings = self.settings
+        torch.manual_seed(self.seed * 1_000_003 + self.step)  # dropout and the like depend on the step alone
+        warm = min(1.0, (self.step + 1) / max(1, settings.warmup))
+        rate = settings.learning_rate * warm * rate_factor(settings.schedule, self.fraction)
+        set_rate(self.optimizer, rate)
+        self.network.train()
+        if settings.freeze_batch_norm:
+            freeze_batch_norm(self.network)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for part in range(settings.accumulate):
+            batch = self.task.draw(self.step * settings.accumulate + part)
+            loss = self.task.loss(self.network, batch, self.device) / settings.accumulate
+            total += float(loss.detach())
+            self._require_finite(total, "the loss")
+            self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
+        if not self.scaler.is_enabled():  # the scaler leaves such a step out and lowers its scale
+            self._require_finite(float(norm), "the gradient")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        self.average.update(self.network, self.step)
+        self.log.add({"step": self.step, "loss": round(total, 5), "rate": rate, "seconds": round(self.seconds, 3)})
+        return total
+
+    def validate(self, progress: Progress) -> None:
+        """Measure the averaged network, keep it if it is the best so far, and save."""
+        begin, quiet = time.monotonic(), Progress(is_cancelled=progress.is_cancelled)
+        self.validation = self.task.validate(self.average.network, self.device, quiet)
+        self.validated, score = self.step, self.validation.score
+        self.validation_ended = time.monotonic()
+        self.validation_seconds = self.validation_ended - begin
+        if score is not None:
+            self.stale += 1
+            if self.best is None or score > self.best:
+                self.best, self.stale = score, 0
+                save_checkpoint(self.folder, self._measured(), BEST)
+        entry = {"step": self.step, "validation": self.validation.details, "score": score}
+        self.log.add({**entry, "seconds": round(self.seconds, 3)})
+        progress.metric(self.step, scores=self.validation.details)
+        self.save()
+
+    def result(self) -> Trained:
+        """The weights that are kept."""
+        measured = self._measured()
+        if self.settings.keep == "best" and self.best is not None:
+            measured = load_checkpoint(self.folder, torch.device("cpu"), BEST)
+        validation = Validation(measured["score"], measured["details"])
+        return Trained(measured["weights"], validation, self.step, self.seconds)
+
+    def _measured(self) -> dict[str, Any]:
+        """The averaged weights and how good they are."""
+        validation = self.validation if self.validated == self.step else Validation()
+        return {"weights": self.average.weights(), "score": validation.score, "details": validation.details}
+
+    def _require_finite(self, value: float, what: str) -> None:
+        if not math.isfinite(value):
+            raise Med3DError(
+                f"Training stopped at step {self.step + 1}: {what} is not a number. The last checkpoint is kept in "
+                f"{self.folder}; use a lower learning rate."
+            )
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            "identity": self.identity,
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "averaged": self.average.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "validated": self.validated,
+            "validation": asdict(self.validation),
+            "validation_seconds": self.validation_seconds,
+            "best": self.best,
+            "stale": self.stale,
+        }
+        save_checkpoint(self.folder, state)
+        self.saved = time.monotonic()
+
+    def save_now_and_then(self) -> None:
+        """Write the checkpoint if the last one is old."""
+        if time.monotonic() - self.saved >= self.settings.save_seconds:
+            self.save()
+
+    @contextmanager
+    def saved_when_cancelled(self) -> Iterator[None]:
+        """Save when the user stops, which happens between two steps."""
+        try:
+            yield
+        except Cancelled:
+            self.save()
+            raise Cancelled(
+                f"Stopped after step {self.step}; everything is saved in {self.folder}, so it can be continued."
+            ) from None
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint; False if there is none.
+
+        Raises:
+            DataError: The checkpoint is damaged or of another training.
+        """
+        state = load_checkpoint(self.folder, self.device.torch_device)
+        if state is None:
+            self.log.cut(-1, -1)
+            return False
+        if state["identity"] != self.identity:
+            raise DataError(
+                f"{self.folder} holds a training with other settings or data; choose another folder or remove it."
+            )
+        self.step, self.earlier_seconds = state["step"], state["seconds"]
+        self.log.cut(self.step, state["validated"])
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.validated, self.validation = state["validated"], Validation(**state["validation"])
+        self.validation_seconds = state["validation_seconds"]
+        self.best, self.stale = state["best"], state["stale"]
+        return True

@@ -1,0 +1,121 @@
+"""Optimizers, learning rates, running averages: what a training step needs besides the network."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from Med3DCore.errors import SettingError
+from Med3DCore.networks.checks import check_choice
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "poly", "step", "constant")
+_MOMENTUM = 0.9
+_POLY_POWER = 0.9
+_DROPS = (0.6, 0.85)
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that learn at the same rate.
+
+    Args:
+        parameters: The parameters.
+        rate: Their learning rate as a part of the highest one; 0 freezes them.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    rate: float = 1.0
+
+
+def make_optimizer(
+    kind: str, groups: Sequence[ParameterGroup], learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """An optimizer over groups of parameters; those of rate 0 are frozen.
+
+    Args:
+        kind: ``"adamw"``, ``"adam"`` or ``"sgd"`` (Nesterov, momentum 0.9).
+        groups: The parameters; each of the optimizer's groups keeps its ``scale`` for :func:`set_rate`.
+        learning_rate: Highest learning rate.
+        weight_decay: Decay of the weights, decoupled for AdamW.
+
+    Raises:
+        SettingError: The kind is unknown, or everything is frozen.
+    """
+    check_choice("The optimizer", kind, OPTIMIZERS)
+    for group in groups:
+        for parameter in group.parameters:
+            parameter.requires_grad_(group.rate > 0)
+    learning = [{"params": list(g.parameters), "scale": g.rate} for g in groups if g.rate > 0 and g.parameters]
+    if not learning:
+        raise SettingError("Every part of the network is frozen, so there is nothing to train.")
+    if kind == "sgd":
+        return torch.optim.SGD(learning, learning_rate, _MOMENTUM, weight_decay=weight_decay, nesterov=True)
+    cls = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+    return cls(learning, lr=learning_rate, weight_decay=weight_decay)
+
+
+def rate_factor(schedule: str, fraction: float) -> float:
+    """The learning rate as a part of its highest value.
+
+    Args:
+        schedule: ``"cosine"`` (half a wave down to 0), ``"poly"`` (``(1 - f) ** 0.9``), ``"step"`` (a tenth after
+            60 %, a hundredth after 85 %) or ``"constant"``.
+        fraction: Part of the training that is done, 0..1.
+    """
+    check_choice("The schedule of the learning rate", schedule, SCHEDULES)
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * fraction))
+    if schedule == "poly":
+        return (1 - fraction) ** _POLY_POWER
+    if schedule == "step":
+        return 0.1 ** sum(fraction >= drop for drop in _DROPS)
+    return 1.0
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate; each group takes its own part of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+
+
+def freeze_batch_norm(network: nn.Module) -> None:
+    """Keep statistics and scales of all batch norms as they are, which small batches would spoil (papers.md D8).
+
+    To be called after each ``network.train()``.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval().requires_grad_(False)
+
+
+class RunningAverage:
+    """Exponential moving average of a network's weights, which is better than the last step's.
+
+    Args:
+        network: The network; its weights are the first value.
+        decay: Weight of the past in each update; the first updates count more, so that the start is soon forgotten.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after ``step`` steps; counters are copied."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+    def weights(self) -> dict[str, Tensor]:
+        """State dict on the CPU, a copy."""
+        return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}

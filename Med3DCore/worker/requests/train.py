@@ -1,0 +1,146 @@
+"""``train``: teach a model from labelled cases, or go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import DataError
+from Med3DCore.io import read_label_map
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.tasks import Label
+from Med3DCore.volume import Volume
+from Med3DCore.worker.exchange import read_volume_array, write_volume_array
+from Med3DCore.worker.job import Job
+from Med3DCore.worker.warm import interruptible
+
+if TYPE_CHECKING:
+    from Med3DCore.progress import Progress
+    from Med3DCore.training.cases import Case
+    from Med3DCore.training.fine_tune import FineTuned, HeldOut
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the request says.
+
+    Args:
+        folder: The training's own folder, made if missing; it outlives the worker.
+        cases: The labelled cases; None goes on with the training in the folder. Of each ``name``; ``volume`` and
+            ``labels``, descriptions as in :mod:`Med3DCore.worker.exchange` on one grid, or ``image``, ``label`` (files)
+            and ``values`` (label name to its value); ``annotated``: the labels that were looked for, by default all of
+            the label map's; ``patient``, by default its name; ``held_out``: whether it is kept to check on, null leaves
+            it to the engine.
+        model: Name or file of the model to start from; None takes the newest that ships with Med3D.
+        title: Of the new model.
+        minutes: Time for all of it.
+        quality: ``"fast"``, ``"balanced"`` or ``"thorough"``.
+        seed: Seed of all that is random.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        settings: See :class:`Med3DCore.training.run_folder.TuneSettings`.
+        finish: Without cases: do no more steps, make a model of what there is.
+    """
+
+    folder: str
+    cases: list[dict] | None = None
+    model: str | None = None
+    title: str = ""
+    minutes: float = 10.0
+    quality: str = "balanced"
+    seed: int = 0
+    device: str = "auto"
+    settings: dict = field(default_factory=dict)
+    finish: bool = False
+
+
+def run(fields: Fields, job: Job) -> dict:
+    """Fine-tune and add the new model to the user's.
+
+    Returns:
+        ``model``: as the request ``models`` lists it; ``before`` and ``after``: ``{label: {case: Dice}}`` of the
+        held-out cases; ``kept``: the same between both models' results for labels that nobody annotated; ``warnings``;
+        ``steps``; ``folder``; ``held_out``: of each case ``name`` and descriptions of the label maps ``before`` (null
+        if the model to start from finds none) and ``after``, written into the folder; ``curve``: a picture or null.
+
+    Raises:
+        Med3DError: As :func:`Med3DCore.training.fine_tune.fine_tune` and the functions of the exchange.
+    """
+    folder = Path(fields.folder)
+    with interruptible(job.progress):
+        tuned = _tune(fields, folder, job.progress)
+    return _result(tuned, folder)
+
+
+def _tune(fields: Fields, folder: Path, progress: Progress) -> FineTuned:
+    from Med3DCore.training.fine_tune import continue_tuning, fine_tune
+    from Med3DCore.training.run_folder import TuneSettings
+
+    if fields.cases is None:
+        return continue_tuning(folder, progress, fields.finish)
+    settings = TuneSettings(fields.title, fields.minutes, fields.quality, fields.seed, fields.device, fields.settings)
+    parent = Catalogue().find(fields.model) if fields.model else Catalogue().default_for([])
+    cases, labels, arrays = _read_cases(fields.cases)
+    return fine_tune(parent, cases, folder, settings, progress, labels, arrays)
+
+
+def _read_cases(
+    entries: Sequence[dict],
+) -> tuple[list[Case], list[Label], dict[str, tuple[Volume, Volume]]]:
+    """The cases, what is known of their labels, and the arrays of those that are no files."""
+    from Med3DCore.training.cases import case_from_dict
+    from Med3DCore.training.held_out import AUTOMATIC
+
+    splits = {True: "validation", False: "training", None: AUTOMATIC}
+    cases, labels, arrays = [], {}, {}
+    for entry in entries:
+        try:
+            values = {**entry, "split": splits[entry.get("held_out")]}
+            if "volume" in entry:
+                image, label = read_volume_array(entry["volume"]), read_volume_array(_with_labels(entry["labels"]))
+                arrays[entry["name"]] = (image, label)
+                labels |= {each.name: each for each in label.labels}
+                names = {each.name: value for value, each in enumerate(label.labels, start=1)}
+                values |= {"image": "", "label": None, "values": names}
+            cases.append(case_from_dict(values, Path()))
+        except (KeyError, TypeError, ValueError) as error:
+            name = entry.get("name", "without a name")
+            raise DataError(f"The case {name} is not described as the worker's protocol says: {error!r}.") from error
+    return cases, list(labels.values()), arrays
+
+
+def _with_labels(description: dict) -> dict:
+    """A label map's description in which labels may be names alone."""
+    from Med3DCore.io.label_names import label_for
+
+    labels = [
+        asdict(label_for(label, position)) if isinstance(label, str) else label
+        for position, label in enumerate(description["labels"])
+    ]
+    return {**description, "labels": labels}
+
+
+def _result(tuned: FineTuned, folder: Path) -> dict:
+    catalogue = Catalogue()
+    path = catalogue.install(tuned.package)
+    entry = next(entry for entry in catalogue.list() if entry.path == path)
+    return {
+        "model": entry.to_dict(),
+        "before": tuned.before,
+        "after": tuned.after,
+        "kept": tuned.kept,
+        "warnings": list(tuned.warnings),
+        "steps": tuned.steps,
+        "folder": str(folder),
+        "held_out": [_held_out(each) for each in tuned.held_out],
+        "curve": tuned.curve and str(tuned.curve),
+    }
+
+
+def _held_out(case: HeldOut) -> dict:
+    return {
+        "name": case.name,
+        "before": case.before and write_volume_array(read_label_map(case.before), case.before.parent, "before"),
+        "after": write_volume_array(read_label_map(case.after), case.after.parent, "after"),
+    }

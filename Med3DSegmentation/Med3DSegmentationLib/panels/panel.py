@@ -1,0 +1,77 @@
+"""What all panels have in common: their .ui file, the scene's parameters, and when to look again."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import slicer.util
+import vtk
+
+from Med3DSegmentationLib.panels.services import PanelServices
+
+
+class Panel:
+    """A tab of the module. A subclass names its .ui file, connects signals after this constructor, and refreshes.
+
+    Args:
+        services: Its collaborators.
+
+    Attributes:
+        widget: The root widget.
+        ui: Its named children.
+        parameterNode: The scene's parameters, or None while there is no scene.
+    """
+
+    UI: ClassVar[str]
+
+    def __init__(self, services: PanelServices) -> None:
+        self.services = services
+        self.widget = services.loadUi(self.UI)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.parameterNode: Any = None
+        self._guiTag = self._observerTag = None
+        services.activity.listeners.append(self.refresh)
+        services.catalogue.listeners.append(self.onModelsChanged)
+
+    def setParameterNode(self, parameterNode: Any) -> None:
+        """Show and write other parameters.
+
+        Args:
+            parameterNode: A :class:`.parameters.Med3DParameters`, or None.
+        """
+        if self.parameterNode is not None:
+            self.parameterNode.disconnectGui(self._guiTag)
+            self.parameterNode.RemoveObserver(self._observerTag)
+        self.parameterNode = parameterNode
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self._observerTag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what can be done now, and why the rest cannot."""
+
+    def onModelsChanged(self) -> None:
+        """The models to choose from have changed."""
+        self.refresh()
+
+    def close(self) -> None:
+        """Let go of the scene and the services."""
+        self.setParameterNode(None)
+        self.services.activity.listeners.remove(self.refresh)
+        self.services.catalogue.listeners.remove(self.onModelsChanged)
+
+    def _onParametersModified(self, caller: Any, event: str) -> None:  # noqa: ARG002 - an observer's signature
+        self.refresh()
+
+
+def allow(button: Any, reason: str, toolTip: str = "") -> None:
+    """Enable a button, or say in its tool tip why not.
+
+    Args:
+        button: Any widget.
+        reason: Why it cannot be pressed now, or "".
+        toolTip: What it does.
+    """
+    button.enabled = not reason
+    button.toolTip = reason or toolTip

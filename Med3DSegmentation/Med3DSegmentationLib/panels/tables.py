@@ -1,0 +1,67 @@
+"""Small helpers for tables in panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt
+
+
+def setHeader(table: Any, titles: Sequence[str]) -> None:
+    """Columns that share the width; long texts are cut, and whole in their tool tips."""
+    table.setColumnCount(len(titles))
+    table.setHorizontalHeaderLabels(list(titles))
+    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    table.horizontalHeader().setHighlightSections(False)
+    table.setWordWrap(False)
+
+
+def setTexts(table: Any, row: int, texts: Sequence[str], toolTip: str = "") -> None:
+    """Texts of a row, each in full in its tool tip, or all with one."""
+    for column, text in enumerate(texts):
+        item = qt.QTableWidgetItem(text)
+        item.setToolTip(toolTip or text)
+        table.setItem(row, column, item)
+
+
+def setChoice(
+    table: Any, row: int, column: int, titles: Sequence[str], current: int, onChosen: Callable[[int], None]
+) -> None:
+    """A combo box in a cell.
+
+    Args:
+        table: The table.
+        row: Of the cell.
+        column: Of the cell.
+        titles: Its entries.
+        current: Index of the chosen entry.
+        onChosen: Gets the index of the entry that the user chose.
+    """
+    box = qt.QComboBox()
+    box.addItems(list(titles))
+    box.setCurrentIndex(current)
+    box.connect("activated(int)", onChosen)
+    former = table.cellWidget(row, column)
+    if former is not None:  # Qt deletes it later
+        former.hide()
+    table.setCellWidget(row, column, box)
+
+
+def fitHeight(table: Any, mostRows: int) -> None:
+    """As high as its rows, up to a number of rows; then it scrolls."""
+    rows = max(1, min(table.rowCount, mostRows))
+    frame = table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth
+    table.setFixedHeight(table.verticalHeader().defaultSectionSize * rows + frame)
+
+
+def swatch(colour: tuple[float, float, float], size: tuple[int, int] = (12, 12)) -> Any:
+    """An icon of one colour, as the views show it.
+
+    Args:
+        colour: RGB, 0 to 1.
+        size: Width and height in pixels.
+    """
+    pixmap = qt.QPixmap(*size)
+    pixmap.fill(qt.QColor.fromRgbF(*colour))
+    return qt.QIcon(pixmap)

@@ -1,0 +1,233 @@
+"""Fine-tuning: old labels stay, new ones come, an interrupted run goes on, and the user is told how good it is."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_boxes import save_parent, write_case, write_data
+
+from Med3DCore.errors import Cancelled, DataError, SettingError
+from Med3DCore.inference.device import Device
+from Med3DCore.io import read_label_map
+from Med3DCore.models.package import load_package
+from Med3DCore.networks import build_network
+from Med3DCore.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.training.adapt import tuned_stages
+from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
+from Med3DCore.training.fine_tune import continue_tuning, fine_tune
+from Med3DCore.training.fit_time import fitted
+from Med3DCore.training.held_out import AUTOMATIC, choose_held_out, verdict
+from Med3DCore.training.remember import remembered
+from Med3DCore.training.run_folder import RunFolder, TuneSettings, list_runs
+
+CPU = Device("cpu", "CPU", torch.float32, "test")
+SHORT = {"steps": 3, "patch": [16, 16, 16], "batch": 2, "validate_every": 2}
+SETTINGS = TuneSettings("My boxes", minutes=1e6, device="cpu", training=SHORT)
+
+
+@pytest.fixture(autouse=True)
+def own_models(tmp_path, monkeypatch):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def parent(tmp_path):
+    return save_parent(tmp_path)
+
+
+def boxes(folder, count=3, annotated=("liver",), rename=None):
+    """Cases of which nobody said what they are for; ``rename`` gives the labels other names."""
+    names = [f"Doe, Jane {i}" for i in range(count)]
+    entries = [write_case(folder, f"p{i}", i, split="training") | {"name": name} for i, name in enumerate(names)]
+    cases = read_cases(write_data(folder, entries))
+    rename = rename or {}
+    return [
+        replace(
+            case,
+            split=AUTOMATIC,
+            values={rename.get(k, k): v for k, v in case.values.items()},
+            annotated=annotated,
+            patient=case.name,
+        )
+        for case in cases
+    ]
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+# -- what is learned ---------------------------------------------------------------------------------------------------
+
+
+def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path):
+    tuned = fine_tune(parent, boxes(tmp_path), tmp_path / "run", SETTINGS)
+    package = load_package(tuned.package)
+    package.verify()
+    assert package.parent == "tiny-1.0.0" and package.reference == "my-boxes-1.0.0" and package.title == "My boxes"
+    assert package.label_names == ("liver", "lungs") and package.stages == parent.stages
+    changed = [name for name in package.parts if not same(package.read_weights(name), parent.read_weights(name))]
+    assert changed == ["coarse", "liver"] and tuned.steps == 6
+    (case,) = tuned.held_out
+    assert set(tuned.before) == set(tuned.after) == {"liver"} and set(tuned.after["liver"]) == {case.name}
+    assert set(tuned.kept["lungs"]) == {case.name}
+    for path in (case.before, case.after):
+        labels = read_label_map(path)
+        assert [label.name for label in labels.labels] == ["liver", "lungs"]
+    assert tuned.curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_people_stay_out_of_the_package(parent, tmp_path):
+    tuned = fine_tune(parent, boxes(tmp_path), tmp_path / "run", SETTINGS)
+    package = load_package(tuned.package)
+    assert "Doe" not in json.dumps(package.to_dict()) + package.card
+    known = {**package.provenance["training_cases"], **package.provenance["validation_cases"]}
+    assert sorted(known) == ["case 1", "case 2", "case 3"] and len(known["case 1"]["label_sha256"]) == 64
+    assert "| case " in package.card and "tiny-1.0.0, from which it was fine-tuned" in package.card
+
+
+def test_a_new_label_gets_stages_of_its_own_and_all_others_stay(parent, tmp_path):
+    cases = boxes(tmp_path, annotated=("spleen",), rename={"liver": "spleen"})
+    tuned = fine_tune(parent, cases, tmp_path / "run", SETTINGS)
+    package = load_package(tuned.package)
+    assert package.label_names == ("liver", "lungs", "spleen")
+    assert package.parts == ("coarse", "liver", "lungs", "spleen-coarse", "spleen")
+    assert all(same(package.read_weights(name), parent.read_weights(name)) for name in parent.parts)
+    assert package.stages[4].region == {"stage": "spleen-coarse", "margin_mm": 25.0}
+    assert package.stages[3].postprocessing == {"spleen": {"keep_largest": 1}}
+    assert not tuned.before and set(tuned.after) == {"spleen"}
+    assert all(alike == 1 for cases in tuned.kept.values() for alike in cases.values())
+
+
+def test_a_new_label_begins_as_a_copy_of_stages_that_see_it(parent, tmp_path):
+    cases = boxes(tmp_path, 1, annotated=("spleen",), rename={"liver": "spleen"})
+    stored = [RunFolder(tmp_path).store_case(1, case) for case in cases]
+    coarse, fine = tuned_stages(parent, stored, SETTINGS)
+    for stage, template in ((coarse, "coarse"), (fine, "liver")):
+        given = parent.read_weights(template)
+        copied = [name for name in given if torch.equal(given[name], stage.initial[name])]
+        assert set(given) - set(copied) == {"decoder.logits.0.weight", "decoder.logits.0.bias"} and stage.is_new
+        assert build_network(stage.recipe.stage.network).load_state_dict(stage.initial)
+
+
+def test_what_nobody_labelled_is_learned_from_the_parent(parent, tmp_path):
+    case = RunFolder(tmp_path).store_case(1, replace(boxes(tmp_path, 1)[0], split="training"))
+    stage = parent.stages[0]
+    prepared = prepare_case(case, Preprocessing.from_dict(stage.preprocessing), stage.labels)
+    assert (prepared.target[1] == UNKNOWN).all()
+    (filled,) = remembered([prepared], stage, parent.read_weights("coarse"), CPU, Progress())
+    assert np.array_equal(filled.target[0], prepared.target[0]), "what the user drew is what counts"
+    assert set(np.unique(filled.target[1])) == {0, 1} and 0.02 < filled.target[1].mean() < 0.9
+    held_out = replace(prepared, case=replace(case, split="validation"))
+    assert remembered([held_out], stage, parent.read_weights("coarse"), CPU, Progress())[0] is held_out
+
+
+@pytest.mark.parametrize(
+    "training,sentence", [({"rate": 1}, "Unknown setting 'rate'"), ({"batch": "many"}, "not what it should be")]
+)
+def test_wrong_settings_are_named(parent, tmp_path, training, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        tuned_stages(parent, boxes(tmp_path, 1), replace(SETTINGS, training=training))
+
+
+def test_cases_that_teach_nothing_are_refused_first(parent, tmp_path):
+    with pytest.raises(DataError, match="No case has a labelled organ"):
+        fine_tune(parent, boxes(tmp_path, annotated=()), tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [1, 9, 30, 60])
+def test_stopped_anywhere_it_goes_on_the_same(parent, tmp_path, asked):
+    cases = boxes(tmp_path)
+    whole = fine_tune(parent, cases, tmp_path / "whole", SETTINGS)
+    checks = iter(range(100_000))
+    parts = tmp_path / "parts"
+    try:
+        fine_tune(parent, cases, parts, SETTINGS, Progress(is_cancelled=lambda: next(checks) >= asked))
+    except Cancelled:
+        if not (parts / "run.json").exists():
+            return  # nothing began yet
+    again = continue_tuning(parts)
+    a, b = load_package(whole.package), load_package(again.package)
+    assert all(same(a.read_weights(name), b.read_weights(name)) for name in a.parts)
+    assert whole.after == again.after and whole.before == again.before
+    assert continue_tuning(parts) == again, "what is done is not done again"
+
+
+def test_a_stopped_one_can_be_used_as_it_is(parent, tmp_path):
+    steps = []
+
+    def stop_at_two():
+        return len(steps) >= 2
+
+    progress = Progress(is_cancelled=stop_at_two, on_metric=lambda *metric: metric[2] is not None and steps.append(1))
+    with pytest.raises(Cancelled, match="it can be continued"):
+        fine_tune(parent, boxes(tmp_path), tmp_path / "run", SETTINGS, progress)
+    (run,) = list_runs(tmp_path)
+    assert run["state"] == "unfinished" and run["step"] == 2 and run["title"] == "My boxes"
+    tuned = continue_tuning(tmp_path / "run", finish=True)
+    package = load_package(tuned.package)
+    assert tuned.steps == 2 and same(package.read_weights("liver"), parent.read_weights("liver"))
+    assert not same(package.read_weights("coarse"), parent.read_weights("coarse"))
+    assert list_runs(tmp_path)[0]["state"] == "finished"
+
+
+def test_runs_are_listed_and_a_broken_one_hides_no_other(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.json").write_text("{")
+    (run,) = list_runs(tmp_path)
+    assert run["state"] == "broken" and run["title"] == "b"
+    with pytest.raises(DataError, match="is damaged"):
+        continue_tuning(tmp_path / "b")
+    with pytest.raises(DataError, match=r"no training in .*none that could be continued"):
+        continue_tuning(tmp_path / "none")
+
+
+# -- what the user is told ---------------------------------------------------------------------------------------------
+
+
+def test_one_of_three_patients_is_held_out(tmp_path):
+    cases = [replace(case, patient=f"patient {i // 2}") for i, case in enumerate(boxes(tmp_path, 6))]
+    chosen = choose_held_out(cases, seed=0)
+    out = {case.patient for case in chosen if case.split == "validation"}
+    assert len(out) == 1 and all((case.patient in out) == (case.split == "validation") for case in chosen)
+    assert choose_held_out(cases, seed=0) == chosen
+    assert all(case.split == "training" for case in choose_held_out(cases[:4], seed=0)), "two patients are too few"
+
+
+def test_the_users_choice_of_held_out_cases_counts(tmp_path):
+    cases = boxes(tmp_path, 4)
+    chosen = choose_held_out([cases[0], replace(cases[1], split="validation"), *cases[2:]], seed=0)
+    assert [case.split for case in chosen] == ["training", "validation", "training", "training"]
+    kept = choose_held_out([replace(case, split="training") for case in cases], seed=0)
+    assert all(case.split == "training" for case in kept)
+
+
+def test_what_got_worse_or_changed_is_said(tmp_path):
+    cases = choose_held_out(boxes(tmp_path, 4), seed=0)
+    titles = {"liver": "Liver", "lungs": "Lungs"}
+    before, after = {"liver": {"d": 0.91}}, {"liver": {"d": 0.85}}
+    (worse,) = verdict(cases, before, after, {"lungs": {"d": 0.99}}, titles)
+    assert "Liver got worse" in worse and "0.91 before, 0.85 now" in worse
+    (changed,) = verdict(cases, before, before, {"lungs": {"d": 0.5}}, titles)
+    assert "Lungs, which nobody labelled, is found differently" in changed
+    assert verdict(cases, before, {"liver": {"d": 0.95}}, {}, titles) == []
+    (bad,) = verdict(cases, {}, {"liver": {"d": 0.3}}, {}, titles)
+    assert "Liver is not found well yet (Dice 0.30" in bad
+    few = verdict(choose_held_out(boxes(tmp_path, 1), 0), {}, {}, {}, titles)
+    assert "No case was held out" in few[0] and "from 1 case only" in few[1]
+
+
+def test_a_short_time_takes_smaller_batches_then_smaller_patches(parent, tmp_path):
+    settings = replace(SETTINGS, training={"patch": [64, 64, 64], "batch": 2})
+    recipe = tuned_stages(parent, boxes(tmp_path, 1), settings)[0].recipe
+    assert fitted(recipe, 1e6, CPU).batch == 2 and fitted(recipe, 1e6, CPU).patch == (64, 64, 64)
+    short = fitted(recipe, 1e-3, CPU)
+    assert short.batch == 1 and short.patch == (48, 48, 48)

@@ -1,0 +1,79 @@
+"""Training cases: what is annotated, what is unknown, and sentences that name the case."""
+
+import json
+
+import numpy as np
+import pytest
+from training_boxes import SIZE, SPACING, write_boxes, write_case, write_data
+
+from Med3DCore.errors import DataError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io import write_volume
+from Med3DCore.preprocessing import Preprocessing, Window
+from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
+from Med3DCore.volume import Volume
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_boxes(tmp_path)
+
+
+def test_description_is_read(data):
+    cases = read_cases(data)
+    assert [case.name for case in cases] == ["a", "b", "c"]
+    assert cases[1].annotated == ("liver",) and cases[2].split == "validation" and cases[0].patient == "a"
+
+
+@pytest.mark.parametrize(
+    "change,sentence",
+    [
+        ({"image": "gone.nii.gz"}, "'a': the file .*gone.nii.gz is missing"),
+        ({"name": "b"}, "the case 'b' twice"),
+        ({"split": "test"}, "'a': the split is 'test'"),
+        ({"patient": "c"}, "Patient 'c' is in both splits"),
+    ],
+)
+def test_bad_descriptions_name_the_case(data, change, sentence):
+    entries = json.loads(data.read_text())["cases"]
+    entries[0].update(change)
+    data.write_text(json.dumps({"cases": entries}))
+    with pytest.raises(DataError, match=sentence):
+        read_cases(data)
+
+
+def test_a_missing_or_broken_description(tmp_path):
+    with pytest.raises(DataError, match=r"none.json cannot be read"):
+        read_cases(tmp_path / "none.json")
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(DataError, match="not a data set description"):
+        read_cases(tmp_path / "x.json")
+
+
+def test_targets_say_inside_outside_and_unknown(data):
+    preprocessing = Preprocessing(SPACING, Window(-160, 160))
+    full, partial, _ = (prepare_case(case, preprocessing, ("liver", "lungs")) for case in read_cases(data))
+    assert set(np.unique(full.target)) == {0, 1}
+    liver, lungs = partial.target
+    assert set(np.unique(liver)) == {0, 1}, "for an annotated label an unknown voxel is background"
+    assert set(np.unique(lungs)) == {0, UNKNOWN}, "a label nobody annotated is never known to be there"
+    assert (lungs == UNKNOWN).sum() == (full.target[1] == 1).sum(), "unknown where it may be, known not to be elsewhere"
+
+
+def test_absent_labels_are_known_to_be_nowhere(tmp_path):
+    entry = write_case(tmp_path, "a", 1, ("lungs",), unknown=True, absent=["liver"])
+    (case,) = read_cases(write_data(tmp_path, [entry]))
+    assert not prepare_case(case, Preprocessing(SPACING), ("liver",)).target.any()
+
+
+def test_labels_must_match_image_and_description(tmp_path):
+    entry = write_case(tmp_path, "a", 1)
+    (case,) = read_cases(write_data(tmp_path, [entry]))
+    label = Volume(np.full(SIZE[::-1], 7, np.uint8), Geometry(SIZE, SPACING))
+    label.array[0, 0, 0] = 0
+    write_volume(label, case.label)
+    with pytest.raises(DataError, match=r"'a': the label has values \[7\]"):
+        prepare_case(case, Preprocessing(SPACING), ("liver",))
+    write_volume(Volume(label.array, Geometry(SIZE, SPACING, (40.0, 0.0, 0.0))), case.label)
+    with pytest.raises(DataError, match="'a': image and label do not lie on the same grid"):
+        prepare_case(case, Preprocessing(SPACING), ("liver",))

@@ -1,0 +1,119 @@
+"""Loss and patches: what is unknown teaches nothing, batches depend on seed and step alone."""
+
+import pytest
+import torch
+from training_boxes import SPACING, write_boxes, write_case, write_data
+
+from Med3DCore.preprocessing import Preprocessing, Window
+from Med3DCore.training.augmentation import Augmentation
+from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
+from Med3DCore.training.losses import partial_label_loss, supervised_loss
+from Med3DCore.training.sampling import PatchSampler
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_boxes(tmp_path)
+
+
+def test_unknown_voxels_teach_nothing():
+    logits = torch.randn(2, 2, 4, 4, 4, requires_grad=True)
+    target = torch.randint(0, 2, (2, 2, 4, 4, 4), dtype=torch.uint8)
+    target[:, 1, :2] = UNKNOWN
+    partial_label_loss(logits, target).backward()
+    assert torch.all(logits.grad[:, 1, :2] == 0) and torch.all(logits.grad[:, 0] != 0)
+
+
+def test_the_loss_is_that_of_known_voxels_alone():
+    logits = torch.randn(1, 1, 4, 4, 4)
+    target = torch.randint(0, 2, (1, 1, 4, 4, 4), dtype=torch.uint8)
+    half = target.clone()
+    half[..., 2:] = UNKNOWN
+    assert torch.isclose(partial_label_loss(logits, half), partial_label_loss(logits[..., :2], target[..., :2]))
+
+
+def test_deep_supervision_asks_the_same_question_at_each_level():
+    target = torch.zeros(1, 1, 8, 8, 8, dtype=torch.uint8)
+    target[..., :4] = 1
+    target[:, :, 4:] = UNKNOWN
+    levels = [torch.where(target[..., ::n, ::n, ::n] == 1, 20.0, -20.0) for n in (1, 2, 4)]
+    assert supervised_loss(levels, target) < 1e-3
+    wrong = supervised_loss([levels[0], -levels[1], levels[2]], target)
+    assert wrong == pytest.approx(float(supervised_loss(-levels[0], target)) * 2 / 7, rel=0.05)
+
+
+def test_loss_of_perfect_wrong_and_wholly_unknown():
+    target = torch.zeros(1, 1, 4, 4, 4, dtype=torch.uint8)
+    target[..., :2] = 1
+    sure = torch.where(target == 1, 20.0, -20.0)
+    assert partial_label_loss(sure, target) < 1e-3 and partial_label_loss(-sure, target) > 15
+    unknown = torch.full_like(target, UNKNOWN)
+    logits = sure.requires_grad_()
+    loss = partial_label_loss(logits, unknown)
+    loss.backward()
+    assert loss == 0 and not logits.grad.any()
+
+
+def sampler(cases, seed=0, augmentation=None, foreground=0.6):
+    preprocessing = Preprocessing(SPACING, Window(-160, 160))
+    prepared = [prepare_case(case, preprocessing, ("liver", "lungs")) for case in cases]
+    return PatchSampler(
+        prepared, preprocessing.intensity, (16, 16, 16), 4, foreground, augmentation or Augmentation(), seed
+    )
+
+
+def test_a_batch_depends_on_seed_and_step_alone(data):
+    first, again, other = sampler(read_cases(data)), sampler(read_cases(data)), sampler(read_cases(data), seed=1)
+    first.draw(0)
+    image, target = first.draw(3)
+    assert image.shape == (4, 1, 16, 16, 16) and image.dtype == torch.float32 and image.abs().max() <= 1
+    assert target.shape == (4, 2, 16, 16, 16) and target.dtype == torch.uint8
+    assert torch.equal(image, again.draw(3)[0]) and torch.equal(target, again.draw(3)[1])
+    assert not torch.equal(image, other.draw(3)[0])
+
+
+def test_image_and_target_move_together(data):
+    # Without intensity changes the liver is bright: wherever the target says so, the image must agree.
+    still = Augmentation(rotation=25, scale=1.3, stretch=1.2, bend=3, shift=0, contrast=1, noise=0, probability=1e-9)
+    image, target = sampler([read_cases(data)[0]], augmentation=still).draw(0)
+    liver, lungs = target[:, 0] == 1, target[:, 1] == 1
+    assert liver.sum() > 200 and image[:, 0][liver].median() > 0.5
+    assert lungs.sum() > 200 and image[:, 0][lungs].median() < -0.3
+
+
+def test_a_scan_that_ends_in_the_patch_shows_air_and_no_organ(data):
+    whole = sampler([read_cases(data)[0]], augmentation=Augmentation(noise=0)).draw(0)
+    image, target = sampler([read_cases(data)[0]], augmentation=Augmentation(noise=0, cut=1.0)).draw(0)
+    air = image[:, 0] == -1
+    assert 0.1 < air.float().mean() < 0.6 and (whole[0][:, 0] == -1).float().mean() < air.float().mean()
+    assert not target.permute(0, 2, 3, 4, 1)[air].any() and target.any()
+
+
+def test_patients_are_drawn_equally_however_many_scans_they_have(tmp_path, monkeypatch):
+    entries = [write_case(tmp_path, f"p{i}", i, patient="many") for i in range(6)]
+    entries.append(write_case(tmp_path, "alone", 9, patient="one"))
+    names = drawn_names(sampler(read_cases(write_data(tmp_path, entries))), monkeypatch)
+    assert 30 <= names.count("alone") <= 70
+
+
+def test_patches_come_from_patients_who_show_the_label(tmp_path, monkeypatch):
+    # With one liver among nine patients without, a liver would otherwise be seen in a tenth of the patches.
+    entries = [write_case(tmp_path, f"lungs{i}", i, ("lungs",), unknown=True) for i in range(9)]
+    entries.append(write_case(tmp_path, "liver", 9, ("liver",), unknown=True))
+    names = drawn_names(sampler(read_cases(write_data(tmp_path, entries))), monkeypatch)
+    assert 30 <= names.count("liver") <= 60
+    assert len(set(names)) == 10
+
+
+def drawn_names(sampler, monkeypatch):
+    """Names of the cases of 100 patches."""
+    names = []
+    original = PatchSampler._centre
+    monkeypatch.setattr(
+        PatchSampler,
+        "_centre",
+        lambda self, case, *rest: (names.append(case.case.name), original(self, case, *rest))[1],
+    )
+    for step in range(25):
+        sampler.draw(step)
+    return names

@@ -1,0 +1,132 @@
+"""Training of one network of a pipeline, and the command: stopping loses nothing, bad settings are named."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from training_boxes import CPU, write_boxes, write_case, write_data, write_recipe
+
+from Med3DCore.cli.main import main
+from Med3DCore.errors import Cancelled, DataError, SettingError
+from Med3DCore.io import read_label_map
+from Med3DCore.models.package import load_package
+from Med3DCore.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.training import trainer
+from Med3DCore.training.cases import prepare_case, read_cases
+from Med3DCore.training.recipe import read_recipe
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_boxes(tmp_path)
+
+
+def train(data, recipe_path, folder, progress=None):
+    recipe = read_recipe(recipe_path)
+    return trainer.train_stage(recipe.stages[0], read_cases(data), folder, recipe.seed, CPU, progress)
+
+
+def task_of(recipe, data):
+    stage = recipe.stages[0]
+    preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
+    prepared = [prepare_case(case, preprocessing, stage.stage.labels) for case in read_cases(data)]
+    return trainer.SegmentationTask(stage, prepared, recipe.seed)
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_runs_with_one_seed_agree_and_a_stopped_run_goes_on_the_same(data, tmp_path):
+    recipe = write_recipe(tmp_path)
+    whole, again = train(data, recipe, tmp_path / "one"), train(data, recipe, tmp_path / "two")
+    assert same(whole.weights, again.weights)
+    checks = iter(range(10_000))
+    with pytest.raises(Cancelled):
+        train(data, recipe, tmp_path / "three", Progress(is_cancelled=lambda: next(checks) >= 5))
+    assert (tmp_path / "three" / "checkpoint.pt").is_file()
+    assert same(whole.weights, train(data, recipe, tmp_path / "three").weights)
+
+
+def test_training_learns_the_boxes(data, tmp_path):
+    recipe = write_recipe(tmp_path, steps=60, learning_rate=0.01, validate_every=60, ema=0.9)
+    trained = train(data, recipe, tmp_path / "run")
+    assert trained.validation.details["liver"]["c"] > 0.5 and trained.validation.details["lungs"]["c"] > 0.35
+    losses = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in losses if "loss" in entry]
+    assert len(losses) == 60 and np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken(data, tmp_path):
+    train(data, write_recipe(tmp_path), tmp_path / "run")
+    with pytest.raises(DataError, match="training with other settings"):
+        train(data, write_recipe(tmp_path, batch=1), tmp_path / "run")
+
+
+def test_deep_supervision_trains_the_coarser_heads_too(data, tmp_path):
+    path = write_recipe(tmp_path, steps=1)
+    recipe = read_recipe(path)
+    network = recipe.stages[0].stage.network
+    network["decoder"]["deep_supervision"] = True
+    task = task_of(recipe, data)
+    built = task.build().train()
+    task.loss(built, task.draw(0), CPU).backward()
+    assert all(head.weight.grad.abs().sum() > 0 for head in built.decoder.logits)
+
+
+def test_early_layers_learn_slowest_and_frozen_ones_not_at_all(data, tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path, encoder_rate=0.5, layer_decay=0.1))
+    task = task_of(recipe, data)
+    network = task.build()
+    rates = {id(p): group.rate for group in task.parameter_groups(network) for p in group.parameters}
+    layer = {name: rates[id(p)] for name, p in network.named_parameters()}
+    assert layer["decoder.logits.0.weight"] == 1 and layer["encoder.layer4.0.conv1.weight"] == 0.5
+    assert layer["encoder.conv1.weight"] == pytest.approx(0.5e-4) and layer["encoder.layer3.0.bn1.bias"] == 0.05
+    frozen = train(data, write_recipe(tmp_path, encoder_rate=0.0, steps=2, ema=0), tmp_path / "frozen").weights
+    torch.manual_seed(5)
+    begin = task.build().state_dict()
+    kernels = [name for name in begin if name.endswith("weight")]
+    assert all(torch.equal(frozen[n], begin[n]) == n.startswith("encoder.") for n in kernels)
+
+
+def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
+    data = write_data(tmp_path, [write_case(tmp_path, "a", 1, ("liver",))])
+    with pytest.raises(DataError, match="No training case shows where 'lungs' is"):
+        train(data, write_recipe(tmp_path), tmp_path / "run")
+
+
+@pytest.mark.parametrize("training,named", [({"stepz": 3}, "stepz"), ({"augmentation": {"rotate": 3}}, "rotate")])
+def test_unknown_settings_are_named(tmp_path, training, named):
+    with pytest.raises(SettingError, match=named):
+        read_recipe(write_recipe(tmp_path, **training))
+
+
+def test_med3d_train_makes_a_model_that_med3d_segment_uses(data, tmp_path, capsys):
+    recipe = write_recipe(tmp_path, steps=50, learning_rate=0.01, validate_every=50, ema=0.9)
+    assert main(["train", str(recipe), str(data), "-o", str(tmp_path / "run"), "--device", "cpu", "--quiet"]) == 0
+    path = tmp_path / "run" / "boxes-0.0.1.med3d.zip"
+    package = load_package(path)
+    package.verify()
+    assert package.metrics["liver"]["c"]["dice"] > 0.4
+    assert set(package.provenance["training_cases"]) == {"a", "b"}
+    assert "| c | " in package.card and "CC0" in package.card
+    out = tmp_path / "c.nii.gz"
+    command = [
+        "segment",
+        str(tmp_path / "c_ct.nii.gz"),
+        "--organ",
+        "lungs",
+        "-o",
+        str(out),
+        "--model",
+        str(path),
+        "--quiet",
+    ]
+    capsys.readouterr()
+    assert main([*command, "--device", "cpu", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == "boxes-0.0.1" and [organ["name"] for organ in report["labels"]] == ["lungs"]
+    found, truth = read_label_map(out).array == 1, read_label_map(tmp_path / "c_seg.nii.gz").array == 2
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.3

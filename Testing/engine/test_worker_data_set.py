@@ -1,0 +1,49 @@
+"""The worker's request ``data_set``."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from Med3DCore.errors import DataError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io import write_volume
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases import case_from_dict
+from Med3DCore.volume import Volume
+from Med3DCore.worker.registry import find_handler
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two pairs, one of them for validation, and an image without a label."""
+    grid = Geometry((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
+    for name in ("train/a_ct", "train/a_seg", "val/b_ct", "val/b_seg", "train/lonely_ct"):
+        path = tmp_path / f"{name}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        write_volume(Volume(np.zeros(grid.shape, np.uint8), grid), path)
+    (tmp_path / "labels.json").write_text(json.dumps({"liver": 1, "lungs": [2, 3]}))
+    return tmp_path
+
+
+def ask(path):
+    handler = find_handler("data_set")
+    answer = handler.run(handler.Fields(str(path)), SimpleNamespace(progress=Progress()))
+    return json.loads(json.dumps(answer))
+
+
+def test_cases_as_the_request_train_takes_them(folder):
+    answer = ask(folder)
+    first, second = answer["cases"]
+    assert (first["image"], first["label"]) == tuple(str(folder / f"train/a_{kind}.nii.gz") for kind in ("ct", "seg"))
+    assert (first["values"], first["annotated"]) == ({"liver": [1], "lungs": [2, 3]}, ["liver", "lungs"])
+    assert [case["held_out"] for case in (first, second)] == [None, True]
+    assert case_from_dict(first, folder).values["lungs"] == (2, 3)
+    (warning,) = answer["warnings"]
+    assert "lonely_ct.nii.gz has no label" in warning
+
+
+def test_no_data_set(tmp_path):
+    with pytest.raises(DataError, match="holds no image with its label"):
+        ask(tmp_path)

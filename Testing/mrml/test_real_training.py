@@ -1,0 +1,87 @@
+"""A training from the scene to a new model, by the real engine and tiny networks."""
+
+import numpy as np
+import pytest
+from tiny_model import makeScan, saveModel
+
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.tasks import find_labels
+from Med3DCore.volume import LabelMap, Volume
+
+
+@pytest.fixture
+def engine(qt, tmp_path, monkeypatch):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    saveModel(tmp_path / "models")
+    from Med3DSegmentationLib.engine_process import EngineProcess
+
+    made = EngineProcess(qt=qt)
+    yield made
+    made.close()
+
+
+def addCases(scene, count):
+    """The bright box of tiny_model.makeScan as the liver, in several places."""
+    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.training_cases import addCase
+    from Med3DSegmentationLib.volume_nodes import volumeToNode
+
+    cases = []
+    for number in range(count):
+        scan = makeScan()
+        array = np.roll(scan.array, 2 * number, axis=2)
+        mask = np.zeros(array.shape, np.uint8)
+        mask[12:28, 12:30, 14 + 2 * number : 34 + 2 * number] = 1
+        volumeNode = volumeToNode(scene, Volume(array, scan.geometry, "CT"), f"CT {number + 1}")
+        labels = LabelMap(mask, scan.geometry, "box", find_labels(["liver"]))
+        cases.append(addCase(volumeNode, labelMapToSegmentation(scene, labels, volumeNode).segmentationNode))
+    return cases
+
+
+def test_from_the_scene_to_a_new_model(scene, engine, vtk_messages):
+    from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
+    from Med3DSegmentationLib.training_logic import TrainingLogic
+    from Med3DSegmentationLib.training_step import TrainingChoices
+
+    logic, metrics, stages = TrainingLogic(scene, engine), [], []
+    cases = addCases(scene, 3)
+    labels = {label.name: label for label in find_labels(["liver", "lungs"])}
+    choices = TrainingChoices("Boxes of ours", "tiny-1.0.0", minutes=0.1, quality="fast", device="cpu")
+    told = {"onMetric": metrics.append, "onProgress": lambda stage, fraction, left: stages.append(stage)}
+    result = logic.train(cases, choices, labels, wait=True, **told)
+    assert result.title == "Boxes of ours"
+    assert Catalogue().find(result.model).title == "Boxes of ours"
+    assert result.steps > 0
+    assert any(metric.loss is not None for metric in metrics)
+    assert {"Reading CT 1", "Copying the cases", "Training the network (coarse)"} <= set(stages)
+    (row,) = result.rows
+    assert (row.organ, row.after >= 0) == ("Liver", True)
+    (comparison,) = result.comparisons
+    assert comparison.case == row.case
+    assert comparison.after.GetName() == f"{row.case} after"
+    (found,) = (
+        SegmentationLogic(scene, engine).segment(comparison.volumeNode, ["liver"], model=result.model, wait=True).organs
+    )
+    assert found.name == "liver"
+    vtk_messages.expect_clean()
+
+
+def test_pause_and_use_it_as_it_is(scene, engine):
+    from Med3DCore.errors import Cancelled
+    from Med3DSegmentationLib.engine_process import processEventsUntil
+    from Med3DSegmentationLib.training_logic import TrainingLogic
+    from Med3DSegmentationLib.training_step import TrainingChoices
+
+    logic, lists = TrainingLogic(scene, engine), []
+    choices = TrainingChoices("Paused", "tiny-1.0.0", minutes=5, quality="thorough", device="cpu")
+    labels = {label.name: label for label in find_labels(["liver", "lungs"])}
+    with pytest.raises(Cancelled, match="Continue it whenever you like"):
+        logic.train(addCases(scene, 2), choices, labels, wait=True, onMetric=lambda metric: logic.pause())
+    logic.listEarlier(lists.append, lists.append)
+    processEventsUntil(lambda: lists)
+    ((training,),) = lists
+    assert (training.title, training.state, training.cases) == ("Paused", "unfinished", ("CT 1", "CT 2"))
+    result = logic.resume(training.folder, finish=True, wait=True)
+    assert result.title == "Paused"
+    assert result.steps >= training.step

@@ -1,0 +1,425 @@
+"""The Segment panel in the module, pressed as a user presses it; a real process behind it, mostly of known answers."""
+
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from module_helpers import addModel, openModule, organMask
+from mrml_helpers import GEOMETRIES, addTransform, addVolume
+
+
+@pytest.fixture
+def module(slicer_gui, monkeypatch, tmp_path):
+    """The module's widget, with an empty scene."""
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    widget = openModule(slicer_gui)
+    widget.host = slicer_gui
+    return widget
+
+
+@pytest.fixture
+def panel(module):
+    return module.panels["SegmentPanel"]
+
+
+@pytest.fixture
+def ct(module):
+    return addVolume(module.services.scene)
+
+
+def wait(panel, seconds=60):
+    """Until nothing runs any more."""
+    host = _host(panel)
+    assert host.process_events(seconds, until=lambda: not panel.services.activity.isRunning)
+    host.process_events(0.05)
+
+
+def settle(panel):
+    _host(panel).process_events(0.05)
+
+
+def _host(panel):
+    return panel.host
+
+
+@pytest.fixture(autouse=True)
+def remember(module, panel):
+    panel.host = module.host
+
+
+def rows(panel):
+    table = panel.ui.resultTable
+    return [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
+
+
+def press(panel, name):
+    button = getattr(panel.ui, name)
+    assert button.enabled, button.toolTip
+    button.click()
+
+
+def reason(panel, button="liverButton"):
+    """Why a button is disabled, as its tool tip and the hint say; "" if it is enabled."""
+    settle(panel)
+    widget = getattr(panel.ui, button)
+    if widget.enabled:
+        return ""
+    assert widget.toolTip and widget.toolTip == panel.ui.hintLabel.text and not panel.ui.hintRow.isHidden()
+    return widget.toolTip
+
+
+def shown(panel, segmentationNode):
+    surface = "Closed surface"
+    segmentation = segmentationNode.GetSegmentation()
+    count = segmentation.GetNumberOfSegments()
+    return count and all(segmentation.GetNthSegment(i).GetRepresentation(surface) for i in range(count))
+
+
+def test_without_a_volume_it_says_how_to_get_one_and_the_first_volume_is_chosen(module, panel):
+    assert "Load a CT first" in reason(panel) and "Load a CT first" in reason(panel, "bothButton")
+    volume = addVolume(module.services.scene)
+    assert reason(panel) == "" and panel.parameterNode.inputVolume is volume and panel.ui.hintRow.isHidden()
+    module.services.scene.RemoveNode(volume)
+    assert "Load a CT first" in reason(panel)
+
+
+def test_one_click_one_organ_and_the_second_joins(module, panel, ct):
+    settle(panel)
+    press(panel, "liverButton")
+    assert module.services.activity.reason == "A segmentation is running." and not panel.ui.progressRow.isHidden()
+    assert not panel.ui.liverButton.enabled and panel.ui.liverButton.toolTip == "A segmentation is running."
+    wait(panel)
+    node = panel.parameterNode.segmentation
+    assert node.GetName() == "CT segmentation" and panel.ui.progressRow.isHidden()
+    assert np.array_equal(organMask(node, "liver", ct), array(ct) > 60)
+    voxelMl = np.prod(ct.GetSpacing()) / 1000
+    assert rows(panel) == [["CT", "Liver", f"{(array(ct) > 60).sum() * voxelMl:.1f}"]]
+    press(panel, "lungsButton")
+    wait(panel)
+    assert panel.parameterNode.segmentation is node and [row[1] for row in rows(panel)] == ["Liver", "Lungs"]
+    assert "known-1.0.0 on CPU" in panel.ui.resultLabel.text
+    assert panel.host.process_events(30, until=lambda: shown(panel, node))
+    press(panel, "bothButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver", "Lungs"] and panel.ui.show3DButton.segmentationNode() is node
+    assert "devices 2: begin" in panel.ui.logText.plainText and "segment" in panel.ui.logText.plainText
+
+
+def array(volumeNode):
+    import slicer.util
+
+    return slicer.util.arrayFromVolume(volumeNode)
+
+
+def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
+    settle(panel)
+    assert not panel.ui.undoButton.enabled
+    press(panel, "liverButton")
+    wait(panel)
+    press(panel, "lungsButton")
+    wait(panel)
+    node = panel.parameterNode.segmentation
+    press(panel, "undoButton")
+    settle(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver"] and not panel.ui.undoButton.enabled
+    assert panel.ui.undoButton.toolTip == "There is no result to undo."
+    module.services.scene.RemoveNode(node)
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    new = panel.parameterNode.segmentation
+    edit(new, ct)
+    module.host.dialogs.answer(module.host.qt.QMessageBox.Cancel, module.host.qt.QMessageBox.Ok)
+    press(panel, "undoButton")
+    assert new.GetScene() is not None and "edited by hand" in module.host.dialogs.texts("question")[0]
+    press(panel, "undoButton")
+    settle(panel)
+    assert new.GetScene() is None and not rows(panel) and panel.parameterNode.segmentation is None
+
+
+def edit(segmentationNode, volumeNode):
+    import slicer.util
+
+    changed = organMask(segmentationNode, "liver", volumeNode).astype(np.uint8)
+    changed[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(changed, segmentationNode, "liver", volumeNode)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_was_edited_by_hand_is_kept_if_wished(panel, ct, keep):
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    edit(panel.parameterNode.segmentation, ct)
+    panel.ui.keepEditsCheckBox.checked = keep
+    press(panel, "liverButton")
+    wait(panel)
+    segmentation = panel.parameterNode.segmentation.GetSegmentation()
+    names = [segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())]
+    assert names == (["Liver (edited)", "Liver"] if keep else ["Liver"])
+    assert ('stays as "Liver (edited)"' in panel.ui.resultLabel.text) is keep
+
+
+def test_a_second_volume_gets_its_own_segmentation_and_the_first_one_is_found_again(module, panel, ct):
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    first = panel.parameterNode.segmentation
+    other = addVolume(module.services.scene, GEOMETRIES["oblique"], "other")
+    panel.ui.inputSelector.setCurrentNode(other)
+    assert panel.parameterNode.segmentation is None
+    panel.ui.segmentationSelector.setCurrentNode(first)  # of another volume: not taken
+    assert panel.parameterNode.segmentation is None
+    press(panel, "liverButton")
+    wait(panel)
+    assert panel.parameterNode.segmentation is not first
+    assert [row[0] for row in rows(panel)] == ["CT", "other"]
+    panel.ui.inputSelector.setCurrentNode(ct)
+    assert panel.parameterNode.segmentation is first
+
+
+def test_why_not_torch_and_installing_it(module, panel, ct):
+    ready = []
+
+    def install():
+        ready.append(True)
+        return True
+
+    module.services.installer = SimpleNamespace(
+        isReady=lambda: bool(ready), reason=lambda: "PyTorch is missing.", installWithConsent=install
+    )
+    panel.refresh()
+    assert reason(panel) == "PyTorch is missing." and not panel.ui.installButton.isHidden()
+    press(panel, "installButton")
+    assert reason(panel) == "" and panel.ui.installButton.isHidden()
+
+
+def test_why_not_the_volume_or_the_roi(module, panel, ct):
+    import slicer
+    import vtk
+
+    scene = module.services.scene
+    assert reason(panel) == ""
+    bent = scene.AddNewNodeByClass("vtkMRMLTransformNode", "bent")
+    bent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    ct.SetAndObserveTransformNodeID(bent.GetID())
+    panel.refresh()
+    assert "CT lies under bent, which is not a linear transform" in reason(panel)
+    ct.SetAndObserveTransformNodeID(addTransform(scene).GetID())
+    panel.refresh()
+    assert reason(panel) == ""
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    panel.ui.roiSelector.setCurrentNode(roi)
+    assert "The ROI box is empty" in reason(panel)
+    panel.ui.roiSelector.setCurrentNode(None)
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    panel.ui.inputSelector.setCurrentNode(empty)
+    assert "empty has no voxels" in reason(panel)
+    assert isinstance(empty, slicer.vtkMRMLScalarVolumeNode)
+
+
+def test_only_inside_a_roi(module, panel, ct):
+    from Med3DSegmentationLib.regions import boxToRoiNode
+    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+
+    low, high = geometryFromNode(ct).bounds_of_box((0, 0, 0), (12, 20, 16))
+    panel.ui.roiSelector.setCurrentNode(boxToRoiNode(module.services.scene, [low.tolist(), high.tolist()], "half"))
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    found = organMask(panel.parameterNode.segmentation, "liver", ct)
+    expected = array(ct) > 60
+    expected[:, :, 12:] = False
+    assert np.array_equal(found, expected) and found.any()
+
+
+def test_models_are_described_and_say_what_they_find(module, panel, ct):
+    addModel(module, "spleens", ("spleen", "liver"))
+    box = panel.ui.modelSelector
+    titles = [box.itemText(i) for i in range(box.count)]
+    assert titles[0] == "Automatic" and "Spleens (spleens)" in titles
+    choose(box, "spleens")
+    assert panel.parameterNode.model == "spleens" and panel.ui.modelDescription.text == "Known for spleens."
+    settle(panel)
+    assert panel.ui.liverButton.enabled and panel.ui.hintLabel.text == "The chosen model finds only: Spleen, Liver."
+    assert not panel.ui.lungsButton.enabled and not panel.ui.allOrgansButton.isHidden()
+    assert panel.ui.allOrgansButton.text == "Segment Spleen, Liver"
+    press(panel, "allOrgansButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Spleen", "Liver"]
+    panel.parameterNode.model = "gone-1.0.0"
+    assert "gone-1.0.0 is not on this computer" in reason(panel)
+    choose(box, "")
+    assert reason(panel) == "" and panel.ui.allOrgansButton.isHidden()
+
+
+def choose(box, name):
+    """As a user chooses an entry."""
+    row = next(i for i in range(box.count) if box.itemData(i) == name)
+    box.setCurrentIndex(row)
+    box.activated.emit(row)
+
+
+def test_devices_are_those_that_the_engine_found(panel, ct):
+    box = panel.ui.deviceSelector
+    assert panel.host.process_events(30, until=lambda: box.count == 3)
+    assert [box.itemText(i) for i in range(3)] == ["Automatic: Known GPU", "Known GPU", "CPU"]
+    choose(box, "cuda:0")
+    assert panel.parameterNode.device == "cuda:0" and panel.ui.deviceDescription.text == "cuda:0 it is."
+    panel.parameterNode.device = "cuda:7"  # of another computer, from a saved scene
+    assert box.currentText == "cuda:7" and "Not available" in panel.ui.deviceDescription.text
+
+
+def test_cancel_takes_less_than_a_second(module, panel, ct):
+    addModel(module, "slow")
+    panel.parameterNode.model = "slow"
+    settle(panel)
+    press(panel, "bothButton")
+    assert panel.host.process_events(30, until=lambda: "waiting" in panel.ui.progressLabel.text)
+    begin = time.monotonic()
+    press(panel, "cancelButton")
+    assert panel.ui.progressLabel.text == "Cancelling..." and not panel.ui.cancelButton.enabled
+    wait(panel, 3)
+    assert time.monotonic() - begin < 1.5  # a second to obey, else it is killed
+    assert module.ui.messageLabel.text.startswith("Cancelled") and panel.parameterNode.segmentation is None
+    press(panel, "liverButton")
+    assert module.ui.messageFrame.isHidden() and panel.ui.cancelButton.enabled
+    panel.ui.cancelButton.click()
+    wait(panel, 3)
+
+
+def test_a_killed_engine_is_told_with_its_log_and_works_again(module, panel, ct):
+    addModel(module, "slow")
+    panel.parameterNode.model = "slow"
+    settle(panel)
+    press(panel, "liverButton")
+    assert panel.host.process_events(30, until=lambda: "waiting" in panel.ui.progressLabel.text)
+    os.kill(module.engine.processId, signal.SIGKILL)
+    wait(panel)
+    assert "ended unexpectedly" in module.ui.messageLabel.text and not module.ui.messageFrame.isHidden()
+    module.ui.messageDetailsButton.click()
+    assert "begin" in module.ui.messageDetails.plainText and not module.ui.messageDetails.isHidden()
+    module.ui.messageCloseButton.click()
+    assert module.ui.messageFrame.isHidden()
+    panel.parameterNode.model = ""
+    press(panel, "liverButton")
+    wait(panel)
+    assert rows(panel)
+
+
+def test_an_error_is_a_sentence(module, panel, ct):
+    addModel(module, "refuse")
+    panel.parameterNode.model = "refuse"
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    assert module.ui.messageLabel.text == "There is no model 'refuse'; choose another one."
+    assert reason(panel) == ""
+
+
+def test_several_volumes_one_after_the_other(module, panel, ct):
+    scene = module.services.scene
+    other, empty = addVolume(scene, name="other"), scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    panel.ui.severalVolumesCheckBox.checked = True
+    assert reason(panel) == "Tick the volumes to segment." and not panel.ui.volumeList.isHidden()
+    items = [panel.ui.volumeList.item(row) for row in range(panel.ui.volumeList.count)]
+    assert [item.text() for item in items] == ["CT", "other", "empty"]
+    for item in items:
+        item.setCheckState(module.host.qt.Qt.Checked)
+    assert reason(panel) == ""
+    press(panel, "liverButton")
+    wait(panel)
+    assert [row[:2] for row in rows(panel)] == [["CT", "Liver"], ["other", "Liver"]]
+    assert "1 of 3 volumes could not be segmented: empty has no voxels" in module.ui.messageLabel.text
+    panel.ui.resultTable.cellClicked.emit(1, 0)
+    assert panel.parameterNode.inputVolume is other
+    items[2].setCheckState(module.host.qt.Qt.Unchecked)
+    scene.RemoveNode(empty)
+    settle(panel)
+    press(panel, "lungsButton")
+    wait(panel)
+    assert len(rows(panel)) == 4 and scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2
+
+
+def test_all_frames_of_a_sequence(module, panel):
+    import slicer
+
+    scene = module.services.scene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "frames")
+    for index in range(2):
+        frame = addVolume(scene)
+        sequence.SetDataNodeAtValue(frame, str(index))
+        scene.RemoveNode(frame)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.AddSynchronizedSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    panel.ui.inputSelector.setCurrentNode(browser.GetProxyNode(sequence))
+    settle(panel)
+    assert not panel.ui.allFramesCheckBox.isHidden()
+    panel.ui.allFramesCheckBox.checked = True
+    press(panel, "liverButton")
+    wait(panel)
+    assert [row[:2] for row in rows(panel)] == [["Frame 1", "Liver"], ["Frame 2", "Liver"]]
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 2
+
+
+def test_a_result_becomes_a_training_case_in_one_click(module, panel, ct):
+    settle(panel)
+    assert not panel.ui.trainingCaseButton.enabled
+    press(panel, "liverButton")
+    wait(panel)
+    got = []
+    module.services.caseListeners.append(lambda *nodes: got.append(nodes))
+    press(panel, "trainingCaseButton")
+    assert got == [(ct, panel.parameterNode.segmentation)]
+    assert module.ui.tabs.currentWidget() is module.panels["TrainPanel"].widget
+
+
+def test_closing_the_scene_during_a_run(module, panel, ct):
+    addModel(module, "slow")
+    panel.parameterNode.model = "slow"
+    settle(panel)
+    press(panel, "liverButton")
+    assert panel.host.process_events(30, until=lambda: "waiting" in panel.ui.progressLabel.text)
+    module.services.scene.Clear(0)
+    wait(panel)
+    assert module.ui.messageLabel.text == "Cancelled, because the scene was closed."
+    assert "Load a CT first" in reason(panel) and panel.parameterNode.model == ""
+    addVolume(module.services.scene)
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    assert rows(panel)
+
+
+def test_the_window_never_waits(module, panel):
+    """CPU seconds of the main thread between two turns of the event loop: how busy the computer is does not count."""
+    from Med3DCore.geometry import Geometry
+    from Med3DCore.volume import Volume
+    from Med3DSegmentationLib.volume_nodes import volumeToNode
+
+    z, y, x = np.ogrid[:200, :400, :400]
+    array = np.full((200, 400, 400), -100, np.int16)
+    array[((z - 60) / 50) ** 2 + ((y - 200) / 120) ** 2 + ((x - 130) / 100) ** 2 < 1] = 120
+    array[((z - 150) / 45) ** 2 + ((y - 200) / 120) ** 2 + ((x - 280) / 100) ** 2 < 1] = -800
+    geometry = Geometry((400, 400, 200), (0.8, 0.8, 1.5), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
+    node = volumeToNode(module.services.scene, Volume(array, geometry, "large"), "large")
+    settle(panel)
+    ticks = []
+    timer = module.host.qt.QTimer()
+    timer.setInterval(10)
+    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
+    for _ in range(2):  # a new segmentation, then again into the same one
+        timer.start()
+        press(panel, "bothButton")
+        wait(panel)
+        segmentation = panel.parameterNode.segmentation
+        assert panel.host.process_events(30, until=lambda s=segmentation: shown(panel, s))
+        panel.host.process_events(0.1)
+        timer.stop()
+        assert max(np.diff(ticks)) < 0.1, np.sort(np.diff(ticks))[-5:]
+        ticks.clear()
+    assert np.array_equal(organMask(segmentation, "liver", node), array > 60)
