@@ -25,7 +25,7 @@ from Med3DCore.volume import Volume
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _CODES = {np.dtype(name): code for code, name in _TYPES.items()}
 _HEADER_BYTES = 352
-_PIECE = 1 << 20
+_PIECE = 8 << 20
 _GZIP = zlib.MAX_WBITS | 16
 
 

@@ -71,7 +71,9 @@ def test_it_is_installed_through_the_pytorch_extension_after_asking(make_install
 
 
 def test_a_failed_download_is_told_with_a_way_out(make_installer):
-    from Med3DCore.errors import ResourceError
+    from Med3DSegmentationLib.torch_installer import (
+        ResourceError,
+    )  # its own: an earlier test may have reloaded the engine
 
     installer, host, restarts = make_installer()
     host.services.failure = subprocess.CalledProcessError(1, "pip")
@@ -102,7 +104,10 @@ def test_offline_it_comes_from_a_folder_of_wheels(make_installer, tmp_path, pyto
 
 
 def test_a_wrong_folder_is_told(make_installer, tmp_path):
-    from Med3DCore.errors import ResourceError, SettingError
+    from Med3DSegmentationLib.torch_installer import (
+        ResourceError,
+        SettingError,
+    )  # its own: an earlier test may have reloaded the engine
 
     installer, host, restarts = make_installer()
     host.dialogs.answer(host.qt.QMessageBox.Open, "", host.qt.QMessageBox.Open, str(tmp_path))
