@@ -83,22 +83,25 @@ class Stage:
         if not self.host.process_events(seconds, until=is_done):
             raise SystemExit("It takes too long; is the computer busy?")
 
-    def wait_until_idle(self) -> None:
+    def wait_until_idle(self, seconds: float = 300) -> None:
         """Let it finish what runs."""
-        self.wait(lambda: not self.widget.services.activity.isRunning)
+        self.wait(lambda: not self.widget.services.activity.isRunning, seconds)
         self.host.process_events(0.5)
 
     def grab(self, name: str) -> None:
         """Draw the module's panel, only as high as the tab in front needs."""
-        from slicer_host.screenshots import grab
+        from slicer_host.screenshots import PANEL_WIDTH
 
-        picture, tabs = grab(self.widget), self.widget.ui.tabs
+        panel, tabs = self.widget.parent, self.widget.ui.tabs
+        panel.show()
+        panel.resize(PANEL_WIDTH, 2000)
+        self.host.process_events(0.1)  # Qt lays out what changed only now
         page = tabs.currentWidget()
-        top = page.mapTo(self.widget.parent, self.host.qt.QPoint(0, 0)).y()
+        top = page.mapTo(panel, self.host.qt.QPoint(0, 0)).y()
         height = page.layout().totalHeightForWidth(page.width) if page.hasHeightForWidth() else page.sizeHint.height()
-        picture.copy(0, 0, picture.width(), min(picture.height(), top + height + 8)).save(
-            str(self.folder / f"{name}.png")
-        )
+        panel.resize(PANEL_WIDTH, top + height + 12)
+        self.host.process_events(0.1)
+        panel.grab().copy(0, 0, PANEL_WIDTH, top + height + 8).save(str(self.folder / f"{name}.png"))
         print(self.folder / f"{name}.png")
 
     def close(self) -> None:
@@ -119,12 +122,12 @@ def segment(stage: Stage) -> None:
     stage.grab("segment-running")
     stage.wait_until_idle()
     stage.grab("segment-done")
-    panel.ui.settingsSection.collapsed = panel.ui.detailsSection.collapsed = False
-    stage.grab("segment-settings")
-    panel.ui.settingsSection.collapsed = panel.ui.detailsSection.collapsed = True
     error = VolumeError("CT was changed while it was being segmented; segment it again.")
     stage.widget.services.showError(error)
     stage.grab("segment-error")
+    stage.widget.messages.clear()
+    panel.ui.settingsSection.collapsed = panel.ui.detailsSection.collapsed = False
+    stage.grab("segment-settings")
 
 
 def views(stage: Stage) -> None:
@@ -171,7 +174,7 @@ def train(stage: Stage) -> None:
     stage.wait(lambda: panel.ui.earlierTable.rowCount)
     stage.grab("train-paused")
     panel.ui.continueButton.click()
-    stage.wait_until_idle()
+    stage.wait_until_idle(1200)
     stage.grab("train-done")
     view = SliceView(stage.host, "Red", VIEW_SIZE)
     shown = panel.lastResult.comparisons[0]
@@ -204,7 +207,9 @@ def models(stage: Stage) -> None:
     stage.wait(lambda: not stage.widget.engine.isBusy)
     panel.ui.cardView.setMinimumHeight(620)
     stage.grab("models")
-    (Path(os.environ["MED3D_MODELS"]) / "half-copied.med3d.zip").write_bytes(b"PK")
+    folder = Path(os.environ["MED3D_MODELS"])
+    folder.mkdir(exist_ok=True)
+    (folder / "half-copied.med3d.zip").write_bytes(b"PK")
     panel.ui.refreshButton.click()
     stage.wait(lambda: panel.ui.modelsTable.rowCount > 1)
     panel.ui.cardView.setMinimumHeight(200)
