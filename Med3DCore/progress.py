@@ -35,6 +35,7 @@ class Progress:
     on_metric: MetricCallback | None = None
     timeline: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    flags: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
@@ -85,10 +86,18 @@ class Progress:
         if self.is_cancelled():
             raise Cancelled("Cancelled; nothing was written.")
 
-    def warn(self, sentence: str) -> None:
-        """Record something the user should know about the result."""
+    def warn(self, sentence: str, label: str = "", flag: str = "") -> None:
+        """Record something the user should know about the result.
+
+        Args:
+            sentence: For people.
+            label: Name of the label that it is about, if it is about one.
+            flag: What is wrong with the label, a word for programs such as "cut"; goes to ``flags``.
+        """
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+            if flag:
+                self.flags.append({"label": label, "flag": flag, "sentence": sentence})
 
     @property
     def elapsed(self) -> float:

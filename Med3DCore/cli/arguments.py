@@ -13,3 +13,10 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty name is neither a file nor a folder")
     return as_path(text)
+
+
+def count(text: str) -> int:
+    """How many of something, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 
 _WIDTH = 24
 
@@ -15,6 +16,13 @@ def say(text: str, end: str = "\n") -> None:
     if sys.stderr is not None:
         with suppress(OSError):
             print(text, end=end, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def silent(wanted: bool = True) -> Iterator[None]:
+    """Show nothing within, if wanted: for all but one of several processes that do the same."""
+    with redirect_stdout(None if wanted else sys.stdout), redirect_stderr(None if wanted else sys.stderr):
+        yield
 
 
 class ProgressBar:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from Med3DCore.cli.arguments import path
-from Med3DCore.cli.console import ProgressBar, say
-from Med3DCore.cli.stopping import stopped_gently
-from Med3DCore.errors import Cancelled, DataError, SettingError
-from Med3DCore.progress import Progress
+from Med3DCore.cli.training import on_every_rank, resumable
+from Med3DCore.errors import DataError, SettingError
 
 if TYPE_CHECKING:
+    from Med3DCore.progress import Progress
     from Med3DCore.training.cases import Case
+    from Med3DCore.training.distributed import Ranks
     from Med3DCore.training.tuned import FineTuned
 
 
@@ -44,10 +43,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--json", action="store_true", help="print the result as JSON")
     add("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=on_every_rank(run))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Fine-tune, or go on with it, and install the new model.
 
     Raises:
@@ -57,24 +56,17 @@ def run(args: argparse.Namespace) -> int:
     from Med3DCore.training.fine_tune import continue_tuning, fine_tune
     from Med3DCore.training.run_folder import TuneSettings
 
-    bar = ProgressBar(args.quiet)
-    try:
-        with stopped_gently() as is_stopped:
-            progress = Progress(bar, is_stopped)
-            if args.finish or (args.output / "run.json").is_file():
-                tuned = continue_tuning(args.output, progress, args.finish)
-            else:
-                settings = TuneSettings(
-                    args.title, args.minutes, args.quality, args.seed, args.device, _settings(args.set or [])
-                )
-                parent, cases = Catalogue().find(args.model), _cases(args, progress)
-                tuned = fine_tune(parent, cases, args.output, settings, progress)
-    except Cancelled as stop:
-        bar.close()
-        say(f"med3d: {stop} Run the same command to go on, or with --finish to use it as it is.")
-        return 128 + signal.SIGINT
-    finally:
-        bar.close()
+    if ranks.world > 1:
+        raise SettingError("Fine-tuning takes minutes and one process; start it without torchrun.")
+    with resumable(args) as progress:
+        if args.finish or (args.output / "run.json").is_file():
+            tuned = continue_tuning(args.output, progress, args.finish)
+        else:
+            settings = TuneSettings(
+                args.title, args.minutes, args.quality, args.seed, args.device, _settings(args.set or [])
+            )
+            parent, cases = Catalogue().find(args.model), _cases(args, progress)
+            tuned = fine_tune(parent, cases, args.output, settings, progress)
     installed = Catalogue().install(tuned.package)
     print(json.dumps(_values(tuned, str(installed)), indent=2) if args.json else _text(tuned, str(installed)))
     return 0

@@ -20,7 +20,20 @@ _PATIENCE_SECONDS = 2.0
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
     # Not at the top of the file, so that Ctrl-C is heeded while they and what they need are imported.
-    from Med3DCore.cli import dataset, evaluate, fine_tune, info, models, phantom, pretrain, segment, train, worker
+    from Med3DCore.cli import (
+        classify,
+        compare,
+        dataset,
+        evaluate,
+        fine_tune,
+        info,
+        models,
+        phantom,
+        pretrain,
+        segment,
+        train,
+        worker,
+    )
 
     parser = argparse.ArgumentParser(
         prog="med3d",
@@ -28,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for module in (segment, info, evaluate, models, dataset, fine_tune, train, pretrain, phantom, worker):
+    everyday, teaching = (segment, info, evaluate, models), (dataset, fine_tune, train, pretrain, classify, compare)
+    for module in (*everyday, *teaching, phantom, worker):
         module.add_parser(subparsers)
     return parser
 

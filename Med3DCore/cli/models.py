@@ -10,6 +10,7 @@ from pathlib import Path
 from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
+from Med3DCore.models.package import CLASSIFIER
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -102,7 +103,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
 
 
 def _labels(package: ModelPackage) -> str:
-    return ", ".join(package.label_names) or "(encoder)"
+    return ", ".join(package.label_names) or f"({package.kind})"
 
 
 def _megabytes(size: int) -> str:
@@ -131,6 +132,7 @@ def _show(args: argparse.Namespace) -> int:
             print(f"{what + ':':<10} {fact}")
     for stage in package.stages:
         where = f"around what '{stage.region['stage']}' found" if stage.region else "whole scan"
+        where = "a cube around a point" if package.kind == CLASSIFIER else where
         spacing = " x ".join(f"{value:g}" for value in stage.preprocessing["spacing"])
         print(f"{'Stage:':<10} {stage.name}: {', '.join(stage.labels)} at {spacing} mm, {where}")
     for data_set in package.provenance.get("data_sets", ()):

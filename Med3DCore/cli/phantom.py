@@ -8,6 +8,7 @@ from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
 from Med3DCore.phantom.domains import write_phantom_domains
+from Med3DCore.phantom.nodule_data_set import write_nodule_data_set
 from Med3DCore.phantom.settings import KERNELS, PATHOLOGIES, REGIONS, SIZES
 from Med3DCore.progress import Progress
 
@@ -39,6 +40,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="instead: N patients for each of eight data sets of CT and MR, for `med3d pretrain`; all else is varied",
     )
+    add(
+        "--nodules",
+        type=int,
+        metavar="N",
+        help="instead: N patients with nodules of the lungs, a scan around each nodule, and the table nodules.csv for "
+        "`med3d classify train`; all else is varied",
+    )
     add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
 
@@ -65,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.domains is not None:
             files = [write_phantom_domains(args.output, args.domains, progress=Progress(bar))]
+        elif args.nodules is not None:
+            files = [write_nodule_data_set(args.output, args.nodules, progress=Progress(bar))]
         else:
             files = write_phantom(args.output, args.seed, settings, Progress(bar))
     finally:

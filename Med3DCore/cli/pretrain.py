@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
+from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
-from Med3DCore.cli.console import ProgressBar, say
-from Med3DCore.cli.stopping import stopped_gently
-from Med3DCore.errors import Cancelled
+from Med3DCore.cli.console import say
+from Med3DCore.cli.training import add_training_options, on_every_rank, resumable
 from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.training.distributed import Ranks
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -24,15 +26,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("recipe", type=path, help="what to train: a JSON file such as Resources/Recipes/3dseg8.json")
     add("data", type=path, nargs="+", help="data sets, or a folder that holds the folders which the recipe names")
     add("-o", "--output", type=path, required=True, help="folder for checkpoint, log and encoder")
-    add("--no-cache", action="store_true", help="prepare the cases anew and keep them in memory")
-    add("--minutes", type=float, help="stop learning after this time, earlier calls included")
-    add("--finish", action="store_true", help="learn no more: make an encoder of what was learned so far")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
-    add("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(run=run)
+    add_training_options(parser)
+    parser.set_defaults(run=on_every_rank(run))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Co-train, then write the encoder. Called again, it goes on where it was stopped.
 
     Raises:
@@ -44,34 +42,28 @@ def run(args: argparse.Namespace) -> int:
     from Med3DCore.training.domains import gather_cases, read_co_training
     from Med3DCore.training.loop import train
 
-    recipe, device, reading = read_co_training(args.recipe), choose_device(args.device), Progress()
+    recipe, device, reading = read_co_training(args.recipe), choose_device(ranks.device(args.device)), Progress()
     cases = gather_cases(recipe, args.data, reading)
     for sentence in reading.warnings:
         say(f"Warning: {sentence}")
     stages = {domain.name: domain.stage(cases[domain.name]) for domain in recipe.domains}
-    cache, bar = None if args.no_cache else CaseCache(cache_folder()), ProgressBar(args.quiet)
-    try:
-        with stopped_gently() as is_stopped:
-            progress = Progress(bar, is_stopped)
-            task = CoTraining(recipe, stages, prepare_domains(stages, cases, cache, progress))
-            trained = train(
-                task,
-                recipe.training,
-                args.output,
-                recipe.seed,
-                device,
-                progress,
-                args.minutes,
-                finish=args.finish,
-            )
-    except Cancelled as stop:
-        bar.close()
-        say(f"med3d: {stop} Run the same command to go on, or with --finish to use it as it is.")
-        return 128 + signal.SIGINT
-    finally:
-        bar.close()
+    cache = None if args.no_cache else CaseCache(cache_folder())
+    with resumable(args) as progress:
+        task = CoTraining(recipe, stages, prepare_domains(stages, cases, cache, progress))
+        trained = train(
+            task,
+            recipe.training,
+            args.output,
+            recipe.seed,
+            device,
+            progress,
+            args.minutes,
+            finish=args.finish,
+            workers=args.workers,
+        )
     for label, scores in trained.validation.details.items():
         mean = sum(scores.values()) / max(1, len(scores))
         print(f"{label}: " + (f"Dice {mean:.3f} (n = {len(scores)})" if scores else "no held-out case"))
-    print(f"wrote {publish_encoder(recipe, stages, cases, trained, args.output)}")
+    if ranks.is_main:
+        print(f"wrote {publish_encoder(recipe, stages, cases, trained, args.output)}")
     return 0

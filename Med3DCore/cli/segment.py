@@ -63,6 +63,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--mirror", action="store_true", help="also average over mirrored copies: slower, a little better"
     )
+    parser.add_argument(
+        "--split-lungs", action="store_true", help="left and right lung as two organs in the place of lungs"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -116,7 +119,7 @@ def _segment(
         from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment
     settings = InferenceSettings(mirror_axes=(0, 1, 2) if args.mirror else ())
-    result = segment(volume, organs, package, args.device, settings, progress)
+    result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
         for output in outputs:
             write_label_map(result.labels, output)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
+from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
-from Med3DCore.cli.console import ProgressBar, say
-from Med3DCore.cli.stopping import stopped_gently
-from Med3DCore.errors import Cancelled
+from Med3DCore.cli.console import say
+from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
 from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.training.distributed import Ranks
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,19 +33,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from the stages of "
         "the same name of another model, or from scratch (default)",
     )
-    parser.add_argument(
-        "--splits", type=path, metavar="FILE", help="train and check on a fold of this file (see --fold)"
-    )
-    parser.add_argument("--fold", type=int, default=0, metavar="N", help="which fold, from 0 (default: %(default)s)")
-    parser.add_argument("--no-cache", action="store_true", help="prepare the cases anew and keep them in memory")
-    parser.add_argument("--minutes", type=float, help="stop learning after this time, for all stages together")
-    parser.add_argument("--finish", action="store_true", help="learn no more: make a model of what was learned so far")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(run=run)
+    add_fold_options(parser)
+    add_training_options(parser)
+    parser.set_defaults(run=on_every_rank(run))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cache import CaseCache, cache_folder
@@ -56,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     reading = Progress()
     recipe, cases = read_recipe(args.recipe), read_data_set(args.data, progress=reading)
-    device = choose_device(args.device)
+    device = choose_device(ranks.device(args.device))
     for sentence in reading.warnings:
         say(f"Warning: {sentence}")
     if args.splits:
@@ -67,30 +62,23 @@ def run(args: argparse.Namespace) -> int:
     weights = {}
     for stage, start in zip(stages, starts, strict=True):
         print(f"{stage.stage.name}: from {start.source}")
-        bar, folder = ProgressBar(args.quiet), args.output / stage.stage.name
-        try:
-            with stopped_gently() as is_stopped:
-                trained = train_stage(
-                    stage,
-                    cases,
-                    folder,
-                    recipe.seed,
-                    device,
-                    Progress(bar, is_stopped),
-                    start.weights,
-                    args.minutes and args.minutes / len(stages),
-                    finish=args.finish,
-                    cache=cache,
-                )
-        except Cancelled as stop:
-            bar.close()
-            say(f"med3d: {stop} Run the same command to go on, or with --finish to use it as it is.")
-            return 128 + signal.SIGINT
-        finally:
-            bar.close()
+        with resumable(args) as progress:
+            trained = train_stage(
+                stage,
+                cases,
+                args.output / stage.stage.name,
+                recipe.seed,
+                device,
+                progress,
+                start.weights,
+                args.minutes and args.minutes / len(stages),
+                finish=args.finish,
+                cache=cache,
+                workers=args.workers,
+            )
         weights[stage.stage.name] = trained.weights
         print(f"{stage.stage.name}: {trained.steps} steps, {_scores(trained.validation.details)}")
-    if not args.stage:
+    if not args.stage and ranks.is_main:
         print(f"wrote {publish(recipe, weights, cases, args.output, device)}")
     return 0
 

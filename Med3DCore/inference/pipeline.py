@@ -16,8 +16,10 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
 from Med3DCore.inference.paint import paint_labels
+from Med3DCore.inference.plausibility import check
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
+from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.models.weights import load_into
@@ -43,32 +45,6 @@ class InferenceSettings:
     overlap: float = 0.25
     batch: int = 1
     mirror_axes: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class StageResult:
-    """What a stage found.
-
-    Args:
-        scores: Label name to float32 ``[z, y, x]``; inside where above 0.5.
-        grid: Their grid.
-    """
-
-    scores: dict[str, np.ndarray]
-    grid: Geometry
-
-    def box(self, labels: Sequence[str], margin_mm: float) -> Box | None:
-        """LPS box in mm around everything found of some labels, or None if nothing was found."""
-        found = np.zeros(self.grid.shape, bool)
-        for name in labels:
-            if name in self.scores:
-                found |= self.scores[name] > 0.5
-        if not found.any():
-            return None
-        ranges = [np.flatnonzero(found.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
-        start, stop = tuple(int(r[0]) for r in ranges), tuple(int(r[-1]) + 1 for r in ranges)
-        low, high = self.grid.bounds_of_box(start, stop)
-        return low - margin_mm, high + margin_mm
 
 
 # Networks learn from patches that reach beyond the scan, where there is air: so a scan's edge must look the same here.
@@ -121,7 +97,12 @@ class Pipeline:
         for stage in stages:
             results[stage.name] = self._run_stage(stage, volume, results, progress, share=0.7 / len(stages))
         with progress.stage("restore", share=0.1):
-            return self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
+            found = self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
+        with progress.stage("check", share=0.01):
+            for name, stage in final.items():
+                before = results[stage.region["stage"]] if stage.region else None
+                check(name, found, volume, self.package.modality == "CT", results[stage.name], before, progress)
+        return found
 
     def find_box(self, stage: Stage, volume: Volume, progress: Progress, share: float = 1.0) -> Box | None:
         """Where a stage looks, found by running the stages that it depends on.
@@ -181,12 +162,13 @@ class Pipeline:
             probabilities = self._probabilities(stage, prepared.array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
             scores = _scores(stage, probabilities)
+            found = {name: np.count_nonzero(score > 0.5) for name, score in scores.items()}
             if stage.region is not None:
                 _keep_near(results[stage.region["stage"]], scores, prepared.geometry)
             for name, rules in stage.postprocessing.items():
                 cleaning = Cleaning.from_dict(rules)
                 scores[name] = clean(scores[name], prepared.geometry.voxel_volume_ml, cleaning)
-        return StageResult(scores, prepared.geometry)
+        return StageResult(scores, prepared.geometry, found)
 
     def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
         """Run the network; when the memory does not suffice, in smaller windows, then on the CPU."""
@@ -234,15 +216,11 @@ class Pipeline:
         return self._networks[stage.name]
 
     def _assemble(self, volume: Volume, found: dict[str, StageResult | None], progress: Progress) -> LabelMap:
-        """The label map on the scan's grid, with a warning for each label of which there is nothing."""
+        """The label map on the scan's grid."""
         labels = {label.name: label for label in self.package.labels}
         scores = [result and (result.scores[name], result.grid) for name, result in found.items()]
         array = paint_labels(scores, volume.geometry, progress)
-        result = LabelMap(array, volume.geometry, volume.name, tuple(labels[name] for name in found))
-        for label in result.labels:
-            if not result.mask(label.name).any():
-                progress.warn(f"No {label.title.lower()} found in {volume.name}.")
-        return result
+        return LabelMap(array, volume.geometry, volume.name, tuple(labels[name] for name in found))
 
 
 def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -> Box | None:

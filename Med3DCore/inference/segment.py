@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import Med3DCore
+from Med3DCore.inference import sides
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 from Med3DCore.models.catalogue import Catalogue
@@ -27,6 +28,8 @@ class Segmentation:
         device: Where it was computed, for people.
         reason: Why there.
         warnings: What the user should know about the result.
+        flags: Those of the warnings that are about a label, for programs: ``label``, ``flag``, ``sentence``; see
+            :mod:`.plausibility`.
     """
 
     labels: LabelMap
@@ -34,9 +37,10 @@ class Segmentation:
     device: str
     reason: str
     warnings: tuple[str, ...]
+    flags: tuple[dict[str, str], ...]
 
     def report(self) -> dict:
-        """Plain values for JSON: numbers and volumes in mL of the labels, model, device, warnings, versions."""
+        """Plain values for JSON: numbers and volumes in mL of the labels, model, device, warnings, flags, versions."""
         organs = [
             {"name": label.name, "value": value, "volume_ml": round(self.labels.volume_ml(label.name), 1)}
             for value, label in enumerate(self.labels.labels, start=1)
@@ -47,6 +51,7 @@ class Segmentation:
             "device": self.device,
             "device_reason": self.reason,
             "warnings": list(self.warnings),
+            "flags": list(self.flags),
             "versions": {"Med3DCore": Med3DCore.__version__, "torch": torch.__version__},
         }
 
@@ -58,6 +63,7 @@ def segment(
     device: str = "auto",
     settings: InferenceSettings | None = None,
     progress: Progress | None = None,
+    split_lungs: bool = False,
 ) -> Segmentation:
     """Segment organs of a scan.
 
@@ -68,6 +74,7 @@ def segment(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         settings: Choices between speed and quality.
         progress: Followed, and may cancel.
+        split_lungs: Left and right lung as two labels in the place of "lungs"; see :mod:`.sides`.
 
     Raises:
         SettingError: No model, or not the named one, finds an organ.
@@ -84,7 +91,10 @@ def segment(
     with progress.stage("load model", share=0.02):
         package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
         pipeline = Pipeline(package, choose_device(device), settings)
-    return conclude(pipeline.segment(volume, labels, progress), pipeline, progress)
+    found = pipeline.segment(volume, labels, progress)
+    if split_lungs:
+        found = sides.split_lungs(found, volume, progress)
+    return conclude(found, pipeline, progress)
 
 
 def conclude(
@@ -101,6 +111,7 @@ def conclude(
     for value, label in enumerate(labels.labels, start=1):
         ends = [(axis, end) for axis in range(3) for end in (0, -1)]
         for cut in sorted({edge(*each) for each in ends if value in np.take(labels.array, each[1], axis=each[0])}):
-            progress.warn(f"{label.title}: cut by the edge of the {cut}; the volume is that of the part inside.")
-    device = pipeline.device
-    return Segmentation(labels, pipeline.package.reference, device.title, device.reason, tuple(progress.warnings))
+            sentence = f"{label.title}: cut by the edge of the {cut}; the volume is that of the part inside."
+            progress.warn(sentence, label.name, "cut")
+    device, told = pipeline.device, (tuple(progress.warnings), tuple(progress.flags))
+    return Segmentation(labels, pipeline.package.reference, device.title, device.reason, *told)

@@ -15,7 +15,7 @@ from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
 from Med3DCore.io.files import as_path
 from Med3DCore.io.write import written_beside
 from Med3DCore.models.archive import SUFFIX, sha256_of
-from Med3DCore.models.package import ModelPackage, load_package, package_file, save_package
+from Med3DCore.models.package import PIPELINE, ModelPackage, load_package, package_file, save_package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +129,7 @@ class Catalogue:
         """The model to segment labels with: the named one, or else :meth:`default_for` them.
 
         Raises:
-            ModelError: There is no such model, it is broken, or an encoder only.
+            ModelError: There is no such model, it is broken, or does not segment.
             SettingError: It does not find one of the labels, or a label is given twice.
         """
         if len(set(labels)) < len(labels):
@@ -137,8 +137,7 @@ class Catalogue:
         if name_or_path is None:
             return self.default_for(labels)
         package = self.find(name_or_path)
-        if package.kind != "pipeline":
-            raise ModelError(f"{package.reference} is an encoder to start training from; choose a model with labels.")
+        package.require_pipeline()
         for label in labels:
             package.require_label(label)
         return package
@@ -155,7 +154,7 @@ class Catalogue:
         """
         entries = self.list()
         fitting = [entry for entry in entries if entry.package and set(labels) <= set(entry.package.label_names)]
-        shipped = [entry.package for entry in fitting if entry.shipped and entry.package.kind == "pipeline"]
+        shipped = [entry.package for entry in fitting if entry.shipped and entry.package.kind == PIPELINE]
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
         name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name

@@ -76,7 +76,14 @@ def _contradictions(document: dict):
         labels = stage["labels"]
         if stage["name"] in found:
             yield f"{where} is there twice"
-        if (stage["activation"] == "softmax") != (labels[0] == "background") or "background" in labels[1:]:
+        classifies = stage["network"]["decoder"].get("name") == "classification"
+        if classifies != (document["kind"] == "classifier"):
+            yield f"{where} {'has' if classifies else 'lacks'} the decoder 'classification' of a classifier"
+        elif classifies and stage["activation"] != "softmax":
+            yield f"{where} classifies, so its activation must be softmax"
+        elif not classifies and (
+            (stage["activation"] == "softmax") != (labels[0] == "background") or "background" in labels[1:]
+        ):
             yield f"{where} must have 'background' as its first label if it is a softmax, else not at all"
         if stage["network"]["out_channels"] != len(labels):
             yield f"{where} has {len(labels)} labels but {stage['network']['out_channels']} output channels"
@@ -92,11 +99,11 @@ def _contradictions(document: dict):
         found[stage["name"]] = foreground
     names = [label["name"] for label in document["labels"]]
     for name in names:
-        if document["stages"] and not any(name in labels for labels in found.values()):
+        if found and not any(name in labels for labels in found.values()):
             yield f"no stage finds the label '{name}'"
         if names.count(name) > 1:
             yield f"the label '{name}' is there twice"
-    parts = [*found] if document["kind"] == "pipeline" else ["encoder"]
+    parts = ["encoder"] if document["kind"] == "encoder" else [*found]
     members = [member["name"] for member in document["members"]]
     wanted = [f"weights/{part}.pt" for part in parts]
     if sorted(name for name in members if name != "card.md") != sorted(wanted) or members.count("card.md") > 1:

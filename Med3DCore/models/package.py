@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ENCODER = "encoder"
+PIPELINE = "pipeline"
+CLASSIFIER = "classifier"
+CLASSIFYING = "classification"
+"""Name of the decoder that makes a network a classifier."""
+
 CARD = "card.md"
 
 
@@ -34,9 +39,10 @@ class Stage:
         name: Such as ``"coarse"``; letters a-z, digits, ``_`` and ``-``.
         network: Description for :func:`Med3DCore.networks.build_network`.
         preprocessing: Description for ``Preprocessing.from_dict``.
-        labels: Label name of each output channel; with softmax, channel 0 is ``"background"``.
+        labels: Label name of each output channel; with softmax, channel 0 is ``"background"``. Of a classifier the
+            classes, always with softmax.
         activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel).
-        window: Size (z, y, x) of the sliding window in voxels.
+        window: Size (z, y, x) in voxels of the sliding window, or of what a classifier looks at.
         region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm
             around it, of this stage's labels as that earlier stage found them.
         postprocessing: Per label, such as ``{"liver": {"keep_largest": 1, "fill_holes": True, "min_ml": 20}}``.
@@ -70,7 +76,9 @@ def name_from_title(title: str, longest: int = 64) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPackage:
-    """What a model is, needs and gives: a pipeline of stages, or an encoder to start training from.
+    """What a model is, needs and gives.
+
+    It is a pipeline of stages that segment, a classifier (one stage, no labels), or an encoder to start training from.
 
     Args:
         name: Such as ``"liver-lungs"``; letters a-z, digits, ``_`` and ``-``.
@@ -80,7 +88,7 @@ class ModelPackage:
         modality: DICOM modality of the scans, such as ``"CT"``; several joined by a slash.
         licence: Of the weights.
         labels: What the user gets, each found by at least one stage; a later stage refines an earlier one. Empty for
-            an encoder.
+            an encoder and for a classifier, which paint nothing.
         stages: In the order they run. Empty for an encoder.
         encoder: None, or the description of an encoder as in the ``"encoder"`` of a network description; the weights
             then have the encoder's own names (``conv1.weight`` ...).
@@ -115,8 +123,11 @@ class ModelPackage:
 
     @property
     def kind(self) -> str:
-        """``"pipeline"`` or ``"encoder"``."""
-        return "pipeline" if self.encoder is None else "encoder"
+        """``"pipeline"``, ``"classifier"`` or ``"encoder"``."""
+        if self.encoder is not None:
+            return ENCODER
+        heads = {stage.network.get("decoder", {}).get("name") for stage in self.stages}
+        return CLASSIFIER if heads == {CLASSIFYING} else PIPELINE
 
     @property
     def reference(self) -> str:
@@ -142,6 +153,16 @@ class ModelPackage:
     def label_names(self) -> tuple[str, ...]:
         """Names of the labels the user gets."""
         return tuple(label.name for label in self.labels)
+
+    def require_pipeline(self) -> None:
+        """Refuse a model that does not segment.
+
+        Raises:
+            ModelError: It is an encoder or a classifier.
+        """
+        if self.kind != PIPELINE:
+            purpose = {ENCODER: "an encoder to start training from", CLASSIFIER: "a classifier, which paints nothing"}
+            raise ModelError(f"{self.reference} is {purpose[self.kind]}; choose a model with labels.")
 
     def require_label(self, name: str) -> None:
         """Refuse a label that the model does not find.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from Med3DCore.geometry import Triple
 from Med3DCore.phantom import body_wall, bones, spine
 from Med3DCore.phantom.abdomen import Abdomen
 from Med3DCore.phantom.chest import Chest
@@ -23,7 +24,7 @@ class Patient:
 
     Args:
         seed: The patient.
-        settings: Uses ``size``, ``arms`` and ``pathology``; findings do not change the anatomy around them.
+        settings: Uses ``size``, ``arms``, ``pathology`` and ``nodules``; findings do not change what is around them.
 
     Attributes:
         scale: mm of this patient for 1 mm of the standard patient.
@@ -44,6 +45,8 @@ class Patient:
             "grain": SmoothField(stream(seed, "grain"), 3.5, 64),
         }
         self.structures = self._assemble(seed, settings.pathology)
+        for nodule in settings.nodules:
+            self.structures += nodule.structures(self._standard(nodule.centre), self.scale)
         self.lower, self.upper = self._boxes()
 
     @property
@@ -74,6 +77,11 @@ class Patient:
         points = Points(*moved, {name: random_field(*level) for name, random_field in self._fields.items()})
         self._torso.measure(points, level)
         return points
+
+    def _standard(self, position: Triple) -> np.ndarray:
+        """The place (x, y, z) in the standard patient of an LPS position in mm."""
+        points = self.points(*(np.full((1, 1, 1), value) for value in position))
+        return np.array([axis.item() for axis in (points.x, points.y, points.z)])
 
     def _assemble(self, seed: int, pathology: tuple[str, ...]) -> list[Structure]:
         torso = self._torso

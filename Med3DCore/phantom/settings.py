@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.phantom.contrast import Contrast, find_contrast
+from Med3DCore.phantom.nodules import PhantomNodule
 from Med3DCore.tasks import find_labels
 
 # From and to, mm above the first lumbar vertebra of a patient of average height.
@@ -46,6 +47,7 @@ class PhantomSettings:
         circle: Set what lies outside the round field of the scanner to its lowest value.
         orientation: Patient direction in which the index of each array axis grows, such as "LPS" or "RAI"; any order.
         oblique: Degrees by which the grid is turned about x, then y, then z, around its centre.
+        nodules: Nodules of known nature to put into the lungs.
 
     Raises:
         SettingError: A setting makes no sense.
@@ -66,6 +68,7 @@ class PhantomSettings:
     circle: bool = False
     orientation: str = "LPS"
     oblique: Triple = (0.0, 0.0, 0.0)
+    nodules: tuple[PhantomNodule, ...] = ()
 
     def __post_init__(self) -> None:
         find_contrast(self.contrast)

@@ -51,9 +51,10 @@ class Augmentation:
         """
         zoom = np.exp(rng.uniform(-1, 1) * np.log(self.scale) + rng.uniform(-1, 1, 3) * np.log(self.stretch))
         matrix = _rotation(np.deg2rad(rng.uniform(-self.rotation, self.rotation, 3))) * zoom
-        axes = [np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in patch]
-        offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        positions = torch.from_numpy((offsets @ matrix.T.astype(np.float32) + centre).astype(np.float32))
+        z, y, x = (np.arange(n)[:, None] - (n - 1) / 2 for n in patch)
+        z, y, x = (along @ row[None] for along, row in zip((z, y, x), matrix.T, strict=True))
+        plane = torch.from_numpy((y[:, None] + x + centre).astype(np.float32))
+        positions = torch.from_numpy(z.astype(np.float32))[:, None, None] + plane
         if rng.random() < self.probability:
             coarse = torch.from_numpy(rng.uniform(-self.bend, self.bend, (1, 3, 5, 5, 5)).astype(np.float32))
             bend = functional.interpolate(coarse, patch, mode="trilinear", align_corners=True)
@@ -69,7 +70,7 @@ class Augmentation:
             span: Width of the model's intensity range in the same units.
             rng: Source of randomness.
         """
-        middle = image.mean()
+        middle = float(image.numpy().mean())  # torch's mean depends on the number of threads in the last bit
         factor = np.exp(rng.uniform(-1, 1) * np.log(self.contrast))
         image = (image - middle) * factor + middle + rng.uniform(-self.shift, self.shift) * span
         if rng.random() < self.probability:
@@ -119,10 +120,11 @@ def cut_patch(
     """
     low, high = _needed(grid, image.shape)
     region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    size = torch.tensor([b - a for a, b in zip(low, high, strict=True)], dtype=torch.float32)
-    span = torch.tensor([max(1, n - 1) for n in image.shape], dtype=torch.float32)
-    positions = (grid.flip(-1) + 1) / 2 * span - torch.tensor(low, dtype=torch.float32)
-    local = (positions / (size - 1).clamp(min=1) * 2 - 1).flip(-1)
+    # From -1..1 over the case to -1..1 over its part: (grid + 1) / 2 * span = low + (local + 1) / 2 * own (x, y, z).
+    own = np.maximum(1, np.subtract(high, low) - 1)[::-1]
+    span = np.maximum(1, np.subtract(image.shape, 1))[::-1]
+    factor, offset = span / own, (span - 2 * np.array(low[::-1])) / own - 1
+    local = torch.from_numpy(offset.astype(np.float32)) + grid * torch.from_numpy(factor.astype(np.float32))
     part = torch.from_numpy(image[region] - outside)[None, None]
     patch = functional.grid_sample(part, local, mode="bilinear", align_corners=True) + outside
     labels = torch.from_numpy(target[(slice(None), *region)].astype(np.float32))[None]

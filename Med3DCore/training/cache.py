@@ -17,7 +17,7 @@ import sys
 import time
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -109,10 +109,17 @@ class CaseCache:
             DataError: As :func:`prepare_case`.
             OutputError: The folder cannot be written, or the disk is full.
         """
-        key = _key(case, preprocessing, labels)
+        return self.keep(case, _key(case, preprocessing, labels), lambda: prepare_case(case, preprocessing, labels))
+
+    def keep(self, case: Case, key: str, make: Callable[[], PreparedCase]) -> CachedCase:
+        """What is stored under a key, see :func:`entry_key`; where there is nothing yet it is made and stored.
+
+        Raises:
+            OutputError: The folder cannot be written, or the disk is full.
+        """
         found = self._load(case, key)
         if found is None:
-            self._store(prepare_case(case, preprocessing, labels), key)
+            self._store(make(), key)
             found = self._load(case, key)
         if found is None:
             raise OutputError(f"{self.folder / key} does not keep what is written there; choose another cache folder.")
@@ -207,22 +214,21 @@ def prepare_cases(
         DataError, OutputError: As :meth:`CaseCache.prepare`.
         Cancelled: The user stopped.
     """
+    from Med3DCore.training.distributed import Ranks  # needs torch
+
     progress = progress or Progress()
     make = prepare_case if cache is None else cache.prepare
-    prepared = []
-    for done, case in enumerate(cases):
-        progress.update(done / len(cases))
-        prepared.append(make(case, preprocessing, labels))
-    return prepared
+    prepared = {}
+    for number in Ranks.here().own_first(len(cases)):
+        progress.update(len(prepared) / len(cases))
+        prepared[number] = make(cases[number], preprocessing, labels)
+    return [prepared[number] for number in range(len(cases))]
 
 
 def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str:
     """Hash of all that a prepared case depends on; neither its name nor where its files are."""
     meaning = {
-        "format": _FORMAT,
-        "code": _code(),
-        "image": _content(case.image),
-        "label": None if case.label is None else [_content(case.label), case.label.name.lower().endswith(".seg.nrrd")],
+        "label": None if case.label is None else [content(case.label), case.label.name.lower().endswith(".seg.nrrd")],
         "values": {name: np.atleast_1d(case.values[name]).tolist() for name in sorted(case.values)},
         "annotated": sorted(case.annotated),
         "absent": sorted(case.absent),
@@ -230,9 +236,19 @@ def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str
         "frame": case.frame,
         "preprocessing": preprocessing.to_dict(),
         "labels": list(labels),
-        "headroom": HEADROOM,
     }
-    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
+    return entry_key(content(case.image), meaning)
+
+
+def entry_key(image: str, meaning: dict) -> str:
+    """Key of an entry.
+
+    Args:
+        image: The image's :func:`content`.
+        meaning: All else that the entry depends on besides the code, as plain values for JSON.
+    """
+    known = {"format": _FORMAT, "code": _code(), "headroom": HEADROOM, "image": image, **meaning}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @lru_cache
@@ -243,7 +259,12 @@ def _code() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
+    """Hash of a file's bytes.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()

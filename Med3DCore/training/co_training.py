@@ -17,6 +17,7 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cache import CachedCase, CaseCache, prepare_cases
 from Med3DCore.training.cases import Case, PreparedCase
+from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.domains import CoTrainingRecipe
 from Med3DCore.training.loop import Task, Trained, Validation
 from Med3DCore.training.optimization import ParameterGroup
@@ -59,6 +60,7 @@ class CoTraining(Task):
     """
 
     name = "co-training"
+    idle_parts = True
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class CoTraining(Task):
         rng = np.random.default_rng([self.recipe.seed, number, 8])
         name = list(self.tasks)[rng.choice(len(self.tasks), p=self.chances)]
         settings = self.recipe.training
-        settled = number >= self.recipe.settle * settings.steps * settings.accumulate
+        settled = number >= self.recipe.settle * settings.steps * settings.accumulate * Ranks.here().world
         return DomainBatch(name, self.tasks[name].draw(number), settled)
 
     def loss(self, network: Med3D, batch: DomainBatch, device: Device) -> Tensor:

@@ -65,10 +65,13 @@ def fine_tune(
     Raises:
         Cancelled: The user stopped.
         DataError: The cases cannot be learned from, or the folder holds another training.
+        ModelError: The parent is a classifier.
         Med3DError: As :func:`Med3DCore.training.loop.train`.
     """
     settings, progress = settings or TuneSettings(), progress or Progress()
     run = RunFolder(Path(folder))
+    if parent.kind != ENCODER:
+        parent.require_pipeline()
     if not any(case.annotated for case in cases):
         raise DataError("No case has a labelled organ; label one in at least one case.")
     if (run.path / "run.json").exists():

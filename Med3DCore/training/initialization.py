@@ -36,6 +36,11 @@ class Start:
     source: str
 
 
+def is_checkpoint(source: str) -> bool:
+    """Whether a start is a file of bare weights, such as MedicalNet's, and not a model package."""
+    return Path(source).name.endswith(_CHECKPOINTS)
+
+
 def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = None) -> Start:
     """Find the weights that a user asks for.
 
@@ -54,7 +59,7 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     """
     if source in (None, SCRATCH):
         return Start(None, "random weights")
-    if Path(source).name.endswith(_CHECKPOINTS):
+    if is_checkpoint(source):
         encoder, name = import_checkpoint(source), Path(source).name
         return Start(_fitted(encoder.state_dict, stage, name), f"the encoder in {name}")
     package = (catalogue or Catalogue()).find(source)
@@ -64,13 +69,18 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     return _same_stage(package, stage)
 
 
+def is_encoder_alone(weights: dict[str, Tensor]) -> bool:
+    """Whether the weights of a :class:`Start` are the encoder's and no decoder's."""
+    return all(key.startswith(_PREFIX) for key in weights)
+
+
 def set_weights(network: nn.Module, weights: dict[str, Tensor], name: str) -> None:
     """Give a network the weights of a :class:`Start`; where they are the encoder's alone, the decoder keeps its own.
 
     Raises:
         ModelError: They do not fit; nothing is changed then.
     """
-    if all(key.startswith(_PREFIX) for key in weights):
+    if is_encoder_alone(weights):
         load_into(network.encoder, {key.removeprefix(_PREFIX): value for key, value in weights.items()}, name)
     else:
         load_into(network, weights, name)

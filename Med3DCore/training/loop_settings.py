@@ -25,7 +25,7 @@ class LoopSettings:
         ema: Decay of the averaged weights, which are those that are kept; 0 for no average.
         clip_norm: Largest norm of the gradient.
         accumulate: Batches whose gradients are averaged for a step.
-        freeze_batch_norm: Whether statistics and scales of batch norm stay as they are.
+        freeze_batch_norm: Whether statistics and scales of batch norm stay as they are, where the start brought some.
         validate_every: Steps between validations; 0 spends a tenth of the time on them.
         patience: Validations without a better score after which training ends; 0 for never.
         keep: ``"last"`` weights or the ``"best"`` validated ones. Scores of the best are too good to report.

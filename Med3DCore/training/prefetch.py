@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -9,6 +10,17 @@ from typing import Generic, TypeVar
 import torch
 
 Batch = TypeVar("Batch")
+
+# Each holds a batch in memory and a core busy.
+_MOST_WORKERS = 8
+
+
+def usual_workers(device: torch.device) -> int:
+    """How many batches to draw ahead: none where the network computes on the same cores."""
+    if device.type == "cpu":
+        return 0
+    own_cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return max(1, min(_MOST_WORKERS, own_cores - 1))
 
 
 class Prefetch(Generic[Batch]):
@@ -20,7 +32,7 @@ class Prefetch(Generic[Batch]):
 
     Args:
         draw: Gives the batch of a number 0, 1, ...; called from several threads.
-        workers: How many batches are drawn at a time, and kept ready.
+        workers: How many batches are drawn at a time, and kept ready; 0 draws each when it is asked for.
 
     Examples:
         >>> with Prefetch(lambda number: number ** 2, workers=2) as batches:
@@ -30,9 +42,8 @@ class Prefetch(Generic[Batch]):
 
     def __init__(self, draw: Callable[[int], Batch], workers: int = 1) -> None:
         torch.get_num_threads()  # settles the caller's own number, which torch else takes from whoever sets it first
-        self._draw = draw
-        self._workers = max(1, workers)
-        self._pool = ThreadPoolExecutor(self._workers, "draw", initializer=torch.set_num_threads, initargs=(1,))
+        self._draw, self._workers = draw, workers
+        self._pool = ThreadPoolExecutor(max(1, workers), "draw", initializer=torch.set_num_threads, initargs=(1,))
         self._ahead: dict[int, Future] = {}
 
     def get(self, number: int) -> Batch:
@@ -41,6 +52,8 @@ class Prefetch(Generic[Batch]):
         Raises:
             Exception: What ``draw`` raised for it.
         """
+        if not self._workers:
+            return self._draw(number)
         wanted = range(number, number + self._workers + 1)
         for old in self._ahead.keys() - set(wanted):
             self._ahead.pop(old).cancel()

@@ -19,7 +19,7 @@ class TrainingSettings(LoopSettings):
 
     Args:
         patch: Patch shape (z, y, x) in voxels.
-        foreground: Share of patches centred on a labelled voxel.
+        foreground: Share of patches centred on a labelled voxel; of a classifier, that show the second class.
         encoder_rate: Learning rate of the encoder as a part of the decoder's; 0 freezes it.
         layer_decay: Learning rate of each layer of the encoder as a part of the next deeper one's.
         augmentation: How to vary the patches.

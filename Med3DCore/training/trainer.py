@@ -17,11 +17,12 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases import UNKNOWN, Case, PreparedCase
-from Med3DCore.training.initialization import set_weights
+from Med3DCore.training.distributed import Ranks
+from Med3DCore.training.initialization import is_encoder_alone, set_weights
 from Med3DCore.training.loop import Task, Trained, Validation, train
 from Med3DCore.training.losses import supervised_loss
 from Med3DCore.training.optimization import ParameterGroup
-from Med3DCore.training.recipe import StageRecipe
+from Med3DCore.training.recipe import StageRecipe, TrainingSettings
 from Med3DCore.training.sampling import PatchSampler
 
 _ENCODER_LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -39,6 +40,7 @@ def train_stage(
     share: float = 1.0,
     finish: bool = False,
     cache: CaseCache | None = None,
+    workers: int | None = None,
 ) -> Trained:
     """Train a network, or go on where an earlier call was stopped.
 
@@ -54,6 +56,7 @@ def train_stage(
         share: Part of the progress's whole job.
         finish: Do no more steps; give what there is.
         cache: Where prepared cases are kept, or None to keep them in memory.
+        workers: How many batches are drawn ahead, see :func:`Med3DCore.training.loop.train`.
 
     Raises:
         DataError: No training case shows where one of the labels is.
@@ -65,7 +68,7 @@ def train_stage(
         prepared = prepare_cases(cases, preprocessing, labels, cache, progress)
         require_taught(prepared, {name: channel for channel, name in enumerate(labels)})
     task = SegmentationTask(recipe, prepared, seed, initial)
-    return train(task, recipe.training, folder, seed, device, progress, minutes, share, finish)
+    return train(task, recipe.training, folder, seed, device, progress, minutes, share, finish, workers)
 
 
 class SegmentationTask(Task):
@@ -123,8 +126,9 @@ class SegmentationTask(Task):
     def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
         """Mean Dice over labels, and each case's: ``{label: {case: Dice}}``."""
         scores: dict[str, dict[str, float]] = {name: {} for name in self.recipe.stage.labels}
-        for case in self.validation:
-            for name, dice in self._dice(network, case, device, progress).items():
+        found = Ranks.here().spread(lambda case: self._dice(network, case, device, progress), self.validation)
+        for case, dices in zip(self.validation, found, strict=True):
+            for name, dice in dices.items():
                 scores[name][case.case.name] = dice
         means = [float(np.mean(list(cases.values()))) for cases in scores.values() if cases]
         return Validation(float(np.mean(means)) if means else None, scores)
@@ -143,17 +147,28 @@ class SegmentationTask(Task):
         return scores
 
     def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
-        """The decoder at the full rate, the encoder as the settings say: early layers learn slowest."""
-        settings, groups = self.recipe.training, {}
-        for name, parameter in network.named_parameters():
-            part, _, rest = name.partition(".")
-            rate = 1.0
-            if part == "encoder":
-                layer = rest.partition(".")[0]
-                depth = _ENCODER_LAYERS.index(layer) + 1 if layer in _ENCODER_LAYERS else 0
-                rate = settings.encoder_rate * settings.layer_decay ** (len(_ENCODER_LAYERS) - depth)
-            groups.setdefault(rate, []).append(parameter)
-        return [ParameterGroup(tuple(parameters), rate) for rate, parameters in groups.items()]
+        """The decoder at the full rate, the encoder as the settings say."""
+        return rates_by_depth(network, self.recipe.training)
+
+    def pretrained_parts(self, network: nn.Module) -> list[nn.Module]:
+        """What the weights to start from are of: nothing, the encoder or all."""
+        if self.initial is None:
+            return []
+        return [network.encoder if is_encoder_alone(self.initial) else network]
+
+
+def rates_by_depth(network: nn.Module, settings: TrainingSettings) -> list[ParameterGroup]:
+    """What is not the encoder at the full rate, the encoder as the settings say: early layers learn slowest."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        part, _, rest = name.partition(".")
+        rate = 1.0
+        if part == "encoder":
+            layer = rest.partition(".")[0]
+            depth = _ENCODER_LAYERS.index(layer) + 1 if layer in _ENCODER_LAYERS else 0
+            rate = settings.encoder_rate * settings.layer_decay ** (len(_ENCODER_LAYERS) - depth)
+        groups.setdefault(rate, []).append(parameter)
+    return [ParameterGroup(tuple(parameters), rate) for rate, parameters in groups.items()]
 
 
 def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from Med3DCore.errors import SettingError
@@ -45,7 +46,8 @@ def labelMapFromSegmentation(
     for segmentId, label in segments.items():
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
         if segment is None:
-            raise SettingError(f"{segmentationNode.GetName()} has no segment '{segmentId}'; choose another one.")
+            sentence = _("{segmentation} has no segment '{segment}'; choose another one.")
+            raise SettingError(sentence.format(segmentation=segmentationNode.GetName(), segment=segmentId))
         found = maskOfSegment(segment)
         if found is not None:
             _paint(array, geometry, found, toWorld, labels.index(label) + 1)

@@ -10,6 +10,8 @@ from Med3DSegmentationLib.terminology import LABEL_TAG, tagOfSegment
 
 FINGERPRINT_TAG = "Med3D.fingerprint"
 MODEL_TAG = "Med3D.model"
+OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG)
+"""What makes a segment Med3D's own, which a later result may replace."""
 
 
 def mark(segment: slicer.vtkSegment, model: str) -> None:
@@ -29,12 +31,6 @@ def wasEdited(segment: slicer.vtkSegment) -> bool:
     return written is not None and fingerprint(segment) != written
 
 
-def hasEdits(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether somebody edited a segment that Med3D wrote."""
-    segmentation = segmentationNode.GetSegmentation()
-    return any(wasEdited(segmentation.GetNthSegment(i)) for i in range(segmentation.GetNumberOfSegments()))
-
-
 def findOwnSegment(segmentation: slicer.vtkSegmentation, labelName: str) -> str:
     """ID of the segment that Med3D wrote for a label, or ""."""
     for i in range(segmentation.GetNumberOfSegments()):
@@ -51,7 +47,7 @@ def giveToUser(segmentation: slicer.vtkSegmentation, segment: slicer.vtkSegment)
     while name in names:
         name, number = _("{name} (edited {number})").format(name=old, number=number), number + 1
     segment.SetName(name)
-    for tag in (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG):
+    for tag in OWN_TAGS:
         segment.RemoveTag(tag)
     return name
 

@@ -31,6 +31,7 @@ class Med3DParameters:
     model: str = ""  # name-version; empty takes the newest that ships with Med3D and knows the organ
     device: str = "auto"
     keepEdits: bool = True
+    splitLungs: bool = False
     allFrames: bool = False
     severalVolumes: bool = False
 

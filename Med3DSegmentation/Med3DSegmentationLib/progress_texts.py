@@ -41,6 +41,8 @@ def _titles() -> dict[str, str]:
         "network": _("Running the network"),
         "clean": _("Cleaning up"),
         "restore": _("Bringing the result to the volume's grid"),
+        "check": _("Checking the result"),
+        "split lungs": _("Parting left and right lung"),
         "measure": _("Measuring"),
         "write": _("Handing over"),
     }

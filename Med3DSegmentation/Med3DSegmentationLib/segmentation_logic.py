@@ -20,7 +20,7 @@ from Med3DSegmentationLib.results import PreviewResult, SegmentationResult, Sequ
 from Med3DSegmentationLib.segmentation_history import SegmentationHistory
 from Med3DSegmentationLib.sequence_nodes import SegmentationSequence, framesOf
 from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep
-from Med3DSegmentationLib.surfaces import Surfaces
+from Med3DSegmentationLib.surfaces import Surfaces, removeSurfaces
 
 OnError = Callable[[Med3DError], None]
 
@@ -70,8 +70,7 @@ class SegmentationLogic:
     @property
     def isBusy(self) -> bool:
         """Whether a job runs or waits."""
-        self._jobs = [job for job in self._jobs if job.isRunning]
-        return bool(self._jobs)
+        return bool(self._running())
 
     def segment(
         self,
@@ -82,6 +81,7 @@ class SegmentationLogic:
         device: str = "auto",
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         keepEdits: bool = True,
+        splitLungs: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SegmentationResult], None] | None = None,
@@ -98,6 +98,7 @@ class SegmentationLogic:
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
             roiNode: Label only what lies inside; None for all.
             keepEdits: Whether a segment that was edited by hand since stays, as "Liver (edited)".
+            splitLungs: Whether the lungs become two segments, "Left lung" and "Right lung".
             wait: Return only when it is done.
             onProgress: See the class.
             onFinished: See the class.
@@ -106,7 +107,7 @@ class SegmentationLogic:
         self._requireNodes(volumeNode, segmentationNode, roiNode)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, roiNode)
+            choices = _choices(organs, model, device, roiNode, splitLungs)
             return [self._segmentStep(volumeNode, choices, segmentationNode, keepEdits)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
@@ -119,6 +120,7 @@ class SegmentationLogic:
         model: str | None = None,
         device: str = "auto",
         keepEdits: bool = True,
+        splitLungs: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[list[SegmentationResult | Med3DError]], None] | None = None,
@@ -134,7 +136,7 @@ class SegmentationLogic:
         self._requireNodes(*volumeNodes, *targets)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device)
+            choices = _choices(organs, model, device, splitLungs=splitLungs)
             pairs = zip(volumeNodes, targets, strict=True)
             return [self._segmentStep(volume, choices, target, keepEdits) for volume, target in pairs]
 
@@ -147,6 +149,7 @@ class SegmentationLogic:
         model: str | None = None,
         device: str = "auto",
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        splitLungs: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SequenceResult], None] | None = None,
@@ -161,7 +164,7 @@ class SegmentationLogic:
 
         def makeSteps() -> list[Step]:
             browser, sequence = framesOf(self.scene, volumeNode)
-            choices = _choices(organs, model, device, roiNode)
+            choices = _choices(organs, model, device, roiNode, splitLungs)
             made.append(SegmentationSequence(browser, sequence, volumeNode))
             frames = range(sequence.GetNumberOfDataNodes())
             return [FrameStep(sequence, index, volumeNode, choices, made[0]) for index in frames]
@@ -223,11 +226,20 @@ class SegmentationLogic:
         return self._history.canRestore(segmentationNode)
 
     def restorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-        """Undo the last result in a segmentation; edits by hand since then go too. False if there is nothing to undo.
+        """Undo the last result in a segmentation; False if there is nothing to undo.
 
-        A segmentation that was made for the result is removed.
+        Edits by hand of that result go too, see :meth:`restoringLosesEdits`; segments that the user drew stay. A
+        segmentation that was made for the result is removed if nothing is left in it.
         """
-        return self._history.restore(segmentationNode)
+        shown = self.canRestorePrevious(segmentationNode) and removeSurfaces(segmentationNode)
+        restored = self._history.restore(segmentationNode)
+        if shown:
+            self._surfaces.showLater(segmentationNode)
+        return restored
+
+    def restoringLosesEdits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Whether somebody edited by hand what :meth:`restorePrevious` would take away."""
+        return self.canRestorePrevious(segmentationNode) and self._history.losesEdits(segmentationNode)
 
     def close(self) -> None:
         """Cancel everything, observe the scene no longer, end the engine if it is its own.
@@ -252,7 +264,7 @@ class SegmentationLogic:
         keepGoing: bool = False,
     ) -> Any:
         job = Job(self.engine, makeSteps(), combine, onProgress, onFinished, onError, keepGoing)
-        self._jobs.append(job)
+        self._jobs = [*self._running(), job]
         job.start()
         if not wait:
             return job
@@ -282,8 +294,13 @@ class SegmentationLogic:
         for job in list(self._jobs):
             job.cancel(_("Cancelled, because the scene was closed."))
 
+    def _running(self) -> list[Job]:
+        """The jobs that run or wait. Others are dropped: they keep their volumes in memory, even removed ones."""
+        self._jobs = [job for job in self._jobs if job.isRunning]
+        return list(self._jobs)
+
     def _onNodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
-        for job in list(self._jobs):
+        for job in self._running():
             job.nodeRemoved(node)
         self._history.forget(node)
 
@@ -293,10 +310,11 @@ def _choices(
     model: str | None,
     device: str,
     roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+    splitLungs: bool = False,
 ) -> Choices:
     if isinstance(organs, str) or not organs:
         raise SettingError(_('No organ is chosen; choose at least one, such as ["liver"].'))
-    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode))
+    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs)
 
 
 def _only(outcomes: list) -> Any:

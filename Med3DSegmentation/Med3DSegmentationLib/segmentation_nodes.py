@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
+from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
@@ -135,6 +137,22 @@ def referToVolume(
     segmentationNode.GetSegmentation().SetConversionParameter(
         converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(grid)
     )
+
+
+def requireWritable(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Nothing, if voxels can be written to a segmentation.
+
+    Raises:
+        SettingError: It consists of surfaces, such as those of an STL file, which voxels would take the place of.
+        VolumeError: It lies under a non-linear transform.
+    """
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    if segmentationNode.GetSegmentation().GetSourceRepresentationName() != name:
+        sentence = _(
+            "{segmentation} consists of surfaces, not of voxels; choose another one, or none to get a new one."
+        )
+        raise SettingError(sentence.format(segmentation=segmentationNode.GetName()))
+    worldMatrix(segmentationNode.GetParentTransformNode(), segmentationNode)
 
 
 def gridMatrix(

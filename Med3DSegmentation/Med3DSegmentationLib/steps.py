@@ -16,8 +16,13 @@ from Med3DSegmentationLib.jobs import Pieces
 from Med3DSegmentationLib.regions import Region, boxToRoiNode
 from Med3DSegmentationLib.results import Normalisation, OrganResult, PreviewResult, PreviewRow, SegmentationResult
 from Med3DSegmentationLib.segment_arrays import LabelPart, partsOfLabels
-from Med3DSegmentationLib.segmentation_history import SegmentationHistory
-from Med3DSegmentationLib.segmentation_nodes import WrittenSegments, labelMapToSegmentation, writeSegments
+from Med3DSegmentationLib.segmentation_history import SegmentationHistory, formerSegments
+from Med3DSegmentationLib.segmentation_nodes import (
+    WrittenSegments,
+    labelMapToSegmentation,
+    requireWritable,
+    writeSegments,
+)
 from Med3DSegmentationLib.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.surfaces import Surfaces, removeSurfaces
 from Med3DSegmentationLib.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, volumeToNode
@@ -32,12 +37,14 @@ class Choices:
         model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Only what lies inside is labelled or shown; None for all.
+        splitLungs: Whether left and right lung become segments of their own; not for a preview.
     """
 
     organs: tuple[str, ...]
     model: str | None = None
     device: str = "auto"
     region: Region | None = None
+    splitLungs: bool = False
 
     def toFields(self, scan: Volume, folder: str) -> Pieces[dict[str, Any]]:
         """Fields of a request; writes the scan."""
@@ -49,6 +56,7 @@ class Choices:
             "model": self.model,
             "device": self.device,
             "region": self.region and self.region.bounds,
+            **({"split_lungs": True} if self.splitLungs else {}),
         }
 
     def readLabels(self, answer: dict[str, Any]) -> LabelMap:
@@ -67,7 +75,7 @@ class SegmentStep:
         choices: What the user chose.
         segmentationNode: Where to; None, or one that is removed meanwhile, for a new one.
         keepEdits: Whether segments that were edited by hand stay under another name.
-        history: Remembers the segmentation as it was.
+        history: Remembers what the result replaces.
         surfaces: Shows it in 3D.
     """
 
@@ -88,6 +96,8 @@ class SegmentStep:
 
     def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world."""
+        if self.segmentationNode is not None:
+            requireWritable(self.segmentationNode)
         self._sent = _grid(self.volumeNode)
         return self.choices.toFields(volumeFromNode(self.volumeNode), folder)
 
@@ -98,6 +108,7 @@ class SegmentStep:
 
         Raises:
             VolumeError: The volume has another grid than it had.
+            SettingError: See :func:`.segmentation_nodes.requireWritable`.
         """
         labels = self.choices.readLabels(answer)
         parts = yield from _cutOut(labels)
@@ -108,16 +119,15 @@ class SegmentStep:
         node = self.segmentationNode
         if node is not None and node.GetScene() is None:
             node = None
-        shown = True
         if node is not None:
-            self.history.save(node)
-            shown = removeSurfaces(node)
+            requireWritable(node)
+        former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
+        shown = node is None or removeSurfaces(node)
         model = answer["report"]["model"]
         written = labelMapToSegmentation(
             self.scene, labelMap, self.volumeNode, node, self.keepEdits, model, parts=parts
         )
-        if node is None:
-            self.history.saveNew(written.segmentationNode)
+        self.history.remember(written.segmentationNode, former, written.segmentIds.values(), madeNode=node is None)
         if shown:
             self.surfaces.showLater(written.segmentationNode)
         return _segmentationResult(answer, labelMap, self.volumeNode, written)
@@ -288,8 +298,8 @@ def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[Preview
         return tuple(" × ".join(format.format(value) for value in values[key]) for values in (before, after))
 
     return (
-        PreviewRow("Size (voxels)", *triples("{}", "size")),
-        PreviewRow("Spacing (mm)", *triples("{:.2f}", "spacing")),
-        PreviewRow("Intensities", *numbers("{:.4g} to {:.4g}", "minimum", "maximum")),
-        PreviewRow("Mean ± SD", *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
+        PreviewRow(_("Size (voxels)"), *triples("{}", "size")),
+        PreviewRow(_("Spacing (mm)"), *triples("{:.2f}", "spacing")),
+        PreviewRow(_("Intensities"), *numbers(_("{:.4g} to {:.4g}"), "minimum", "maximum")),
+        PreviewRow(_("Mean ± SD"), *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
     )

@@ -6,9 +6,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap
-from Med3DSegmentationLib.own_segments import FINGERPRINT_TAG, MODEL_TAG
+from Med3DSegmentationLib.own_segments import OWN_TAGS
 from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-from Med3DSegmentationLib.terminology import LABEL_TAG
 from Med3DSegmentationLib.training_pairs import COMPARISON_ATTRIBUTE
 from Med3DSegmentationLib.volume_nodes import geometryFromNode
 
@@ -38,7 +37,7 @@ def addComparison(
     for segmentId in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segmentId)
         segment.SetColor(*COLOURS[when])
-        for tag in (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG):  # no result that the next segmentation adds to
+        for tag in OWN_TAGS:  # no result that the next segmentation adds to
             segment.RemoveTag(tag)
     display = node.GetDisplayNode()
     display.SetAllSegmentsVisibility2DFill(False)

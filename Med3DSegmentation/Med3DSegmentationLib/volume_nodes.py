@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+import slicer.util
 import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
@@ -33,6 +34,14 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         VolumeError: It is another kind of volume, has no voxels, lies under a non-linear transform, or is sheared.
     """
     return Volume(arrayFromVolumeNode(volumeNode), geometryFromNode(volumeNode), volumeNode.GetName() or "the volume")
+
+
+def plainVolumes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The scalar volumes that users see; label maps and vector volumes are scalar volumes too, to MRML."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+    return [
+        node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
+    ]
 
 
 def arrayFromVolumeNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

@@ -57,17 +57,17 @@ def variants(volume: Volume) -> Iterator[tuple[str, Volume]]:
     image = volume.to_sitk()
     for order, flips in FLIPS:
         yield "stored otherwise", Volume.from_sitk(sitk.Flip(sitk.PermuteAxes(image, order), flips), volume.name)
-    yield "oblique 17 degrees", on_grid(volume, volume.spacing, turn_degrees=17)
+    yield "oblique 17 degrees", on_grid(volume, volume.spacing, turn=(8.5, 17.0))
     yield "0.7 x 0.9 x 5 mm", on_grid(volume, (0.7, 0.9, 5.0))
 
 
-def on_grid(volume: Volume, spacing: tuple[float, float, float], turn_degrees: float = 0.0) -> Volume:
-    """The volume on a grid of another spacing, turned around two axes, that covers all of it.
+def on_grid(volume: Volume, spacing: tuple[float, float, float], turn: tuple[float, float] = (0.0, 0.0)) -> Volume:
+    """The volume on a grid of another spacing, turned by some degrees around x and z, that covers all of it.
 
     Thick slices are averages over the slice, as a scanner makes them.
     """
-    turn = sitk.Euler3DTransform((0.0, 0.0, 0.0), np.deg2rad(turn_degrees) / 2, 0.0, np.deg2rad(turn_degrees))
-    direction = np.asarray(turn.GetMatrix()).reshape(3, 3)
+    turned = sitk.Euler3DTransform((0.0, 0.0, 0.0), np.deg2rad(turn[0]), 0.0, np.deg2rad(turn[1]))
+    direction = np.asarray(turned.GetMatrix()).reshape(3, 3)
     low, high = volume.geometry.bounds()
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (high - low) + low
     own = corners @ direction

@@ -43,11 +43,24 @@ def test_organs_are_numbered_in_the_order_given_and_json_is_all_of_stdout(med3d)
     assert code == 0
     assert [(organ["name"], organ["value"]) for organ in report["labels"]] == [("lungs", 1), ("liver", 2)]
     assert report["labels"][0]["volume_ml"] == pytest.approx(read_label_map("r.seg.nrrd").volume_ml("lungs"), abs=0.06)
-    assert report["warnings"] == ["No liver found in scan.nii.gz."]
+    assert {"label": "liver", "flag": "missing", "sentence": "No liver found in scan.nii.gz."} in report["flags"]
+    assert report["warnings"] == [flag["sentence"] for flag in report["flags"]]
     assert report["model"] == "bright-1.0.0" and "CPU" in report["device"] and report["outputs"] == ["r.seg.nrrd"]
     assert {"read", "only: network", "write"} <= set(report["seconds"])
     assert sum(report["seconds"].values()) <= report["total_seconds"] + 0.1
     assert "only: network" in err and "left" in err
+
+
+def test_left_and_right_lung_get_numbers_of_their_own(med3d):
+    organs = ("--organ", "lungs", "--organ", "liver")
+    assert med3d("scan.nii.gz", *organs, "-o", "together.nii.gz")[0] == 0
+    code, out, _ = med3d("scan.nii.gz", *organs, "-o", "apart.seg.nrrd", "--split-lungs", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert [organ["name"] for organ in report["labels"]] == ["left_lung", "right_lung", "liver"]
+    together, apart = read_label_map("together.nii.gz"), read_label_map("apart.seg.nrrd")
+    assert np.array_equal(together.array == 1, (apart.array == 1) | (apart.array == 2)) and (together.array == 1).any()
+    assert [label.title for label in apart.labels] == ["Left lung", "Right lung", "Liver"]
 
 
 def test_several_files_hold_the_same_result(med3d):

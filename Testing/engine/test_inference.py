@@ -330,7 +330,8 @@ def test_an_organ_that_loses_every_voxel_to_another_is_told():
     stages = [stage("one", ("liver",), 2.0), stage("two", ("lungs",), 2.0)]
     pipeline = KnownPipeline(stages, {"one": Threshold(0.3), "two": Threshold(0.3)})
     result = pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver", "lungs"], progress)
-    assert result.mask("liver").any() and progress.warnings == ["No lungs found in balls."]
+    assert result.mask("liver").any() and "No lungs found in balls." in progress.warnings
+    assert [flag["flag"] for flag in progress.flags if flag["label"] == "lungs"] == ["missing"]
 
 
 def test_a_cpu_out_of_memory_shrinks_windows_then_gives_up_in_a_sentence():
@@ -358,10 +359,12 @@ def test_segment_warns_of_organs_cut_by_the_edge(monkeypatch):
     monkeypatch.setattr("Med3DCore.inference.segment.Pipeline", lambda *arguments: pipeline)
     cut = balls(GEOMETRY, [((-10.0, 0.0, 100.0), 22.0, 90)])
     result = segment(cut, ["liver"], pipeline.package, "cpu")
-    assert result.warnings == ("Liver: cut by the edge of the scan; the volume is that of the part inside.",)
+    sentence = "Liver: cut by the edge of the scan; the volume is that of the part inside."
+    assert result.warnings == (sentence,)
+    assert result.report()["flags"] == [{"label": "liver", "flag": "cut", "sentence": sentence}]
     report = result.report()
     assert report["labels"] == [
         {"name": "liver", "value": 1, "volume_ml": pytest.approx(result.labels.volume_ml("liver"), abs=0.06)}
     ]
     whole = segment(balls(GEOMETRY, [LIVER]), ["liver"], pipeline.package, "cpu")
-    assert whole.warnings == ()
+    assert [flag["flag"] for flag in whole.flags] == ["small"], "a ball of 42 mL, not cut"

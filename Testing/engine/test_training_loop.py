@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -201,6 +202,36 @@ def test_a_full_disk_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
 def test_settings_that_make_no_sense_are_named(tmp_path, change, named):
     with pytest.raises(SettingError, match=named):
         run(tmp_path, settings=LoopSettings(**{**asdict(SETTINGS), **change}))
+
+
+# -- batches drawn ahead ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_drawn_ahead_change_nothing(tmp_path, workers):
+    settings = replace(SETTINGS, accumulate=2)
+    asked = iter(range(100))
+    with pytest.raises(Cancelled):
+        stop = Progress(is_cancelled=lambda: next(asked) >= 5)
+        run(tmp_path / "ahead", settings=settings, progress=stop, workers=workers)
+    task = Line()
+    ahead = run(tmp_path / "ahead", task, settings, workers=workers)
+    assert same(ahead.weights, run(tmp_path / "plain", settings=settings).weights)
+    assert curve(tmp_path / "ahead") == curve(tmp_path / "plain") and len(task.drawn) == len(set(task.drawn))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("draw")], "they end with the run"
+
+
+def test_what_goes_wrong_in_drawing_ahead_is_told_at_its_step(tmp_path):
+    class Gone(Line):
+        def draw(self, number):
+            if number == 4:
+                raise DataError("Case 'x' is gone.")
+            return super().draw(number)
+
+    with pytest.raises(DataError, match="'x' is gone"):
+        run(tmp_path, Gone(), workers=2)
+    assert state(tmp_path)["step"] == 4
+    assert same(run(tmp_path, workers=2).weights, run(tmp_path / "whole").weights), "mended, it goes on"
 
 
 # -- learning --------------------------------------------------------------------------------------------------------

@@ -110,6 +110,20 @@ def test_the_worker_finds_what_the_engine_finds(client, scan, model, volume):
     assert {"load model", "coarse: network", "fine: network", "write"} <= set(result["seconds"])
 
 
+def test_lungs_are_split_whole_though_only_a_region_is_wanted(client, scan, model):
+    low, high = GEOMETRY.bounds()
+    middle = (low + high) / 2
+    for region in (None, [(low + 5.0).tolist(), (middle + 5.0).tolist()]):
+        plain = ask(client, scan, model, ("lungs", "liver"), region=region)
+        apart = ask(client, scan, model, ("lungs", "liver"), region=region, split_lungs=True)
+        together, split = (read_volume_array(result["labels"]) for result in (plain, apart))
+        assert [label.name for label in split.labels] == ["left_lung", "right_lung", "liver"]
+        assert together.mask("lungs").any() and np.array_equal(together.mask("liver"), split.mask("liver"))
+        assert np.array_equal(together.mask("lungs"), split.mask("left_lung") | split.mask("right_lung"))
+        volumes = {label["name"]: label["volume_ml"] for label in apart["report"]["labels"]}
+        assert volumes["left_lung"] == pytest.approx(split.volume_ml("left_lung"), abs=0.06)
+
+
 def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(client, scan, model, tmp_path):
     ask(client, scan, model, ("lungs",))
     process = client._process

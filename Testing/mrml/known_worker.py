@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from Med3DCore.errors import ModelError
+from Med3DCore.inference.sides import split_lungs
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
@@ -34,6 +35,8 @@ def segment(fields, job):
         for value, name in enumerate(fields.organs, start=1):
             array[masks.get(name, False)] = value
         labels = LabelMap(array, scan.seen.geometry, "labels", find_labels(fields.organs))
+        if fields.split_lungs:
+            labels = split_lungs(labels, scan.whole)
         whole = scan.paste(scan.keep(labels))
         job.progress.update(0.5)
     folder = Path(fields.volume["file"]).parent

@@ -1,5 +1,6 @@
 """Jobs from the click to the scene, with a real worker process, while nodes are moved, renamed and removed."""
 
+import gc
 import logging
 import time
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_the_engine_is_told_where_the_scan_lies_in_the_world(scene, logic, name)
     assert np.array_equal(segmentArray(result.segmentationNode, "liver", volume) > 0, voxels(volume) > 60)
 
 
+def test_left_and_right_lung_apart_are_together_the_lungs(scene, logic):
+    volume = addVolume(scene)
+    result = logic.segment(volume, ["lungs", "liver"], splitLungs=True, wait=True)
+    titles = ["Left lung", "Right lung", "Liver"]
+    assert [organ.title for organ in result.organs] == titles == list(segmentsOf(result.segmentationNode))
+    left, right = (segmentArray(result.segmentationNode, o.segmentId, volume) > 0 for o in result.organs[:2])
+    assert np.array_equal(left | right, voxels(volume) < -400) and not (left & right).any()
+    (batch,) = logic.segmentBatch([volume], ["lungs"], splitLungs=True, wait=True)
+    assert [organ.name for organ in batch.organs] == ["left_lung", "right_lung"]
+
+
 def test_callbacks_come_later_and_progress_is_told(scene, logic):
     ear = Ear()
     job = logic.segment(addVolume(scene), ["liver"], **ear.callbacks)
@@ -120,6 +132,34 @@ def test_the_second_organ_joins_edits_are_kept_and_the_last_result_can_be_undone
     assert logic.segment(volume, ["liver"], node, keepEdits=False, wait=True).keptEdits == ()
     scene.RemoveNode(node)
     assert not logic.canRestorePrevious(node)
+
+
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_undo_leaves_what_the_user_drew_beside_the_result(scene, logic, made, shared):
+    import slicer.util
+
+    volume = addVolume(scene)
+    node = logic.segment(volume, ["liver"], wait=True).segmentationNode
+    edit(node, "liver", volume)
+    if not made:
+        logic.segment(volume, ["liver", "lungs"], node, wait=True)
+    segmentation = node.GetSegmentation()
+    drawn = np.zeros(slicer.util.arrayFromVolume(volume).shape, np.uint8)
+    drawn[2:5, 3:6, 4:7] = 1
+    names = ["mine"] if made else ["mine", "liver"]  # "liver": by now "Liver (edited)", and edited further
+    segmentation.AddEmptySegment("mine", "Mine")
+    masks = {name: np.roll(drawn, shift, axis=2) for shift, name in zip((0, 5), names, strict=False)}
+    for name, mask in masks.items():
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, name, volume)
+    if shared:
+        segmentation.CollapseBinaryLabelmaps(False)
+    assert logic.restoringLosesEdits(node) == made
+    assert logic.restorePrevious(node) and node.GetScene() is scene
+    assert list(segmentation.GetSegmentIDs()) == (["mine"] if made else ["liver", "mine"])
+    for name, mask in masks.items():
+        assert np.array_equal(segmentArray(node, name, volume), mask), name
+    assert made or segmentation.GetSegment("liver").GetName() == "Liver"
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -224,6 +264,16 @@ def test_a_volume_that_is_removed_cancels_its_job(scene, logic, when):
     assert isinstance(ear.errors[0], Cancelled) and "CT was removed" in str(ear.errors[0])
     with pytest.raises(SettingError, match="CT is not in the scene any more"):
         logic.segment(volume, ["liver"])
+
+
+def test_a_removed_volume_is_not_kept_in_memory(scene, logic):
+    volume, freed = addVolume(scene), []
+    logic.segment(volume, ["liver"], wait=True)
+    volume.AddObserver("DeleteEvent", lambda *_: freed.append(True))
+    scene.RemoveNode(volume)
+    del volume
+    gc.collect()
+    assert freed
 
 
 def test_a_scene_that_is_closed_cancels_everything(scene, logic):

@@ -299,7 +299,7 @@ def _check_reloaded(node, volume):
 
 
 def test_one_step_back_and_no_further(scene):
-    from Med3DSegmentationLib.segmentation_history import SegmentationHistory
+    from Med3DSegmentationLib.segmentation_history import SegmentationHistory, formerSegments
 
     volume = addVolume(scene)
     history = SegmentationHistory()
@@ -307,11 +307,15 @@ def test_one_step_back_and_no_further(scene):
     assert not history.canRestore(None) and not history.canRestore(node)
     edit(node, "liver", volume)
     edited = segmentArray(node, "liver", volume)
-    history.save(node)
-    write(scene, volume, ("liver", "lungs"), node, keepEdits=False)
+    former = formerSegments(node, ["liver", "lungs"])
+    written = write(scene, volume, ("liver", "lungs"), node, keepEdits=False)
+    history.remember(node, former, written.segmentIds.values(), madeNode=False)
+    assert not history.losesEdits(node)
     assert history.canRestore(node) and history.restore(node)
     assert list(segmentsOf(node)) == ["Liver"] and np.array_equal(segmentArray(node, "liver", volume), edited)
+    assert write(scene, volume, ("liver",), node).kept == ("Liver (edited)",)  # it is known as edited, as before
     assert not history.canRestore(node) and not history.restore(node)
+    history.remember(node, {}, (), madeNode=False)
     history.forget(node)
     assert not history.canRestore(node)
 
@@ -332,3 +336,19 @@ def test_segments_become_labels_of_the_volume(scene):
     assert np.array_equal(labels.mask("liver"), expected > 60) and np.array_equal(labels.mask("lungs"), expected < -400)
     with pytest.raises(SettingError, match="mine has no segment 'gone'"):
         labelMapFromSegmentation(mine, volume, {"gone": liver})
+
+
+def test_surfaces_from_a_file_are_never_replaced_by_voxels(scene, logic):
+    import vtk
+
+    from Med3DCore.errors import SettingError
+
+    volume = addVolume(scene)
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Implant")
+    node.SetSourceRepresentationToClosedSurface()
+    sphere = vtk.vtkSphereSource()
+    sphere.Update()
+    node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "Implant", [1, 0, 0], "implant")
+    with pytest.raises(SettingError, match="Implant consists of surfaces"):
+        logic.segment(volume, ["liver"], node, wait=True)
+    assert node.GetSegmentation().GetSegment("implant").GetRepresentation("Closed surface").GetNumberOfPoints() > 0

@@ -185,6 +185,10 @@ def test_the_folder_is_shown_and_opened(module, panel, folder, monkeypatch):
     assert str(folder) in panel.ui.folderLabel.text
     panel.ui.folderButton.click()
     assert opened == [str(folder)] and folder.is_dir()
+    folder.rmdir()
+    folder.write_bytes(b"a file in its place")
+    panel.ui.folderButton.click()
+    assert len(opened) == 1 and f"The folder {folder} cannot be made" in message(module)
 
 
 def test_pictures_and_tags_never_survive_in_a_card():

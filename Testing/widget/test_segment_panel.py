@@ -114,6 +114,17 @@ def array(volumeNode):
     return slicer.util.arrayFromVolume(volumeNode)
 
 
+def test_left_and_right_lung_apart(panel, ct):
+    settle(panel)
+    panel.ui.splitLungsCheckBox.checked = True
+    press(panel, "bothButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver", "Left lung", "Right lung"]
+    press(panel, "liverButton")  # to a liver alone it makes no difference
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Left lung", "Right lung", "Liver"]
+
+
 def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
     settle(panel)
     assert not panel.ui.undoButton.enabled
@@ -195,6 +206,30 @@ def test_why_not_torch_and_installing_it(module, panel, ct):
     assert reason(panel) == "PyTorch is missing." and not panel.ui.installButton.isHidden()
     press(panel, "installButton")
     assert reason(panel) == "" and panel.ui.installButton.isHidden()
+
+
+def test_a_label_map_is_not_chosen_as_the_first_volume(module, panel):
+    scene = module.services.scene
+    module.host.leave_module("Med3DSegmentation")
+    scene.Clear(0)
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    module.host.open_module("Med3DSegmentation")
+    assert panel.parameterNode.inputVolume is None
+    volume = addVolume(scene)
+    settle(panel)
+    assert panel.parameterNode.inputVolume is volume
+
+
+def test_why_not_the_segmentation(module, panel, ct):
+    node = module.services.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Implant")
+    node.SetSourceRepresentationToClosedSurface()
+    settle(panel)
+    panel.parameterNode.segmentation = node
+    assert "Implant consists of surfaces" in reason(panel)
+    panel.ui.severalVolumesCheckBox.click()
+    assert "Several volumes" in panel.ui.segmentationSelector.toolTip and panel.ui.keepEditsCheckBox.enabled
+    panel.ui.severalVolumesCheckBox.click()
+    assert "only the segments of the chosen organs" in panel.ui.segmentationSelector.toolTip
 
 
 def test_why_not_the_volume_or_the_roi(module, panel, ct):

@@ -7,7 +7,6 @@ Columns: ``image`` and ``label`` (files, relative to the table), and, where want
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,13 @@ from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
 from Med3DCore.training.cases import Case, Values, case_from_dict
 from Med3DCore.training.data_sets.names import our_name, parse_values
+from Med3DCore.training.data_sets.rows import read_rows
 
 _COLUMNS = (
     *("image", "label", "name", "patient", "split", "domain", "modality"),
     *("values", "annotated", "absent", "ignore", "weight", "data", "licence"),
 )
-_SPLITS = {"": "training", "train": "training", "val": "validation", "valid": "validation"}
+SPLITS_BY_NAME = {"": "training", "train": "training", "val": "validation", "valid": "validation"}
 _LEFT_OUT = ("test", "testing")
 
 
@@ -43,7 +43,7 @@ def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], Non
             left_out += 1
             continue
         try:
-            cases.append(_case({**row, "split": _SPLITS.get(split, split)}, path.parent, values))
+            cases.append(_case({**row, "split": SPLITS_BY_NAME.get(split, split)}, path.parent, values))
         except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}.") from None
     if left_out:
@@ -53,21 +53,12 @@ def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], Non
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """The rows, with every column, as text without blanks around it."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(f"The table {path} cannot be read: {reason}.") from None
-    head = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count), skipinitialspace=True)
-    columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    columns, rows = read_rows(path)
     unknown = [name for name in columns if name not in _COLUMNS]
     if "image" not in columns or unknown:
         wrong = f"has an unknown column '{unknown[0]}'" if unknown else "has no column 'image'"
         raise DataError(f"The table {path} {wrong}; its first line may name: {', '.join(_COLUMNS)}.")
-    reader.fieldnames = columns
-    rows = [{name: (row.get(name) or "").strip() for name in _COLUMNS} for row in reader if None not in row]
-    return [row for row in rows if row["image"]]
+    return [{name: row.get(name, "") for name in _COLUMNS} for row in rows if row["image"]]
 
 
 def _case(row: dict[str, str], folder: Path, values: dict[str, Values]) -> Case:

@@ -22,6 +22,7 @@ class Fields:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Lowest and highest LPS mm (x, y, z); only what lies inside is labelled. None for all.
         mirror: Also average over mirrored copies: slower, a little better.
+        split_lungs: Left and right lung as two labels in the place of "lungs".
     """
 
     volume: dict
@@ -30,6 +31,7 @@ class Fields:
     device: str = "auto"
     region: list[list[float]] | None = None
     mirror: bool = False
+    split_lungs: bool = False
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -47,11 +49,15 @@ def run(fields: Fields, job: Job) -> dict:
         scan = read_scan(fields.volume, fields.region, progress)
     with progress.stage("load model", share=0.05):
         from Med3DCore.inference.segment import conclude
+        from Med3DCore.inference.sides import split_lungs
 
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
     job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
     with interruptible(progress):
-        labels = scan.keep(pipeline.segment(scan.seen, fields.organs, progress))
+        labels = pipeline.segment(scan.seen, fields.organs, progress)
+    if fields.split_lungs:
+        labels = split_lungs(labels, scan.whole, progress)
+    labels = scan.keep(labels)
     done = conclude(labels, pipeline, progress, scan.edge)
     with progress.stage("write", share=0.05):
         written = write_volume_array(scan.paste(labels), Path(fields.volume["file"]).parent, "labels")

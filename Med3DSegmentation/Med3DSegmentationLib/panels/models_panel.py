@@ -10,12 +10,12 @@ import qt
 import slicer.util
 from slicer.i18n import tr as _
 
-from Med3DCore.errors import Cancelled, Med3DError
+from Med3DCore.errors import Cancelled, Med3DError, OutputError
 from Med3DCore.models.archive import SUFFIX
 from Med3DCore.models.catalogue import MODEL_EXISTS
 from Med3DSegmentationLib.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.model_card import cardHtml, originText, safeMarkdown, sizeText
-from Med3DSegmentationLib.panels.panel import Panel
+from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.services import PanelServices
 
@@ -68,14 +68,14 @@ class ModelsPanel(Panel):
         """Enable what can be done, and say why the rest cannot."""
         ui, reasons = self.ui, self._reasons()
         for button, (reason, toolTip) in reasons.items():
-            button.enabled = not reason
-            button.toolTip = reason or toolTip
+            allow(button, reason, toolTip)
         hints = dict.fromkeys(reason for reason, _toolTip in reasons.values() if reason)
         ui.hintLabel.text = "\n".join(hints) if self._requestId is None else ""
         ui.hintLabel.visible = bool(ui.hintLabel.text)
         folder = self.services.catalogue.folder
         ui.folderLabel.text = _("Your own models are kept in {folder}").format(folder=folder) if folder else ""
-        ui.folderButton.enabled = bool(folder)
+        unknown = "" if folder else _("Where they are kept is not known before the models are listed.")
+        allow(ui.folderButton, unknown, _("Open the folder in the file browser of this computer"))
 
     def close(self) -> None:
         """Stop what runs."""
@@ -223,7 +223,12 @@ class ModelsPanel(Panel):
 
     def _openFolder(self) -> None:
         folder = Path(self.services.catalogue.folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sentence = _("The folder {folder} cannot be made: {reason}.")
+            self.services.showError(OutputError(sentence.format(folder=folder, reason=error.strerror)))
+            return
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
     def _ask(

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.model_choices import ModelChoice
-from Med3DSegmentationLib.panels.panel import Panel
+from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.preview_texts import normalisationText, seenText, stageText
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector, modelChoices
@@ -57,8 +57,7 @@ class PreviewPanel(Panel):
         """Offer what the models offer, and say why no preview can be made."""
         self._offer()
         reason = self._reason()
-        self.ui.showButton.enabled = not reason
-        self.ui.showButton.toolTip = reason or _("Prepare the volume as this stage of the model does")
+        allow(self.ui.showButton, reason, _("Prepare the volume as this stage of the model does"))
         self.ui.hintLabel.text = reason if self._job is None else ""
         self.ui.hintLabel.visible = bool(self.ui.hintLabel.text)
         self._refreshResult()
@@ -159,6 +158,8 @@ class PreviewPanel(Panel):
 
     def _onFinished(self, result: PreviewResult, parameters: Any, scan: slicer.vtkMRMLScalarVolumeNode) -> None:
         self._end()
+        if self.parameterNode is None:  # a scene is being read: its parameters know nothing of this preview
+            return
         result.volumeNode.SetName(_("{volume} preview").format(volume=scan.GetName()))
         result.volumeNode.SetNodeReferenceID(_SCAN, scan.GetID())
         result.roiNode.SetName(_("{volume} preview box").format(volume=scan.GetName()))
@@ -184,7 +185,8 @@ class PreviewPanel(Panel):
         hasPreview = preview is not None and preview.GetNodeReference(_SCAN) is not None
         self.ui.viewRow.visible = hasPreview or self._views.isShown
         self.ui.layoutButton.text = _("Back to the former views") if self._views.isShown else _("Compare side by side")
-        self.ui.boxCheckBox.enabled = hasPreview and parameters.previewBox is not None
+        noBox = "" if hasPreview and parameters.previewBox is not None else _("There is no box to show.")
+        allow(self.ui.boxCheckBox, noBox, _("The part of the scan that this stage looks at, as a box in all views"))
         self.ui.resultSection.visible = result is not None
         if result is not None:
             self._fillTable(result)

@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.own_segments import hasEdits, sourceVolume
+from Med3DSegmentationLib.own_segments import sourceVolume
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.result_table import ResultTable
 from Med3DSegmentationLib.panels.services import PanelServices
@@ -60,8 +60,8 @@ class ResultSection:
         return ""
 
     def _undo(self) -> None:
-        lost = hasEdits(self._segmentation) and not slicer.util.confirmOkCancelDisplay(
-            _("What you edited by hand since then will be lost too."), windowTitle=_("Undo")
+        lost = self._services.logic.restoringLosesEdits(self._segmentation) and not slicer.util.confirmOkCancelDisplay(
+            _("What you edited by hand in this result will be lost too."), windowTitle=_("Undo")
         )
         if not lost:
             self._services.logic.restorePrevious(self._segmentation)

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.jobs import Job
 from Med3DSegmentationLib.own_segments import findSegmentation, sourceVolume
-from Med3DSegmentationLib.panels.panel import Panel
+from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.result_section import ResultSection
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, modelChoices
@@ -21,8 +21,9 @@ from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.volume_list import VolumeList
 from Med3DSegmentationLib.regions import Region
 from Med3DSegmentationLib.results import SegmentationResult, SequenceResult
+from Med3DSegmentationLib.segmentation_nodes import requireWritable
 from Med3DSegmentationLib.sequence_nodes import findBrowser
-from Med3DSegmentationLib.volume_nodes import volumeFromNode
+from Med3DSegmentationLib.volume_nodes import plainVolumes, volumeFromNode
 
 _ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
 
@@ -49,6 +50,7 @@ class SegmentPanel(Panel):
         self._device.offer(deviceChoices(()))
         self._volumes = VolumeList(ui.volumeList, services.scene, self.refresh)
         self._results = ResultSection(services, ui, self._choose)
+        self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
         for name, organs in _ORGANS.items():
             getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
         ui.allOrgansButton.connect("clicked()", lambda: self._segment(tuple(self._organsOfModel())))
@@ -65,7 +67,7 @@ class SegmentPanel(Panel):
         """See :class:`.panel.Panel`; without a volume, the scene's first one is chosen."""
         if parameterNode is not None:
             if parameterNode.inputVolume is None:
-                parameterNode.inputVolume = self.services.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+                parameterNode.inputVolume = next(iter(plainVolumes(self.services.scene)), None)
             self._volumeId = _idOf(parameterNode.inputVolume)
         super().setParameterNode(parameterNode)
 
@@ -80,11 +82,11 @@ class SegmentPanel(Panel):
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
         self._device.choose(parameters.device)
-        ui.inputSelector.enabled = not parameters.severalVolumes
         ui.volumeList.visible = parameters.severalVolumes
         ui.allFramesCheckBox.visible = self._isSequence() and not parameters.severalVolumes
-        for widget in (ui.roiSelector, ui.segmentationSelector, ui.keepEditsCheckBox):
-            widget.enabled = not parameters.severalVolumes
+        several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
+        for box, toolTip in self._ofOneVolume.items():
+            allow(box, several if parameters.severalVolumes else "", toolTip)
         self._results.refresh(parameters.segmentation)
         self._allow(self._whyNot())
 
@@ -138,6 +140,8 @@ class SegmentPanel(Panel):
             return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
         try:
             volumeFromNode(parameters.inputVolume)
+            if parameters.segmentation is not None and not (parameters.allFrames and self._isSequence()):
+                requireWritable(parameters.segmentation)
             if parameters.roi is not None:
                 Region.fromNode(parameters.roi)
         except Med3DError as error:
@@ -176,7 +180,7 @@ class SegmentPanel(Panel):
 
     def _segment(self, organs: Sequence[str]) -> None:
         logic, parameters = self.services.logic, self.parameterNode
-        common = {"model": parameters.model or None, "device": parameters.device}
+        common = {"model": parameters.model or None, "device": parameters.device, "splitLungs": parameters.splitLungs}
         common |= {"onProgress": self._progress.advance, "onFinished": self._onFinished, "onError": self._onError}
         self._progress.begin()
         self.services.activity.begin(_("A segmentation is running."))

@@ -9,6 +9,8 @@ import qt
 import slicer
 import slicer.util
 
+from Med3DSegmentationLib.volume_nodes import plainVolumes
+
 _ROLE = "severalVolumes"  # of the parameter node's references; the wrapper's lists of nodes keep removed ones
 
 
@@ -29,12 +31,12 @@ class VolumeList:
 
     def chosen(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
         """The ticked volumes."""
-        return [node for node in self._volumes() if node.GetID() in self._ids()]
+        return [node for node in plainVolumes(self._scene) if node.GetID() in self._ids()]
 
     def refresh(self, parameterNode: Any) -> None:
         """Show the volumes that there are by now."""
         self._node = parameterNode.parameterNode
-        shown = [(node.GetID(), node.GetName(), node.GetID() in self._ids()) for node in self._volumes()]
+        shown = [(node.GetID(), node.GetName(), node.GetID() in self._ids()) for node in plainVolumes(self._scene)]
         if shown == self._shown:
             return
         self._shown = shown
@@ -46,13 +48,6 @@ class VolumeList:
             item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
             self._view.addItem(item)
         self._view.blockSignals(blocked)
-
-    def _volumes(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
-        found = self._scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
-        found.UnRegister(None)
-        nodes = (found.GetItemAsObject(i) for i in range(found.GetNumberOfItems()))
-        plain = (node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode")
-        return [node for node in plain if not node.GetHideFromEditors()]
 
     def _ids(self) -> set[str]:
         count = self._node.GetNumberOfNodeReferences(_ROLE)

@@ -1,0 +1,243 @@
+"""``med3d classify``: train a classifier of lung nodules, and ask one about points of a scan."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import Med3DCore
+from Med3DCore.cli.arguments import count, path
+from Med3DCore.cli.console import ProgressBar, say
+from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
+from Med3DCore.errors import DataError
+from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.evaluation.classification import ClassificationReport
+    from Med3DCore.inference.classify import Answer
+    from Med3DCore.training.distributed import Ranks
+    from Med3DCore.training.nodules import Centre, Nodule
+
+_RECIPE = Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Recipes" / "nodules.json"
+_SPACES = ("LPS", "RAS")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Register ``classify`` and its actions."""
+    parser = subparsers.add_parser(
+        "classify",
+        help="tell benign from malignant lung nodules",
+        description="Train a classifier of lung nodules, and ask one about points of a scan.",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_train(actions.add_parser("train", help="train a classifier from a table of nodules"))
+    _add_run(actions.add_parser("run", help="ask a classifier about points of a scan"))
+    parser.set_defaults(run=run)
+
+
+def _add_train(action: argparse.ArgumentParser) -> None:
+    add = action.add_argument
+    add(
+        "table", type=path, metavar="CSV", help="scan, x, y, z (mm) and label (0, 1) or ratings (1 to 5) of each nodule"
+    )
+    add("-o", "--output", type=path, required=True, help="folder for checkpoint, log and model")
+    add("--recipe", type=path, default=_RECIPE, metavar="FILE", help=f"network and settings (default: {_RECIPE.name})")
+    add(
+        "--init",
+        metavar="MODEL",
+        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from another "
+        "classifier of the same network, or from scratch (default)",
+    )
+    add("--space", choices=_SPACES, default="LPS", help="of x, y, z without a column 'space' (default: %(default)s)")
+    add(
+        "--rule",
+        choices=("med3d", "acs"),
+        default="med3d",
+        help="for ratings: 1 to 3 benign and 4, 5 malignant (med3d, default), or 3 left out (acs)",
+    )
+    add(
+        "--folds",
+        type=count,
+        default=5,
+        metavar="N",
+        help="without --splits and a column 'split': divide the patients into so many folds and hold one out; 0 for "
+        "none (default: %(default)s)",
+    )
+    add_fold_options(action)
+    add_training_options(action)
+    action.set_defaults(act=on_every_rank(_train))
+
+
+def _add_run(action: argparse.ArgumentParser) -> None:
+    add = action.add_argument
+    add("model", help="name, name-version or file of a classifier")
+    add("scan", type=path, help="image file or DICOM folder")
+    where = action.add_mutually_exclusive_group(required=True)
+    where.add_argument("--centres", type=path, metavar="CSV", help="table of points: x, y, z in mm, and name if wanted")
+    where.add_argument("--centre", type=float, nargs=3, metavar=("X", "Y", "Z"), help="one point in mm")
+    add("--space", choices=_SPACES, default="LPS", help="of x, y, z without a column 'space' (default: %(default)s)")
+    add("-o", "--output", type=path, metavar="FILE", help="also write the answers: .json or .csv")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
+    add("--quiet", action="store_true", help="no progress")
+    action.set_defaults(act=_run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments say.
+
+    Raises:
+        Med3DError: Table, recipe, model or scan cannot be used, or as :func:`Med3DCore.training.loop.train`.
+    """
+    return args.act(args)
+
+
+# -- train -------------------------------------------------------------------------------------------------------------
+
+
+def _train(args: argparse.Namespace, ranks: Ranks) -> int:
+    from Med3DCore.inference.device import choose_device
+    from Med3DCore.preprocessing.preprocessing import Preprocessing
+    from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.classification import ClassificationTask, classifier_stage
+    from Med3DCore.training.initialization import find_start
+    from Med3DCore.training.loop import train
+    from Med3DCore.training.nodule_patches import prepare_nodules
+    from Med3DCore.training.publish_classifier import describe_classifier, publish_classifier
+    from Med3DCore.training.recipe import read_recipe
+
+    recipe, device = read_recipe(args.recipe), choose_device(ranks.device(args.device))
+    stage = classifier_stage(recipe)
+    nodules = _nodules(args, recipe.seed)
+    start = find_start(args.init, stage.stage)
+    package = describe_classifier(recipe, nodules, args.rule, start.source)
+    print(f"{len(nodules)} nodules, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
+    cache = None if args.no_cache else CaseCache(cache_folder())
+    preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
+    with resumable(args) as progress:
+        with progress.stage("cut patches"):
+            patches = prepare_nodules(nodules, preprocessing, stage.training.patch, cache, progress)
+        task = ClassificationTask(stage, patches, recipe.seed, start.weights)
+        trained = train(
+            task,
+            stage.training,
+            args.output,
+            recipe.seed,
+            device,
+            progress,
+            args.minutes,
+            finish=args.finish,
+            workers=args.workers,
+        )
+    if ranks.is_main:
+        file, report = publish_classifier(package, task, trained.weights, args.output, device)
+        print(f"{trained.steps} steps")
+        print(_summary(report))
+        print(f"wrote {file}")
+    return 0
+
+
+def _nodules(args: argparse.Namespace, seed: int) -> list[Nodule]:
+    """The nodules of the table, each with its split."""
+    from Med3DCore.training.nodules import hold_out, read_nodules, require_both
+    from Med3DCore.training.splits import apply_split
+
+    reading = Progress()
+    nodules = read_nodules(args.table, args.rule, args.space, reading)
+    for sentence in reading.warnings:
+        say(f"Warning: {sentence}")
+    if args.splits:
+        nodules = apply_split(nodules, args.splits, args.fold)
+    elif args.folds and not any(nodule.split == "validation" for nodule in nodules):
+        nodules = hold_out(nodules, args.folds, args.fold, seed)
+    require_both(nodules)
+    return nodules
+
+
+def _summary(report: ClassificationReport | None) -> str:
+    if report is None:
+        return "No nodule was held out, so nobody knows how good it is."
+    lines = [
+        f"{report.n} held-out nodules of {report.patients} patients, {report.positives} malignant (95 % intervals):",
+        f"accuracy {report.accuracy}; always the commoner answer: {report.majority:.3f}",
+        f"AUC {report.auc}, sensitivity {report.sensitivity}, specificity {report.specificity}",
+    ]
+    return "\n".join([*lines, *report.warnings])
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+def _run(args: argparse.Namespace) -> int:
+    from Med3DCore.inference.classify import Classifier
+    from Med3DCore.inference.device import choose_device
+    from Med3DCore.io import check_output, read_volume
+    from Med3DCore.models import Catalogue
+
+    if args.output:
+        check_output(args.output, (".json", ".csv"))
+    package = Catalogue().find(args.model)
+    classifier = Classifier(package, choose_device(args.device))
+    centres = _asked(args)
+    bar = ProgressBar(args.quiet)
+    progress = Progress(bar)
+    try:
+        with progress.stage("read scan", share=0.3):
+            volume = read_volume(args.scan, progress=progress)
+        with progress.stage("look at the points", share=0.7):
+            answers = classifier.classify(volume, [(centre.name, centre.point) for centre in centres], progress)
+    finally:
+        bar.close()
+    for sentence in progress.warnings:
+        say(f"Warning: {sentence}")
+    classes = classifier.stage.labels
+    for answer in answers:
+        place = " ".join(f"{value:.1f}" for value in answer.centre)
+        print(f"{answer.name}: {answer.label} ({classes[1]} {answer.probabilities[classes[1]]:.3f}) at {place} mm, LPS")
+    if args.output:
+        _write(answers, package.reference, volume.name, args.output)
+    return 0
+
+
+def _asked(args: argparse.Namespace) -> list[Centre]:
+    """The points to look at; rows of a table that name another scan are left out."""
+    from Med3DCore.training.nodules import Centre, read_centres, to_lps
+
+    if args.centre:
+        return [Centre("nodule", to_lps(args.centre, args.space))]
+    centres = read_centres(args.centres, args.space)
+    own = [centre for centre in centres if centre.scan is None or centre.scan.name == args.scan.name]
+    if not own:
+        raise DataError(f"{args.centres} names no point in {args.scan.name}.")
+    if len(own) < len(centres):
+        say(f"Warning: {len(centres) - len(own)} points of {args.centres} are in other scans; they are left out.")
+    return own
+
+
+def _write(answers: Sequence[Answer], model: str, scan: str, file: Path) -> None:
+    from Med3DCore.io import written_beside
+
+    rows = [
+        {
+            "name": a.name,
+            **dict(zip("xyz", a.centre, strict=True)),
+            "space": "LPS",
+            "answer": a.label,
+            **a.probabilities,
+        }
+        for a in answers
+    ]
+    if file.suffix.lower() == ".json":
+        text = json.dumps({"model": model, "scan": scan, "nodules": rows}, indent=1) + "\n"
+    else:
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = table.getvalue()
+    with written_beside(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")

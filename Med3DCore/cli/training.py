@@ -1,0 +1,84 @@
+"""What the commands that train have in common: options, Ctrl-C after which they can go on, and torchrun."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from Med3DCore.cli.arguments import count, path
+from Med3DCore.cli.console import ProgressBar, say, silent
+from Med3DCore.cli.stopping import stopped_gently
+from Med3DCore.errors import Cancelled
+from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.training.distributed import Ranks
+
+_GO_ON = "Run the same command to go on"
+
+
+def add_training_options(parser: argparse.ArgumentParser, finish: bool = True) -> None:
+    """Add what all of them take.
+
+    Args:
+        parser: Of the command.
+        finish: Whether it can make a model of an unfinished training.
+    """
+    add = parser.add_argument
+    add("--no-cache", action="store_true", help="prepare the cases anew and keep them in memory")
+    add("--minutes", type=float, help="stop learning after this time, earlier calls included")
+    if finish:
+        add("--finish", action="store_true", help="learn no more: make a model of what was learned so far")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
+    add(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="batches that are drawn ahead while the network computes (default: 0 on a CPU, several beside a GPU)",
+    )
+    add("--quiet", action="store_true", help="no progress")
+
+
+def add_fold_options(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of a fold of ``med3d dataset split``."""
+    parser.add_argument("--splits", type=path, metavar="FILE", help="train and check on a fold of this file")
+    parser.add_argument("--fold", type=count, default=0, metavar="N", help="which fold, from 0 (default: %(default)s)")
+
+
+class _Stopped(Cancelled):
+    """The user stopped a training that can go on; the message says how."""
+
+
+@contextmanager
+def resumable(args: argparse.Namespace) -> Iterator[Progress]:
+    """A progress with a bar, which Ctrl-C stops between two steps; for use below :func:`on_every_rank`."""
+    bar = ProgressBar(args.quiet)
+    try:
+        with stopped_gently() as is_stopped:
+            yield Progress(bar, is_stopped)
+    except Cancelled as stop:
+        hint = ", or with --finish to use it as it is" if hasattr(args, "finish") else ""
+        raise _Stopped(f"{stop} {_GO_ON}{hint}.") from None
+    finally:
+        bar.close()
+
+
+def on_every_rank(train: Callable[[argparse.Namespace, Ranks], int]) -> Callable[[argparse.Namespace], int]:
+    """A subcommand of a function that trains: under torchrun only the first process speaks to the user."""
+
+    def run(args: argparse.Namespace) -> int:
+        from Med3DCore.training.distributed import Ranks
+
+        ranks = Ranks.here()
+        with silent(not ranks.is_main):
+            try:
+                return train(args, ranks)
+            except _Stopped as stop:
+                say(f"med3d: {stop}")
+                return 128 + signal.SIGINT
+
+    run.__doc__ = train.__doc__
+    return run

@@ -1,0 +1,163 @@
+"""Does a result look wrong? Asked of the result alone, since nobody knows the truth: sentences for people, flags for
+programs.
+
+The limits were measured with the shipped model on scans that it never saw, as they are and spoilt on purpose; the table
+is in docs/models/liver-lungs-0.2.0.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from Med3DCore.inference.stage_result import StageResult
+from Med3DCore.preprocessing import resample
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import Label
+from Med3DCore.volume import LabelMap, Volume
+
+Range = tuple[float, float]
+
+_LEAST_EXPECTED_DICE = 0.90
+_LEAST_AGREEMENT = 0.87
+_MOST_SCATTERED = 0.15
+# Voxels of the scan that the median intensity is taken from.
+_SAMPLES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Typical:
+    """What an organ is like in a CT of an adult.
+
+    Args:
+        ml: Least and most volume of a whole one, in mL.
+        hu: Lowest and highest median, in any phase.
+        pieces: Number of pieces.
+    """
+
+    ml: Range
+    hu: Range
+    pieces: int
+
+
+TYPICAL = {
+    "liver": Typical(ml=(300.0, 4000.0), hu=(-20.0, 220.0), pieces=1),
+    "lungs": Typical(ml=(800.0, 10000.0), hu=(-960.0, -550.0), pieces=2),
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be measured of a label's result.
+
+    Args:
+        ml: Its volume.
+        is_cut: Whether it touches the edge of the scan.
+        expected_dice: Dice that the model's own probabilities predict: ``2 sum(p in mask) / (sum(p) + mask)``.
+        agreement: Dice with what the stage before had found; None without one.
+        scattered: Share of what the network found that is not in the largest pieces that an organ has.
+        median: Of the scan's values in it.
+    """
+
+    ml: float
+    is_cut: bool
+    expected_dice: float
+    agreement: float | None
+    scattered: float
+    median: float
+
+
+def check(
+    name: str,
+    labels: LabelMap,
+    volume: Volume,
+    is_ct: bool,
+    last: StageResult | None,
+    before: StageResult | None,
+    progress: Progress,
+) -> None:
+    """Warn if there is nothing of a label, or if what was found looks wrong.
+
+    Args:
+        name: Of the label.
+        labels: The result, on the scan's grid.
+        volume: The scan.
+        is_ct: Whether its values are HU, if it is what the model was made for.
+        last: Of the stage that the result is from; None if it had nowhere to look.
+        before: Of the stage that told it where; None if there is none.
+        progress: Gets the warnings.
+    """
+    label = labels.labels[labels.value(name) - 1]
+    ml = labels.volume_ml(name)
+    if ml == 0:
+        progress.warn(f"No {label.title.lower()} found in {volume.name}.", name, "missing")
+        return
+    for flag, sentence in doubts(label, _gather(name, labels, ml, volume, last, before), is_ct):
+        progress.warn(sentence, name, flag)
+
+
+def _gather(
+    name: str, labels: LabelMap, ml: float, volume: Volume, last: StageResult, before: StageResult | None
+) -> Evidence:
+    """Measure a label of which there is something."""
+    value = labels.value(name)
+    score = last.scores[name]
+    inside = score > 0.5
+    size = np.count_nonzero(inside)
+    step = max(1, round((volume.array.size / _SAMPLES) ** (1 / 3)))
+    thin = (slice(None, None, step),) * 3
+    sample = volume.array[thin][labels.array[thin] == value]
+    return Evidence(
+        ml=ml,
+        is_cut=any(value in np.take(labels.array, end, axis) for axis in range(3) for end in (0, -1)),
+        expected_dice=float(2 * score[inside].sum(dtype=np.float64) / (score.sum(dtype=np.float64) + size)),
+        agreement=None if before is None else _agreement(name, last, before),
+        scattered=1.0 - _main_pieces(inside, name) / max(last.found[name], size),
+        median=float(np.median(sample if len(sample) else volume.array[labels.array == value])),
+    )
+
+
+def doubts(label: Label, evidence: Evidence, is_ct: bool = True) -> Iterator[tuple[str, str]]:
+    """What looks wrong with a result, each as a flag and a sentence.
+
+    Args:
+        label: The label.
+        evidence: What was measured.
+        is_ct: Whether the model is for CT, so that values are HU.
+
+    Yields:
+        ``"unsure"``, ``"scattered"``, ``"intensity"``, ``"small"`` or ``"large"``, and what to tell the user.
+    """
+    title, typical = label.title, TYPICAL.get(label.name)
+    agreement = 1.0 if evidence.agreement is None else evidence.agreement
+    if evidence.expected_dice < _LEAST_EXPECTED_DICE or agreement < _LEAST_AGREEMENT:
+        yield "unsure", f"{title}: the model is not sure of this result; check it before you use it."
+    if evidence.scattered > _MOST_SCATTERED:
+        share = f"{evidence.scattered:.0%} of what looked like it lay elsewhere and was left out"
+        yield "scattered", f"{title}: {share}; check whether the right part was kept."
+    if typical is None:
+        return
+    if is_ct and not typical.hu[0] <= evidence.median <= typical.hu[1]:
+        values = f"its values (half of them above {evidence.median:.0f} HU) are unusual"
+        yield "intensity", f"{title}: {values}; check whether the scan is a CT in Hounsfield units."
+    if evidence.ml > typical.ml[1]:
+        yield "large", f"{title}: {evidence.ml:.0f} mL is more than one has; check the result and the scan's spacing."
+    if evidence.ml < typical.ml[0] and not evidence.is_cut:
+        yield "small", f"{title}: {evidence.ml:.0f} mL is little for an adult; check the result."
+
+
+def _agreement(name: str, last: StageResult, before: StageResult) -> float:
+    """Dice of two stages on the earlier one's grid."""
+    now, then = resample(last.scores[name], last.grid, before.grid) > 0.5, before.scores[name] > 0.5
+    return 2 * int(np.count_nonzero(now & then)) / max(1, np.count_nonzero(now) + np.count_nonzero(then))
+
+
+def _main_pieces(inside: np.ndarray, name: str) -> int:
+    """Voxels in the largest pieces, as many as the organ has; all, if nobody knows how many it has."""
+    if name not in TYPICAL:
+        return np.count_nonzero(inside)
+    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(inside.view(np.uint8))))
+    return int(np.sort(np.bincount(pieces.ravel())[1:])[-TYPICAL[name].pieces :].sum())

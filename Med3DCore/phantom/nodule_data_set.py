@@ -1,0 +1,115 @@
+"""A data set of phantoms' nodules: a scan around each, and the table of centres that ``med3d classify`` reads."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Triple
+from Med3DCore.phantom.make import make_phantom
+from Med3DCore.phantom.nodules import PhantomNodule, draw_diameter
+from Med3DCore.phantom.settings import KERNELS, SIZES, PhantomSettings
+from Med3DCore.progress import Progress
+
+_MOST = 3  # Nodules of a patient.
+_MALIGNANT = 0.45
+_SIDE = 64.0  # Of a scan, mm.
+_APART = 50.0  # Least distance between two nodules, mm; so that no patch shows two.
+_FROM_EDGE = 9.0  # Least distance of a centre from what is not lung, mm.
+_SPACINGS: tuple[Triple, ...] = ((1.0, 1.0, 1.0), (0.9, 0.9, 1.5), (0.9, 0.9, 2.0))
+_ORIENTATIONS = ("LPS", "RAS", "LAI", "SPL")
+_COLUMNS = ("name", "scan", "x", "y", "z", "space", "diameter_mm", "label", "patient", "data", "licence")
+
+
+def write_nodule_data_set(
+    folder: Path, patients: int, spacing: Triple | None = None, progress: Progress | None = None
+) -> Path:
+    """Write scans around nodules of made-up patients, in several orientations, some of them oblique.
+
+    Args:
+        folder: Where to; made if missing. Scans that are already there are kept.
+        patients: How many; each has one to three nodules.
+        spacing: Voxel size (x, y, z) in mm; several usual ones by default.
+        progress: Follows and may cancel the work.
+
+    Returns:
+        The table, ``nodules.csv``.
+
+    Raises:
+        SettingError: ``patients`` is below 1.
+    """
+    from Med3DCore.io import write_volume, written_beside
+
+    if patients < 1:
+        raise SettingError(f"A data set of {patients} phantoms cannot be made; ask for at least one.")
+    folder.mkdir(parents=True, exist_ok=True)
+    progress, rows = progress or Progress(), []
+    with progress.stage("phantoms", share=1.0):
+        for seed in range(patients):
+            progress.update(seed / patients)
+            rng = np.random.default_rng([seed, 5])
+            whole = PhantomSettings(size=str(rng.choice(list(SIZES))), contrast="native")
+            nodules = _nodules(seed, whole, rng)
+            for number, nodule in enumerate(nodules):
+                name = f"patient{seed:03}_nodule{number}"
+                scan = folder / f"{name}_ct.nii.gz"
+                settings = _scan_around(nodule, whole, tuple(nodules), spacing, rng)
+                if not scan.exists():
+                    write_volume(make_phantom(seed, settings).ct, scan)
+                place = [f"{value:.2f}" for value in nodule.centre]
+                what = [f"{nodule.diameter_mm:.1f}", int(nodule.malignant), f"patient{seed:03}"]
+                rows.append([name, scan.name, *place, "LPS", *what, "Med3D phantoms", "Apache-2.0"])
+    path = folder / "nodules.csv"
+    with written_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([_COLUMNS, *rows])
+    return path
+
+
+def _nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> list[PhantomNodule]:
+    """One to three nodules in a patient's lungs, far from each other."""
+    coarse = PhantomSettings(
+        spacing=(6.0, 6.0, 6.0), region="chest", labels=("lungs",), size=whole.size, table=False, noise_hu=0.0
+    )
+    labels = make_phantom(seed, coarse).labels
+    depth = ndimage.distance_transform_edt(labels.mask("lungs"), labels.geometry.spacing[::-1])
+    places = np.argwhere(depth > _FROM_EDGE)[:, ::-1]
+    matrix, nodules, count = labels.geometry.index_to_physical, [], int(rng.integers(1, _MOST + 1))
+    for index in rng.permutation(places):
+        centre = matrix[:3, :3] @ (index + rng.uniform(-0.4, 0.4, 3)) + matrix[:3, 3]
+        if all(np.linalg.norm(centre - other.centre) > _APART for other in nodules):
+            malignant = bool(rng.random() < _MALIGNANT)
+            shape = int(rng.integers(1 << 30))
+            nodules.append(PhantomNodule(tuple(centre.tolist()), draw_diameter(malignant, rng), malignant, shape))
+        if len(nodules) == count:
+            break
+    return nodules
+
+
+def _scan_around(
+    nodule: PhantomNodule,
+    whole: PhantomSettings,
+    nodules: tuple[PhantomNodule, ...],
+    spacing: Triple | None,
+    rng: np.random.Generator,
+) -> PhantomSettings:
+    """A cube of the patient, with the nodule a little off its middle."""
+    x, y, z = np.array(nodule.centre) + rng.uniform(-2, 2, 3)
+    half = _SIDE / 2
+    return PhantomSettings(
+        spacing=spacing or _SPACINGS[rng.integers(len(_SPACINGS))],
+        region=(z - half, z + half),
+        in_plane=(x - half, x + half, y - half, y + half),
+        contrast=whole.contrast,
+        labels=("lungs",),
+        size=whole.size,
+        noise_hu=float(rng.uniform(8, 30)),
+        kernel=str(rng.choice(list(KERNELS))),
+        table=False,
+        orientation=str(rng.choice(_ORIENTATIONS)),
+        oblique=tuple(rng.uniform(-12, 12, 3).tolist()) if rng.random() < 0.3 else (0.0, 0.0, 0.0),
+        nodules=nodules,
+    )

@@ -1,0 +1,172 @@
+"""What is compared: every start with every learning rate, seed and part of the training patients."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+import numpy as np
+
+from Med3DCore.errors import DataError, SettingError
+from Med3DCore.training.cases import Case
+from Med3DCore.training.loop_settings import LoopSettings
+
+_VALIDATIONS = 20
+
+
+@dataclass(frozen=True)
+class Init:
+    """Where trainings start.
+
+    Args:
+        name: What to call it in tables and folders.
+        source: As for :func:`Med3DCore.training.initialization.find_start`.
+    """
+
+    name: str
+    source: str
+
+    @classmethod
+    def parse(cls, text: str) -> Init:
+        """``SOURCE`` or ``SOURCE=NAME``.
+
+        Raises:
+            SettingError: The name cannot be that of a folder.
+
+        Examples:
+            >>> Init.parse("runs/eight/phantoms8-0.1.0.med3d.zip").name
+            'phantoms8-0.1.0'
+            >>> Init.parse("resnet_50.pth=MedicalNet").name
+            'MedicalNet'
+        """
+        source, _, name = text.partition("=")
+        name = name or PurePath(source).name.removesuffix(".zip").removesuffix(".med3d")
+        if not re.fullmatch(r"\w[\w.+-]*", name):
+            raise SettingError(
+                f"'{name}' cannot be the name of a start; give one of letters and digits: {source}=NAME."
+            )
+        return cls(name, source)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Args:
+        init: Name of the start.
+        rate: Learning rate.
+        seed: Seed of the decoder's weights, the patches and the choice of patients.
+        share: Part of the training patients, to 1.
+    """
+
+    init: str
+    rate: float
+    seed: int
+    share: float
+
+    @property
+    def folder(self) -> str:
+        """Where it is kept."""
+        return f"{self.init}/rate-{self.rate:g}-cases-{100 * self.share:g}-seed-{self.seed}"
+
+    def describe(self) -> str:
+        """What to call it in progress."""
+        part = f", {100 * self.share:.0f} % of the patients" if self.share < 1 else ""
+        return f"{self.init}, rate {self.rate:g}, seed {self.seed}{part}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is compared.
+
+    Args:
+        inits: Starts; the first is what the others are compared with.
+        rates: Learning rates.
+        seeds: Seeds.
+        shares: Parts of the training patients; all of them (1) always belong to it.
+        threshold: The part of the best score that a training should reach soon.
+        minutes: Time for each training, or None.
+    """
+
+    inits: tuple[Init, ...]
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...] = (1, 2, 3)
+    shares: tuple[float, ...] = (1.0,)
+    threshold: float = 0.9
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", tuple(sorted({*self.shares, 1.0})))
+        for what, values in (
+            ("start", [init.name for init in self.inits]),
+            ("learning rate", self.rates),
+            ("seed", self.seeds),
+        ):
+            twice = [value for value in values if list(values).count(value) > 1]
+            if not values or twice:
+                raise SettingError(f"The {what} {twice[0]} is given twice." if twice else f"Give at least one {what}.")
+        for what, values in (("The part of the cases", self.shares), ("The threshold", (self.threshold,))):
+            wrong = [value for value in values if not 0 < value <= 1]
+            if wrong:
+                raise SettingError(f"{what} is {wrong[0]:g}; it must be greater than 0 and at most 1.")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise SettingError(f"The time for each training is {self.minutes:g} minutes; it must be more than 0.")
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every combination; those with all cases first, and one seed after the other."""
+        product = itertools.product(self.shares[::-1], self.seeds, self.rates, self.inits)
+        return [Run(init.name, rate, seed, share) for share, seed, rate, init in product]
+
+    def settings(self, settings: LoopSettings, rate: float) -> LoopSettings:
+        """Of a training: the recipe's, with what would give one start more than another taken out.
+
+        That is to end early, and to report the best of many validations; and validations come at fixed steps.
+        """
+        every = settings.validate_every or max(1, settings.steps // _VALIDATIONS)
+        return replace(settings, learning_rate=rate, validate_every=every, patience=0, keep="last")
+
+
+def choose_patients(cases: Sequence[Case], labels: Sequence[str], shares: Sequence[float], seed: int) -> list[set[str]]:
+    """The training patients of each share, a smaller one within the larger.
+
+    The order is drawn with the seed; where labels are partial, the next patient is one who has the label that the
+    fewest have so far, so that a small share knows them all, if it can.
+
+    Args:
+        cases: All cases.
+        labels: The labels to learn.
+        shares: Parts of the training patients.
+        seed: Seed of the order.
+
+    Returns:
+        For each share the patients, at least one.
+
+    Raises:
+        DataError: No case is for training.
+        SettingError: Two shares are the same number of patients.
+    """
+    having: dict[str, set[str]] = {}
+    for case in cases:
+        if case.split == "training":
+            having.setdefault(case.patient, set()).update({*case.annotated} & {*labels})
+    if not having:
+        raise DataError("No case is there to learn from; give some of them the split 'training'.")
+    counts = [max(1, round(share * len(having))) for share in shares]
+    for one, other in itertools.pairwise(sorted(zip(counts, shares, strict=True))):
+        if one[0] == other[0]:
+            raise SettingError(
+                f"{100 * one[1]:g} % and {100 * other[1]:g} % of the {len(having)} training patients are the same "
+                f"number, {one[0]}; ask for one of the two."
+            )
+    waiting = sorted(having)
+    np.random.default_rng(seed).shuffle(waiting)
+    order: list[str] = []
+    while waiting:
+        known = {name: sum(name in having[patient] for patient in order) for name in labels}
+        waiting.sort(key=lambda patient: min((known[name] for name in having[patient]), default=len(order) + 1))
+        order.append(waiting.pop(0))
+    return [set(order[:count]) for count in counts]

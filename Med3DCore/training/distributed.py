@@ -1,0 +1,197 @@
+"""Several processes that train one network together, as ``torchrun`` starts them.
+
+Process r of w takes the batches r, w + r, 2 w + r, ..., and gradients are averaged before each step. So w processes
+learn what one learns with ``accumulate`` w times as large, but for rounding and for one thing: running statistics of
+batch norm take in the batches of a step together, not one after the other.
+
+All processes must come to the same decisions, or they wait for each other for ever: what depends on time or on the user
+is decided by one and told to the others. Without torchrun there is one process, and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from Med3DCore.errors import Cancelled, Med3DError, SettingError
+
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+# A process that is killed is noticed at once; this is for one that hangs, or a cable that is pulled.
+_TIMEOUT = timedelta(minutes=30)
+_LOST = ("gloo", "nccl", "connection", "timed out", "socket", "store")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this one is.
+
+    Args:
+        rank: Number of this process, from 0.
+        world: How many there are.
+        local_rank: Its number on this computer.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @classmethod
+    def here(cls) -> Ranks:
+        """As torchrun says in ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``; alone without them."""
+        if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+            return cls()
+        rank = int(os.environ["RANK"])
+        return cls(rank, int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", rank)))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this one writes files and speaks to the user."""
+        return self.rank == 0
+
+    def device(self, wanted: str) -> str:
+        """The name of this process's device: each its own GPU.
+
+        Args:
+            wanted: As for :func:`Med3DCore.inference.device.choose_device`.
+
+        Raises:
+            SettingError: All would share one GPU.
+        """
+        if self.world == 1 or wanted == "cpu":
+            return wanted
+        if wanted == "auto":
+            return f"cuda:{self.local_rank}" if torch.cuda.is_available() else "cpu"
+        if wanted == "cuda":
+            return f"cuda:{self.local_rank}"
+        raise SettingError(f"With torchrun each process has a GPU of its own; use the device auto, not {wanted}.")
+
+    @contextmanager
+    def joined(self, device: torch.device) -> Iterator[None]:
+        """Speak with the others: gloo for plain values and on CPUs, nccl between GPUs.
+
+        Raises:
+            Med3DError: Another process ended, or cannot be reached.
+        """
+        if self.world == 1:
+            yield
+            return
+        try:
+            if not distributed.is_initialized():
+                if device.type == "cuda":
+                    torch.cuda.set_device(device)
+                backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+                distributed.init_process_group(backend, timeout=_TIMEOUT)
+                atexit.register(distributed.destroy_process_group)
+            yield
+        except RuntimeError as error:
+            if not any(word in f"{type(error)} {error}".lower() for word in _LOST):
+                raise
+            raise Med3DError(
+                f"Process {self.rank} of {self.world} stops, because another one ended or cannot be reached; the last "
+                "checkpoint is kept, and the same command goes on from there."
+            ) from error
+
+    # -- plain values --------------------------------------------------------------------------------------------------
+
+    def from_main(self, make: Callable[[], Value]) -> Value:
+        """What the first process makes, in all of them."""
+        if self.world == 1:
+            return make()
+        values = [make() if self.is_main else None]
+        distributed.broadcast_object_list(values, device=torch.device("cpu"))
+        return values[0]
+
+    def mean(self, value: float) -> float:
+        """The mean over all processes."""
+        if self.world == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)
+        distributed.all_reduce(total)
+        return float(total) / self.world
+
+    @contextmanager
+    def cancelled_together(self) -> Iterator[None]:
+        """If the user stops one, all stop, in the same place."""
+        wish = None
+        try:
+            yield
+        except Cancelled as stop:
+            wish = stop
+        if self.mean(wish is not None) > 0:
+            raise wish or Cancelled("Another process was stopped.")
+
+    def spread(self, function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
+        """The results for all items, in their order, in all processes; each computes its part.
+
+        Raises:
+            Cancelled: The user stopped one of them.
+        """
+        if self.world == 1:
+            return [function(item) for item in items]
+        own, gathered = [], [None] * self.world
+        with self.cancelled_together():
+            own = [function(item) for item in items[self.rank :: self.world]]
+        distributed.all_gather_object(gathered, own)
+        return [gathered[number % self.world][number // self.world] for number in range(len(items))]
+
+    def own_first(self, count: int) -> list[int]:
+        """Numbers below ``count`` from another start in each process, so that each first does what nobody did yet."""
+        start = self.rank * count // self.world
+        return [*range(start, count), *range(start)]
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def wrap(self, module: nn.Module, idle_parts: bool) -> nn.Module:
+        """The module with gradients that are averaged while they are computed.
+
+        Args:
+            module: To be called once for each backward pass; gives what the backward pass begins with.
+            idle_parts: Whether a pass may leave out parameters; those that all processes leave out get no gradient, so
+                that an optimizer leaves them alone.
+        """
+        if self.world == 1:
+            return module
+        with warnings.catch_warnings():  # newer versions of torch have another name for it, which 2.4 does not know
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped = DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=idle_parts)
+        # So it is for kernels of one voxel, whose layout is both of the usual ones; copying them costs nothing.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+        return wrapped
+
+    def own_gradient(self, module: nn.Module, wanted: bool) -> AbstractContextManager:
+        """Context in which gradients of a module from :meth:`wrap` are only added up, not averaged, if ``wanted``."""
+        return module.no_sync() if wanted and self.world > 1 else nullcontext()
+
+    @contextmanager
+    def shared_statistics(self, network: nn.Module) -> Iterator[None]:
+        """Lets running statistics take in the batches of all processes.
+
+        They change by the mean of the changes of those processes that changed them; counters add up.
+        """
+        if self.world == 1:
+            yield
+            return
+        buffers = list(network.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        yield
+        if not buffers:
+            return
+        change = torch.cat([(new - old).flatten().float() for new, old in zip(buffers, before, strict=True)])
+        total = torch.stack([change, (change != 0).float()])
+        distributed.all_reduce(total)
+        sizes = [buffer.numel() for buffer in buffers]
+        for buffer, old, change, count in zip(buffers, before, *(row.split(sizes) for row in total), strict=True):
+            shared = change / count.clamp(min=1) if buffer.is_floating_point() else change
+            buffer.copy_(old + shared.reshape(old.shape).to(old.dtype))

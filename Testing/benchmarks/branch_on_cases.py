@@ -1,0 +1,49 @@
+"""How well a branch of a co-training does, as it is, on the held-out cases of a data set that it has not learned from.
+
+python Testing/benchmarks/branch_on_cases.py Resources/Recipes/phantoms8.json runs/phantoms8/run liver \
+    docs/experiments/transfer-liver-cases.json liver "[4.5, 4.5, 6.0]"
+
+Found is whatever the branch finds, all of its labels together: its left and right lung are the data set's lungs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from Med3DCore.inference.device import choose_device
+from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.networks import build_network
+from Med3DCore.preprocessing import Preprocessing
+from Med3DCore.training.cases import UNKNOWN, prepare_case
+from Med3DCore.training.data_sets import read_data_set
+from Med3DCore.training.domains import read_co_training
+
+
+def load_branch(recipe: Path, run: Path, name: str) -> tuple[torch.nn.Module, dict]:
+    """A branch on its encoder, with the averaged weights, and its normalisation."""
+    stage = next(domain.recipe.stage for domain in read_co_training(recipe).domains if domain.name == name)
+    state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["averaged"]
+    own = f"branches.{name}."
+    weights = {key: value for key, value in state.items() if key.startswith("encoder.")}
+    weights |= {"decoder." + key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
+    network = build_network(stage.network)
+    network.load_state_dict(weights)
+    return network.eval(), stage.preprocessing["intensity"]
+
+
+if __name__ == "__main__":
+    recipe, run, name, data, label, spacing = sys.argv[1:]
+    network, intensity = load_branch(Path(recipe), Path(run), name)
+    preprocessing = Preprocessing.from_dict({"spacing": json.loads(spacing), "intensity": intensity})
+    for case in read_data_set(Path(data)):
+        if case.split == "validation":
+            prepared = prepare_case(case, preprocessing, [label])
+            image = preprocessing.intensity.apply(prepared.image, prepared.statistics)
+            likely = sliding_window(network, image, (48, 48, 48), choose_device("cpu"), "sigmoid", overlap=0.25)
+            target = prepared.target[0]
+            found, truth = (likely.max(axis=0) > 0.5) & (target != UNKNOWN), target == 1
+            print(f"{case.name}: Dice {2 * (found & truth).sum() / (found.sum() + truth.sum()):.4f}")

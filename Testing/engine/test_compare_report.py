@@ -1,0 +1,137 @@
+"""What a comparison claims, on made-up curves: no more than they show."""
+
+import pytest
+
+from Med3DCore.training.comparison.comparison import Comparison
+from Med3DCore.training.comparison.measures import Speed, difference, median_steps, speed, spread, steps_to
+from Med3DCore.training.comparison.picture import draw
+from Med3DCore.training.comparison.plan import Init, Plan
+from Med3DCore.training.comparison.record import to_dict
+from Med3DCore.training.comparison.report import as_markdown, findings, saving_table, table
+from Med3DCore.training.comparison.run import Outcome
+
+INITS = (Init("scratch", "scratch"), Init("enc", "enc.zip"))
+
+
+def made_up(scores, seeds=(1, 2, 3), rates=(0.1,), shares=(1.0,), late=None):
+    """A comparison in which ``scores(init, rate, seed, share)`` is reached at step 30, and 95 % of it at 10 and 20.
+
+    Where ``late(run)``, all but the last validation is 0.
+    """
+    plan = Plan(INITS, rates, seeds, shares)
+    outcomes = []
+    for run in plan.runs:
+        score = scores(run.init, run.rate, run.seed, run.share)
+        early = 0.0 if late and late(run) else 0.95
+        curve = () if score is None else ((10, early * score), (20, early * score), (30, score))
+        outcomes.append(Outcome(run, round(10 * run.share), curve, 30, 1.0, score, {"liver": {}}))
+    return Comparison(plan, tuple(outcomes), ("liver",), ("h1", "h2"))
+
+
+def told(comparison):
+    return "\n".join(findings(comparison))
+
+
+def test_steps_to_a_score_and_medians_with_trainings_that_never_reach_it():
+    curve = [(10, 0.2), (20, 0.5), (30, 0.4)]
+    assert steps_to(curve, 0.4) == 20 and steps_to(curve, 0.6) is None and steps_to(curve, 0) is None
+    assert median_steps([10, None, 30]) == 30 and median_steps([10, 20]) == 15
+    assert median_steps([None, None, 30]) is None and median_steps([10, None]) is None
+
+
+def test_differences_are_of_seeds_in_pairs_with_students_interval():
+    found = difference({1: 0.9, 2: 0.8, 3: 0.85}, {1: 0.8, 2: 0.72, 3: 0.76})
+    assert found.n == 3 and found.mean == pytest.approx(0.09)
+    # t(2; 0.975) = 4.3027, sd 0.01, n 3
+    assert found.low == pytest.approx(0.09 - 4.3027 * 0.01 / 3**0.5, abs=1e-6) and found.is_shown
+    assert not difference({1: 0.9, 2: 0.7}, {1: 0.8, 2: 0.8}).is_shown
+    assert not difference({1: 0.9}, {1: 0.1}).is_shown and difference({1: 0.9}, {2: 0.9}) is None
+    assert spread([0.5]).sd is None and spread([]) is None
+
+
+def test_speed_counts_seeds_and_bounds_what_was_never_reached():
+    assert speed({1: 10, 2: 10}, {1: 30, 2: 20}, 50) == Speed(2.5, "", 2, 0, 2)
+    assert speed({1: 10, 2: 10}, {1: None, 2: None}, 50) == Speed(5.0, "at least", 2, 0, 2)
+    assert speed({1: None, 2: None}, {1: 10, 2: 10}, 50).ratio is None
+    assert not speed({1: 10, 2: 40}, {1: 20, 2: 20}, 50).is_shown and not speed({1: 1}, {1: 9}, 50).is_shown
+
+
+def test_a_clear_difference_is_told_with_its_interval():
+    text = told(made_up(lambda init, rate, seed, share: (0.9 if init == "enc" else 0.7) + 0.001 * seed))
+    assert "enc (rate 0.1) ends at Dice 0.902 ± 0.001, scratch (rate 0.1) at 0.702 ± 0.001: better (+0.200" in text
+    assert "never" not in text and "more than its 30 steps (0 of 3 seeds came there)" in text
+    assert "at least 3.0 times as fast (first with 3 of 3 seeds)" in text
+
+
+def test_a_difference_within_the_spread_is_called_none():
+    comparison = made_up(lambda init, rate, seed, share: 0.8 + (0.02 if (init == "enc") == (seed < 3) else 0))
+    text = told(comparison)
+    assert "no difference beyond the spread of 3 seeds" in text and "better" not in text.replace("the better", "")
+    assert "no difference in speed beyond the spread (first with 0 of 3 seeds, later with 0)" in text
+    worse = told(made_up(lambda init, rate, seed, share: 0.5 if init == "enc" else 0.7))
+    assert ": worse (-0.200" in worse and "never there, so it cannot be faster" in worse
+
+
+def test_one_seed_claims_nothing():
+    comparison = made_up(lambda init, rate, seed, share: 0.9 if init == "enc" else 0.7, seeds=(1,))
+    text = told(comparison)
+    assert "One seed has no spread" in text and "+0.200 with the one seed" in text and "±" not in text
+    assert "interval" not in text.replace("95 % interval of", "")
+
+
+def test_the_best_rate_is_each_starts_own_and_a_training_that_broke_off_is_counted():
+    def scores(init, rate, seed, share):
+        if init == "enc" and rate == 0.1 and seed == 2:
+            return None
+        return {("scratch", 0.1): 0.8, ("scratch", 0.01): 0.6, ("enc", 0.1): 0.9, ("enc", 0.01): 0.85}[init, rate]
+
+    comparison = made_up(scores, rates=(0.1, 0.01))
+    assert [comparison.best(init.name).rate for init in INITS] == [0.1, 0.01]
+    assert "enc at rate 0.1: 1 of 3 trainings broke off" in told(comparison)
+    rows = table(comparison)
+    assert [row[:4] for row in rows[1:]] == [
+        ["scratch", "0.1 *", "3", "0.800 ± 0.000"],
+        ["scratch", "0.01", "3", "0.600 ± 0.000"],
+        ["enc", "0.1", "2", "0.900 ± 0.000"],
+        ["enc", "0.01 *", "3", "0.850 ± 0.000"],
+    ]
+
+
+def test_speed_is_compared_at_each_starts_fastest_rate_not_at_its_best():
+    comparison = made_up(
+        lambda init, rate, seed, share: {("scratch", 0.1): 0.9, ("scratch", 0.01): 0.88}.get((init, rate), 0.89),
+        rates=(0.1, 0.01),
+        late=lambda run: (run.init, run.rate) in (("scratch", 0.1), ("enc", 0.1)),
+    )
+    assert (comparison.best("scratch").rate, comparison.fastest("scratch").rate) == (0.1, 0.01)
+    assert "(Dice 0.810) enc (rate 0.01) took 10 steps, scratch (rate 0.01) 10 steps: no difference" in told(comparison)
+    assert [row[-1] for row in table(comparison)[1:]] == ["0.3", "1", "0.3", "1.0"]
+
+
+def test_patients_that_a_start_saves():
+    comparison = made_up(
+        lambda init, rate, seed, share: {0.2: 0.5, 0.5: 0.65, 1.0: 0.7}[share] + (0.1 if init == "enc" else 0),
+        shares=(0.2, 0.5),
+    )
+    assert "enc is with 5 patients (0.750 ± 0.000) as good as scratch with all 10" in told(comparison)
+    assert "50 % fewer" in told(comparison) and "scratch is with" not in told(comparison)
+    assert saving_table(comparison)[0][2:] == ["2 patients (20 %)", "5 patients (50 %)", "10 patients (100 %)"]
+    never = made_up(lambda init, rate, seed, share: 0.9 if init == "scratch" else 0.1, shares=(0.5,))
+    assert "enc is with no tried number of patients as good" in told(never)
+
+
+def test_the_report_holds_all_that_was_found_and_the_picture_can_be_drawn(tmp_path):
+    comparison = made_up(
+        lambda init, rate, seed, share: None if init == "enc" and seed == 1 else 0.5 * share + 0.1 * seed,
+        rates=(0.1, 0.01),
+        shares=(0.5,),
+        late=lambda run: run.init == "scratch",
+    )
+    text = as_markdown(comparison, "Title", "compare.png")
+    assert text.startswith("# Title\n") and "![Curves](compare.png)" in text
+    assert all(sentence in text for sentence in findings(comparison))
+    values = to_dict(comparison)
+    assert len(values["runs"]) == 24 and values["arms"][0]["steps_to_level"] == {1: None, 2: None, 3: 30}
+    assert values["level"] == pytest.approx(0.72)
+    draw(comparison, tmp_path / "compare.png")
+    assert (tmp_path / "compare.png").stat().st_size > 10_000

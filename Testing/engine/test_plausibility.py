@@ -1,0 +1,90 @@
+"""Results that look wrong are told, good ones are not."""
+
+import numpy as np
+import pytest
+
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts
+from Med3DCore.inference.stage_result import StageResult
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import LABELS, find_labels
+from Med3DCore.volume import LabelMap, Volume
+
+GRID = Geometry((60, 60, 60), (2.5, 2.5, 2.5))
+GOOD = {
+    "liver": Evidence(1500.0, False, 0.96, 0.93, 0.02, 100.0),
+    "lungs": Evidence(4000.0, False, 0.95, 0.96, 0.01, -800.0),
+}
+
+
+def told(name="liver", is_ct=True, **changes):
+    evidence = Evidence(**{**vars(GOOD.get(name, GOOD["liver"])), **changes})
+    found = list(doubts(LABELS[name], evidence, is_ct))
+    assert all(sentence.startswith(LABELS[name].title) and sentence.endswith(".") for _, sentence in found)
+    return [flag for flag, _ in found]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_result_is_not_doubted_and_each_fault_has_its_flag(name):
+    assert told(name) == []
+    assert told(name, expected_dice=0.8) == told(name, agreement=0.7) == ["unsure"]
+    assert told(name, agreement=None) == []
+    assert told(name, scattered=0.4) == ["scattered"]
+    assert told(name, median=500.0) == ["intensity"] and told(name, median=500.0, is_ct=False) == []
+    assert told(name, ml=15000.0) == ["large"]
+    assert told(name, ml=60.0) == ["small"] and told(name, ml=60.0, is_cut=True) == []
+
+
+def test_of_other_labels_only_what_needs_no_anatomy_is_asked():
+    assert told("spleen", ml=1.0, median=900.0) == []
+    assert told("spleen", expected_dice=0.5, scattered=0.9) == ["unsure", "scattered"]
+
+
+def found(boxes, sure=1.0, before=None, stray=0, hu=100):
+    """Flags of a result that is some boxes (slices z, y, x), by a network as sure as told."""
+    array, score = np.zeros(GRID.shape, np.uint8), np.full(GRID.shape, (1 - sure) / 2, np.float32)
+    for box in boxes:
+        array[box], score[box] = 1, (1 + sure) / 2
+    labels = LabelMap(array, GRID, "scan", find_labels(["liver"]))
+    volume = Volume(np.where(array, hu, -50).astype(np.int16), GRID, "scan")
+    last = StageResult({"liver": score}, GRID, {"liver": int(array.sum()) + stray})
+    coarse = Geometry((30, 30, 30), (5.0, 5.0, 5.0), (1.25, 1.25, 1.25))
+    seen = np.zeros(coarse.shape, np.float32)
+    for box in boxes if before is None else before:
+        seen[tuple(slice(s.start // 2, s.stop // 2) for s in box)] = 1.0
+    progress = Progress()
+    check("liver", labels, volume, True, last, StageResult({"liver": seen}, coarse, {"liver": 1}), progress)
+    assert [flag["sentence"] for flag in progress.flags] == progress.warnings
+    assert all(flag["label"] == "liver" for flag in progress.flags)
+    return [flag["flag"] for flag in progress.flags]
+
+
+BOX = (slice(10, 50), slice(10, 50), slice(10, 50))  # 1000 mL
+SMALL = (slice(54, 58), slice(2, 58), slice(2, 58))
+
+
+def test_what_a_stage_found_is_measured():
+    assert found([BOX]) == []
+    assert found([]) == ["missing"]
+    assert found([BOX], sure=0.2) == ["unsure"]
+    assert found([BOX], before=[(slice(10, 50), slice(10, 50), slice(30, 50))]) == ["unsure"]
+    assert found([BOX], stray=40_000) == ["scattered"]
+    assert found([BOX, SMALL]) == ["scattered"], "a liver is one piece"
+    assert found([BOX], hu=400) == ["intensity"]
+    assert found([(slice(20, 30),) * 3]) == ["small"]
+    assert found([(slice(0, 30), slice(20, 30), slice(20, 30))]) == [], "small because it is cut is told elsewhere"
+    assert found([(slice(0, 60),) * 3], hu=100) == []
+
+
+def test_one_stage_alone_has_nothing_to_agree_with():
+    array = np.zeros(GRID.shape, np.uint8)
+    array[BOX] = 1
+    labels = LabelMap(array, GRID, "scan", find_labels(["liver"]))
+    progress = Progress()
+    last = StageResult({"liver": array.astype(np.float32)}, GRID, {"liver": int(array.sum())})
+    check("liver", labels, Volume(array * 100, GRID), True, last, None, progress)
+    assert progress.warnings == []
+
+
+def test_the_ranges_are_those_of_labels_that_exist():
+    assert set(TYPICAL) <= set(LABELS)
