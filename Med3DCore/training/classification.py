@@ -24,11 +24,11 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases import PreparedCase
 from Med3DCore.training.initialization import set_weights
-from Med3DCore.training.loop import Task, Validation
 from Med3DCore.training.nodule_patches import middle_of
 from Med3DCore.training.nodules import CLASSES, require_both
 from Med3DCore.training.optimization import ParameterGroup
 from Med3DCore.training.recipe import Recipe, StageRecipe
+from Med3DCore.training.task import Task, Validation
 from Med3DCore.training.trainer import rates_by_depth
 
 _SHIFT = 0.1

@@ -19,10 +19,10 @@ from Med3DCore.training.cache import CachedCase, CaseCache, prepare_cases
 from Med3DCore.training.cases import Case, PreparedCase
 from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.domains import CoTrainingRecipe
-from Med3DCore.training.loop import Task, Trained, Validation
 from Med3DCore.training.optimization import ParameterGroup
 from Med3DCore.training.publish import provenance
 from Med3DCore.training.recipe import StageRecipe
+from Med3DCore.training.task import Task, Trained, Validation
 from Med3DCore.training.trainer import SegmentationTask, require_taught
 
 # Slow enough that the running statistics are of all domains and not of the last few batches.

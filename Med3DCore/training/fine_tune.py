@@ -24,11 +24,12 @@ from Med3DCore.training.cases import Case
 from Med3DCore.training.checkpoint import LAST, LOG, read_log
 from Med3DCore.training.fit_time import fitted
 from Med3DCore.training.held_out import Checked, Scores, agreement, check, choose_held_out, scores, verdict
-from Med3DCore.training.loop import Trained, train
+from Med3DCore.training.loop import train
 from Med3DCore.training.new_package import describe, with_metrics
 from Med3DCore.training.recipe import StageRecipe
 from Med3DCore.training.remember import remembered
 from Med3DCore.training.run_folder import RunFolder, TuneSettings
+from Med3DCore.training.task import Trained
 from Med3DCore.training.trainer import SegmentationTask, require_taught
 from Med3DCore.training.tuned import HELD_OUT, FineTuned
 from Med3DCore.volume import Volume

@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, time. It knows nothing of labels; what is learned is a :class:`Task`.
+"""The training loop: steps, checkpoints, time. It knows nothing of labels; what is learned is a :class:`.task.Task`.
 
 A run goes on after a kill as if nothing had happened: all that a step depends on is in the checkpoint (weights,
 running average, optimizer, loss scale) or follows from the seed and the number of the step (batch, random numbers).
@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ from Med3DCore.training.checkpoint import BEST, TrainingLog, load_checkpoint, sa
 from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.loop_settings import LoopSettings
 from Med3DCore.training.optimization import (
-    ParameterGroup,
     RunningAverage,
     freeze_batch_norm,
     make_optimizer,
@@ -34,6 +33,7 @@ from Med3DCore.training.optimization import (
     set_rate,
 )
 from Med3DCore.training.prefetch import Prefetch, usual_workers
+from Med3DCore.training.task import Task, Trained, Validation
 
 DIVERGED = "diverged"
 """Code of the error of a training whose loss is no longer a number."""
@@ -41,72 +41,6 @@ DIVERGED = "diverged"
 # When no number of steps between validations is given: part of the time that they may take, and when the first comes.
 _VALIDATION_SHARE = 0.1
 _FIRST_VALIDATION = 0.2
-
-
-@dataclass(frozen=True)
-class Validation:
-    """How well a network does on cases that it does not learn from.
-
-    Args:
-        score: One number, higher is better; None if there is nothing to measure.
-        details: Plain values for the log.
-    """
-
-    score: float | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-class Task(Protocol):
-    """What is learned. Subclass it to get the defaults.
-
-    Attributes:
-        name: What to call it in progress and messages, such as ``"train liver"``.
-        identity: Plain values for JSON that the result depends on besides settings and seed; a checkpoint of another
-            identity is refused.
-        idle_parts: Whether a batch may leave out a part of the network that learns.
-    """
-
-    name: str
-    identity: Any
-    idle_parts: bool = False
-
-    def build(self) -> nn.Module:
-        """The network, with the weights to start from; random ones depend on torch's seed."""
-
-    def draw(self, number: int) -> Any:
-        """A batch, which depends on the task and this number (0, 1, ...) alone."""
-
-    def loss(self, network: nn.Module, batch: Any, device: Device) -> Tensor:
-        """The loss of a batch, a scalar; convolutions in ``device.autocast()``, sums in float32."""
-
-    def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:  # noqa: ARG002
-        """Measure a network, in evaluation mode, between two checks of the progress at most seconds long."""
-        return Validation()
-
-    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
-        """Which parameters learn how fast; by default all alike."""
-        return [ParameterGroup(tuple(network.parameters()))]
-
-    def pretrained_parts(self, network: nn.Module) -> list[nn.Module]:
-        """The parts that were trained before, whose batch norm ``freeze_batch_norm`` keeps; by default all of it."""
-        return [network]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training gives.
-
-    Args:
-        weights: State dict of the averaged network, float32 on the CPU.
-        validation: Of these weights, if anything was measured.
-        steps: Steps done.
-        seconds: Time that they and the validations took.
-    """
-
-    weights: dict[str, Tensor]
-    validation: Validation
-    steps: int
-    seconds: float
 
 
 def train(

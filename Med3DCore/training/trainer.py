@@ -19,11 +19,12 @@ from Med3DCore.training.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases import UNKNOWN, Case, PreparedCase
 from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.initialization import is_encoder_alone, set_weights
-from Med3DCore.training.loop import Task, Trained, Validation, train
+from Med3DCore.training.loop import train
 from Med3DCore.training.losses import supervised_loss
 from Med3DCore.training.optimization import ParameterGroup
 from Med3DCore.training.recipe import StageRecipe, TrainingSettings
 from Med3DCore.training.sampling import PatchSampler
+from Med3DCore.training.task import Task, Trained, Validation
 
 _ENCODER_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 

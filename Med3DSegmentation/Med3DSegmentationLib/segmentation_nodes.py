@@ -84,7 +84,7 @@ def newSegmentationNode(
     scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLSegmentationNode:
     """An empty segmentation beside a volume: same transform, same folder of the subject hierarchy."""
-    name = scene.GenerateUniqueName(f"{volumeNode.GetName()} segmentation")
+    name = scene.GenerateUniqueName(_("{volume} segmentation").format(volume=volumeNode.GetName()))
     segmentationNode = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     for parameter, value in SURFACE.items():
         segmentationNode.GetSegmentation().SetConversionParameter(parameter, value)

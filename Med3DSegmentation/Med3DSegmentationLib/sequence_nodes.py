@@ -52,7 +52,7 @@ class SegmentationSequence:
     ) -> None:
         self.browserNode, self._volumeNode = browserNode, volumeNode
         self.sequenceNode = slicer.vtkMRMLSequenceNode()
-        self.sequenceNode.SetName(f"{volumeNode.GetName()} segmentation sequence")
+        self.sequenceNode.SetName(_("{volume} segmentation sequence").format(volume=volumeNode.GetName()))
         self.sequenceNode.SetIndexName(volumeSequence.GetIndexName())
         self.sequenceNode.SetIndexUnit(volumeSequence.GetIndexUnit())
         self.sequenceNode.SetIndexType(volumeSequence.GetIndexType())

@@ -180,7 +180,7 @@ class FrameStep:
         parts = yield from _cutOut(labelMap)
         frame = self._frame
         node = slicer.vtkMRMLSegmentationNode()
-        node.SetName(f"{self.volumeNode.GetName()} segmentation")
+        node.SetName(_("{volume} segmentation").format(volume=self.volumeNode.GetName()))
         ijkToNode = vtk.vtkMatrix4x4()
         frame.GetIJKToRASMatrix(ijkToNode)
         written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])

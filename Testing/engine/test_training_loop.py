@@ -19,9 +19,10 @@ from Med3DCore.errors import Cancelled, DataError, Med3DError, OutputError, Sett
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
 from Med3DCore.training import checkpoint
-from Med3DCore.training.loop import Task, Validation, train
+from Med3DCore.training.loop import train
 from Med3DCore.training.loop_settings import LoopSettings
 from Med3DCore.training.optimization import ParameterGroup, rate_factor
+from Med3DCore.training.task import Task, Validation
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SETTINGS = LoopSettings(steps=12, batch=4, learning_rate=0.05, warmup=2, validate_every=5, ema=0.9, save_seconds=0)
