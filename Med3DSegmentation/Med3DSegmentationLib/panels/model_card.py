@@ -61,6 +61,8 @@ def sizeText(model: ModelChoice) -> str:
 def _modelFacts(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["kind"] == "encoder":
         finds = escape(_("nothing by itself: an encoder to start a training from"))
+    elif values["kind"] == "classifier":
+        finds = escape(_("no organ: it tells what is at a point, with the command med3d classify"))
     else:
         finds = ", ".join(f"{_swatch(label['colour'])}&nbsp;{escape(label['title'])}" for label in values["labels"])
     facts = [
