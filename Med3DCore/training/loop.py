@@ -157,7 +157,7 @@ class _Run:
     @property
     def fraction(self) -> float:
         """How much of the training is done, by steps or by time."""
-        return min(1.0, max(self.step / self.settings.steps, self.clock / self.budget))
+        return min(1.0, max(self.step / self.settings.steps if self.settings.steps else 1.0, self.clock / self.budget))
 
     @property
     def patience_is_over(self) -> bool:

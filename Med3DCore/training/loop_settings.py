@@ -15,7 +15,7 @@ class LoopSettings:
     """Settings of :func:`Med3DCore.training.loop.train`.
 
     Args:
-        steps: Optimizer steps, unless the time is over first.
+        steps: Optimizer steps, unless the time is over first; with 0 the weights that it starts from are kept.
         batch: Examples a step.
         optimizer: ``"adamw"``, ``"adam"`` or ``"sgd"``.
         learning_rate: Highest learning rate.
@@ -49,9 +49,9 @@ class LoopSettings:
     save_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate"):
+        for name in ("batch", "accumulate"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup", "validate_every", "patience", "save_seconds", "weight_decay"):
+        for name in ("steps", "warmup", "validate_every", "patience", "save_seconds", "weight_decay"):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "clip_norm"):
             self._require(name, math.isfinite(getattr(self, name)) and getattr(self, name) > 0, "greater than 0")

@@ -20,6 +20,7 @@ class TrainingSettings(LoopSettings):
     Args:
         patch: Patch shape (z, y, x) in voxels.
         foreground: Share of patches centred on a labelled voxel; of a classifier, that show the second class.
+        anybody: Share of patches drawn from all patients, to show where a label is not.
         encoder_rate: Learning rate of the encoder as a part of the decoder's; 0 freezes it.
         layer_decay: Learning rate of each layer of the encoder as a part of the next deeper one's.
         augmentation: How to vary the patches.
@@ -29,6 +30,7 @@ class TrainingSettings(LoopSettings):
 
     patch: tuple[int, int, int] = (96, 96, 96)
     foreground: float = 0.6
+    anybody: float = 0.15
     encoder_rate: float = 1.0
     layer_decay: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)

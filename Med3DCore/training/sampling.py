@@ -44,7 +44,7 @@ class PatchSampler:
     foreground: float
     augmentation: Augmentation
     seed: int
-    anybody: float = 0.15
+    anybody: float
     region: RegionSampling | None = None
 
     def __post_init__(self) -> None:

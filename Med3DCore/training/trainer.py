@@ -102,6 +102,7 @@ class SegmentationTask(Task):
             settings.foreground,
             settings.augmentation,
             seed,
+            settings.anybody,
             region=settings.region,
         )
 

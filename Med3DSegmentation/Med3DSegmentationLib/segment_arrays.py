@@ -94,6 +94,12 @@ def maskOfSegment(segment: slicer.vtkSegment) -> tuple[np.ndarray, slicer.vtkOri
     return array == segment.GetLabelValue(), image
 
 
+def holdsVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether its segments are voxels; those of an STL file are surfaces, which voxels would take the place of."""
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    return segmentationNode.GetSegmentation().GetSourceRepresentationName() == name
+
+
 def imageOfSegment(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData:
     """A segment's own voxels in an image of their own, uint8."""
     found = maskOfSegment(segment)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import slicer
 
 from Med3DSegmentationLib.own_segments import OWN_TAGS, findOwnSegment, wasEdited
-from Med3DSegmentationLib.segment_arrays import imageOfSegment
+from Med3DSegmentationLib.segment_arrays import holdsVoxels, imageOfSegment
 from Med3DSegmentationLib.terminology import tagOfSegment
 
 
@@ -56,7 +56,8 @@ class SegmentationHistory:
 
     def canRestore(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether there is a state to go back to."""
-        return segmentationNode is not None and segmentationNode.GetID() in self._results
+        known = segmentationNode is not None and segmentationNode.GetID() in self._results
+        return known and holdsVoxels(segmentationNode)  # the user may have made surfaces of them since
 
     def losesEdits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Whether the user edited a segment that going back would take away or replace."""

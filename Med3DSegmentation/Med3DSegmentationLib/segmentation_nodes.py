@@ -15,7 +15,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.own_segments import findOwnSegment, giveToUser, mark, wasEdited
-from Med3DSegmentationLib.segment_arrays import LabelPart, orientedImage, partsOfLabels
+from Med3DSegmentationLib.segment_arrays import LabelPart, holdsVoxels, orientedImage, partsOfLabels
 from Med3DSegmentationLib.terminology import LABEL_TAG, serializeLabel
 from Med3DSegmentationLib.volume_nodes import LPS_RAS, geometryFromNode, toMatrix, worldMatrix
 
@@ -143,11 +143,10 @@ def requireWritable(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
     """Nothing, if voxels can be written to a segmentation.
 
     Raises:
-        SettingError: It consists of surfaces, such as those of an STL file, which voxels would take the place of.
+        SettingError: It consists of surfaces.
         VolumeError: It lies under a non-linear transform.
     """
-    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
-    if segmentationNode.GetSegmentation().GetSourceRepresentationName() != name:
+    if not holdsVoxels(segmentationNode):
         sentence = _(
             "{segmentation} consists of surfaces, not of voxels; choose another one, or none to get a new one."
         )

@@ -212,7 +212,7 @@ def test_the_command_shows_and_clears_only_what_is_the_caches(cases, cache, caps
 
 def test_batches_do_not_depend_on_cache_or_workers(cases, cache):
     def batches(prepared, workers):
-        sampler = PatchSampler(prepared, PREPROCESSING.intensity, (16, 16, 16), 2, 0.6, Augmentation(), 4)
+        sampler = PatchSampler(prepared, PREPROCESSING.intensity, (16, 16, 16), 2, 0.6, Augmentation(), 4, 0.15)
         with Prefetch(sampler.draw, workers) as ahead:
             return [torch.cat([part.flatten().float() for part in ahead.get(step)]) for step in range(5)]
 

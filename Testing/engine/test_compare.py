@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -88,6 +89,11 @@ def test_the_first_patients_know_all_labels_where_labels_are_partial(tmp_path):
 def test_a_plan_that_makes_no_sense_is_refused(word, changes):
     with pytest.raises(SettingError, match=word):
         Plan(**{"inits": (SCRATCH,), "rates": (0.1,), **changes})
+
+
+def test_trainings_of_no_step_are_refused(stage):
+    with pytest.raises(SettingError, match="no step"):
+        Plan((SCRATCH,), (0.1,)).settings(replace(stage.training, steps=0), 0.1)
 
 
 def test_names_of_starts_are_names_of_folders():

@@ -189,10 +189,17 @@ def test_a_full_disk_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
     assert same(run(tmp_path).weights, run(tmp_path / "whole").weights)
 
 
+def test_no_steps_keep_the_weights_and_measure_them(tmp_path):
+    trained = run(tmp_path, settings=replace(SETTINGS, steps=0))
+    torch.manual_seed(0)
+    assert equal(trained.weights, Line().build().state_dict())
+    assert trained.steps == 0 and trained.validation.score is not None
+
+
 @pytest.mark.parametrize(
     "change,named",
     [
-        ({"steps": 0}, "'steps' is 0"),
+        ({"steps": -1}, "'steps' is -1"),
         ({"ema": 1.0}, "'ema' is 1.0"),
         ({"learning_rate": math.nan}, "'learning_rate' is nan"),
         ({"keep": "first"}, "'keep' is first"),

@@ -58,7 +58,7 @@ def sampler(cases, seed=0, augmentation=None, foreground=0.6):
     preprocessing = Preprocessing(SPACING, Window(-160, 160))
     prepared = [prepare_case(case, preprocessing, ("liver", "lungs")) for case in cases]
     return PatchSampler(
-        prepared, preprocessing.intensity, (16, 16, 16), 4, foreground, augmentation or Augmentation(), seed
+        prepared, preprocessing.intensity, (16, 16, 16), 4, foreground, augmentation or Augmentation(), seed, 0.15
     )
 
 

@@ -352,3 +352,7 @@ def test_surfaces_from_a_file_are_never_replaced_by_voxels(scene, logic):
     with pytest.raises(SettingError, match="Implant consists of surfaces"):
         logic.segment(volume, ["liver"], node, wait=True)
     assert node.GetSegmentation().GetSegment("implant").GetRepresentation("Closed surface").GetNumberOfPoints() > 0
+    made = logic.segment(volume, ["liver"], wait=True).segmentationNode
+    made.GetSegmentation().CreateRepresentation("Closed surface")
+    made.SetSourceRepresentationToClosedSurface()
+    assert not logic.canRestorePrevious(made) and not logic.restorePrevious(made) and made.GetScene() is scene

@@ -151,6 +151,19 @@ def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
     assert new.GetScene() is None and not rows(panel) and panel.parameterNode.segmentation is None
 
 
+def test_after_undo_no_number_of_the_undone_result_is_shown(panel, ct):
+    settle(panel)
+    for _run in range(2):
+        press(panel, "bothButton")
+        wait(panel)
+    press(panel, "lungsButton")
+    wait(panel)
+    press(panel, "undoButton")
+    settle(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver"] and "undone" in panel.ui.resultLabel.text
+    assert organMask(panel.parameterNode.segmentation, "lungs", ct).any()
+
+
 def edit(segmentationNode, volumeNode):
     import slicer.util
 

@@ -125,7 +125,12 @@ class Plan:
         """Of a training: the recipe's, with what would give one start more than another taken out.
 
         That is to end early, and to report the best of many validations; and validations come at fixed steps.
+
+        Raises:
+            SettingError: They are of no step, or the rate makes no sense.
         """
+        if settings.steps < 1:
+            raise SettingError("Trainings of no step cannot be compared; give them at least one.")
         every = settings.validate_every or max(1, settings.steps // _VALIDATIONS)
         return replace(settings, learning_rate=rate, validate_every=every, patience=0, keep="last")
 

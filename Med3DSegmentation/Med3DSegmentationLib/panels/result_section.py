@@ -64,6 +64,8 @@ class ResultSection:
             _("What you edited by hand in this result will be lost too."), windowTitle=_("Undo")
         )
         if not lost:
+            self._table.forgetLast(self._segmentation)
+            self._ui.resultLabel.text = _("The last result was undone.")
             self._services.logic.restorePrevious(self._segmentation)
             self.refresh(self._segmentation)  # another one by now, or none, if it was removed
 

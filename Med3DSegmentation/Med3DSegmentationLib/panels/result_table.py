@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, swatch
@@ -57,6 +58,11 @@ class ResultTable:
         rows = [_Row(title, organ.title, organ.segmentId, organ.volumeMl, result) for organ in result.organs]
         keys = {row.key for row in rows}
         self._show([row for row in self._rows if row.key not in keys] + rows)
+
+    def forgetLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Drop the rows of a segmentation's last result, which was undone: their numbers are no longer true."""
+        results = [row.result for row in self._rows if row.result.segmentationNode is segmentationNode]
+        self._show([row for row in self._rows if not results or row.result is not results[-1]])
 
     def forgetRemoved(self) -> None:
         """Drop rows whose segment is not in the scene any more."""
