@@ -46,8 +46,8 @@ PHANTOM_WEIGHT = 0.12
 PELVES = 8
 PELVIS_WEIGHT = 0.5
 
-# Parts of scans, as parts of the height of the organ that is labelled in them: what lies above, and what lies below. The
-# uppermost 45 % of the lungs lie above any liver.
+# What is kept of scans, as parts of the height of the organ that is labelled in them: the upper or the lower one.
+# The uppermost 45 % of the lungs lie above any liver.
 APICES, LUNG_BASES, LIVER_HALF = 0.45, 0.25, 0.45
 
 # Head, neck and lung apices; a thin slab of the upper chest.

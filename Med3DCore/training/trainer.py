@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from Med3DCore.errors import DataError
+from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
@@ -89,6 +90,7 @@ class SegmentationTask(Task):
         self.name = f"train {stage.name}"
         known = [[case.case.name, case.case.split, case.case.weight] for case in cases]
         self.identity = [stage.network, stage.preprocessing, stage.labels, known]
+        _require_room(recipe)
         self.recipe = recipe
         self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity
         self.initial = initial
@@ -171,6 +173,21 @@ def rates_by_depth(network: nn.Module, settings: TrainingSettings) -> list[Param
             rate = settings.encoder_rate * settings.layer_decay ** (len(_ENCODER_LAYERS) - depth)
         groups.setdefault(rate, []).append(parameter)
     return [ParameterGroup(tuple(parameters), rate) for rate, parameters in groups.items()]
+
+
+def _require_room(recipe: StageRecipe) -> None:
+    """Batch norm needs more than one value, also on the encoder's coarsest grid.
+
+    Raises:
+        SettingError: Patch and batch leave it just one.
+    """
+    stride = recipe.stage.network["encoder"].get("output_stride", 32)
+    patch, batch = recipe.training.patch, recipe.training.batch
+    if batch * math.prod(math.ceil(size / stride) for size in patch) == 1:
+        raise SettingError(
+            f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel at output "
+            f"stride {stride}; use a larger patch, a larger batch or a smaller stride."
+        )
 
 
 def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:

@@ -97,6 +97,11 @@ def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
         train(data, write_recipe(tmp_path), tmp_path / "run")
 
 
+def test_a_patch_that_leaves_batch_norm_one_value_is_named(data, tmp_path):
+    with pytest.raises(SettingError, match=r"one patch of \(8, 8, 8\) voxels is a single voxel at output stride"):
+        train(data, write_recipe(tmp_path, batch=1, patch=[8, 8, 8]), tmp_path / "run")
+
+
 @pytest.mark.parametrize("training,named", [({"stepz": 3}, "stepz"), ({"augmentation": {"rotate": 3}}, "rotate")])
 def test_unknown_settings_are_named(tmp_path, training, named):
     with pytest.raises(SettingError, match=named):
