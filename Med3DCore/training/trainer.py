@@ -181,12 +181,13 @@ def _require_room(recipe: StageRecipe) -> None:
     Raises:
         SettingError: Patch and batch leave it just one.
     """
-    stride = recipe.stage.network["encoder"].get("output_stride", 32)
+    encoder = recipe.stage.network["encoder"]
+    stride = encoder.get("output_stride", 8) * encoder.get("stem_stride", 2) // 2
     patch, batch = recipe.training.patch, recipe.training.batch
     if batch * math.prod(math.ceil(size / stride) for size in patch) == 1:
         raise SettingError(
-            f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel at output "
-            f"stride {stride}; use a larger patch, a larger batch or a smaller stride."
+            f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel on the "
+            f"encoder's last grid, of stride {stride}; use a larger patch, a larger batch or a smaller stride."
         )
 
 

@@ -14,6 +14,14 @@ OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG)
 """What makes a segment Med3D's own, which a later result may replace."""
 
 
+_DIVIDED = {"lungs": ("left_lung", "right_lung")}
+
+
+def otherDivision(labelName: str) -> tuple[str, ...]:
+    """Labels of the same tissue, divided otherwise: both lungs for the left one and the right one, and the reverse."""
+    return _DIVIDED.get(labelName) or tuple(whole for whole, parts in _DIVIDED.items() if labelName in parts)
+
+
 def mark(segment: slicer.vtkSegment, model: str) -> None:
     """Remember that Med3D wrote a segment as it is now.
 

@@ -105,11 +105,10 @@ def imageOfSegment(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData:
     found = maskOfSegment(segment)
     if found is None:
         return orientedImage(np.zeros((0, 0, 0), bool), (0, 0, 0), vtk.vtkMatrix4x4())
-    mask, start = cropToContent(found[0])
+    mask, image = found
     matrix = vtk.vtkMatrix4x4()
-    found[1].GetImageToWorldMatrix(matrix)
-    extent = found[1].GetExtent()
-    return orientedImage(mask, tuple(first + extent[2 * (2 - axis)] for axis, first in enumerate(start)), matrix)
+    image.GetImageToWorldMatrix(matrix)
+    return orientedImage(mask, image.GetExtent()[4::-2], matrix)
 
 
 def fingerprint(segment: slicer.vtkSegment) -> str:

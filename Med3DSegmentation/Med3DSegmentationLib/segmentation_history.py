@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from Med3DSegmentationLib.own_segments import OWN_TAGS, findOwnSegment, wasEdited
+from Med3DSegmentationLib.own_segments import OWN_TAGS, findOwnSegment, otherDivision, wasEdited
 from Med3DSegmentationLib.segment_arrays import holdsVoxels, imageOfSegment
 from Med3DSegmentationLib.terminology import tagOfSegment
 
@@ -18,7 +18,7 @@ class _Result:
 
     Args:
         former: Copies of the segments that Med3D had written for the same labels, by their ID.
-        written: IDs of the segments that it wrote.
+        written: IDs of the segments that it wrote or removed.
         madeNode: Whether the node was made for it.
     """
 
@@ -49,7 +49,7 @@ class SegmentationHistory:
         Args:
             segmentationNode: Where it was written to.
             former: What :func:`formerSegments` gave before.
-            written: IDs of the segments that it wrote.
+            written: IDs of the segments that it wrote or removed.
             madeNode: Whether the node was made for it.
         """
         self._results[segmentationNode.GetID()] = _Result(former, frozenset(written), madeNode)
@@ -90,9 +90,10 @@ class SegmentationHistory:
 def formerSegments(
     segmentationNode: slicer.vtkMRMLSegmentationNode, labelNames: Collection[str]
 ) -> dict[str, slicer.vtkSegment]:
-    """Copies of the segments that a result for these labels will replace or rename, by their ID."""
+    """Copies of the segments that a result for these labels will replace, remove or rename, by their ID."""
     segmentation = segmentationNode.GetSegmentation()
-    found = filter(None, (findOwnSegment(segmentation, name) for name in labelNames))
+    names = [other for name in labelNames for other in (name, *otherDivision(name))]
+    found = filter(None, (findOwnSegment(segmentation, name) for name in names))
     return {segmentId: _copy(segmentation.GetSegment(segmentId)) for segmentId in found}
 
 

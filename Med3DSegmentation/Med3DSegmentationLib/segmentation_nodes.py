@@ -14,7 +14,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
-from Med3DSegmentationLib.own_segments import findOwnSegment, giveToUser, mark, wasEdited
+from Med3DSegmentationLib.own_segments import findOwnSegment, giveToUser, mark, otherDivision, wasEdited
 from Med3DSegmentationLib.segment_arrays import LabelPart, holdsVoxels, orientedImage, partsOfLabels
 from Med3DSegmentationLib.terminology import LABEL_TAG, serializeLabel
 from Med3DSegmentationLib.volume_nodes import LPS_RAS, geometryFromNode, toMatrix, worldMatrix
@@ -33,12 +33,14 @@ class WrittenSegments:
         segmentIds: Label name to segment ID.
         voxels: Label name to its number of voxels.
         kept: Names under which segments that were edited by hand stay.
+        removed: IDs of segments whose tissue is now divided otherwise, such as the lungs into left and right.
     """
 
     segmentationNode: slicer.vtkMRMLSegmentationNode
     segmentIds: dict[str, str]
     voxels: dict[str, int]
     kept: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
 
 def labelMapToSegmentation(
@@ -193,6 +195,7 @@ def writeSegments(
     segmentIds: dict[str, str] = {}
     voxels: dict[str, int] = {}
     kept: list[str] = []
+    removed: list[str] = []
     segmentation = segmentationNode.GetSegmentation()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     for part in parts:
@@ -208,7 +211,13 @@ def writeSegments(
         mark(segmentation.GetSegment(segmentId), model)
         segmentIds[part.label.name] = segmentId
         voxels[part.label.name] = int(np.count_nonzero(part.mask))
-    return WrittenSegments(segmentationNode, segmentIds, voxels, tuple(kept))
+        for otherId in filter(None, (findOwnSegment(segmentation, name) for name in otherDivision(part.label.name))):
+            if keepEdits and wasEdited(segmentation.GetSegment(otherId)):
+                kept.append(giveToUser(segmentation, segmentation.GetSegment(otherId)))
+            else:
+                segmentation.RemoveSegment(otherId)
+                removed.append(otherId)
+    return WrittenSegments(segmentationNode, segmentIds, voxels, tuple(kept), tuple(removed))
 
 
 def _addSegment(segmentation: slicer.vtkSegmentation, label: Label, image: slicer.vtkOrientedImageData) -> str:

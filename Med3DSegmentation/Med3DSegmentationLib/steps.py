@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import slicer
@@ -88,6 +88,7 @@ class SegmentStep:
     surfaces: Surfaces
     type: str = field(default="segment", init=False)
     _sent: tuple = field(default=(), init=False)
+    _sentTime: int = field(default=0, init=False)
 
     @property
     def title(self) -> str:
@@ -98,7 +99,7 @@ class SegmentStep:
         """Send the volume as it lies in the world."""
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
-        self._sent = _grid(self.volumeNode)
+        self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)
         return self.choices.toFields(volumeFromNode(self.volumeNode), folder)
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
@@ -112,25 +113,31 @@ class SegmentStep:
         """
         labels = self.choices.readLabels(answer)
         parts = yield from _cutOut(labels)
+        node = self.segmentationNode
+        former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
+        yield _("Showing the result")
         if _grid(self.volumeNode) != self._sent:
             sentence = _("{volume} was changed while it was being segmented; segment it again.")
             raise VolumeError(sentence.format(volume=self.title))
         labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
-        node = self.segmentationNode
         if node is not None and node.GetScene() is None:
-            node = None
+            node, former = None, {}
         if node is not None:
             requireWritable(node)
-        former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
         shown = node is None or removeSurfaces(node)
         model = answer["report"]["model"]
         written = labelMapToSegmentation(
             self.scene, labelMap, self.volumeNode, node, self.keepEdits, model, parts=parts
         )
-        self.history.remember(written.segmentationNode, former, written.segmentIds.values(), madeNode=node is None)
+        changed = (*written.segmentIds.values(), *written.removed)
+        self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
         if shown:
             self.surfaces.showLater(written.segmentationNode)
-        return _segmentationResult(answer, labelMap, self.volumeNode, written)
+        result = _segmentationResult(answer, labelMap, self.volumeNode, written)
+        if _voxelTime(self.volumeNode) == self._sentTime:
+            return result
+        sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")
+        return replace(result, warnings=(*result.warnings, sentence.format(volume=self.title)))
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """Only the volume."""
@@ -264,6 +271,12 @@ def _grid(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
     image = volumeNode.GetImageData()
     values = tuple(matrix.GetElement(row, column) for row in range(4) for column in range(4))
     return (image and image.GetDimensions(), values)
+
+
+def _voxelTime(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> int:
+    """Grows with each change of the node's voxels."""
+    image = volumeNode.GetImageData()
+    return image.GetMTime() if image else 0
 
 
 def _segmentationResult(

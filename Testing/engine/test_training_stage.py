@@ -98,7 +98,9 @@ def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
 
 
 def test_a_patch_that_leaves_batch_norm_one_value_is_named(data, tmp_path):
-    with pytest.raises(SettingError, match=r"one patch of \(8, 8, 8\) voxels is a single voxel at output stride"):
+    with pytest.raises(
+        SettingError, match=r"one patch of \(8, 8, 8\) voxels is a single voxel on the encoder's last grid"
+    ):
         train(data, write_recipe(tmp_path, batch=1, patch=[8, 8, 8]), tmp_path / "run")
 
 

@@ -78,6 +78,32 @@ def test_left_and_right_lung_apart_are_together_the_lungs(scene, logic):
     assert [organ.name for organ in batch.organs] == ["left_lung", "right_lung"]
 
 
+def idsOf(node):
+    """Title of each segment to its ID."""
+    segmentation = node.GetSegmentation()
+    return {segmentation.GetSegment(i).GetName(): i for i in segmentation.GetSegmentIDs()}
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_lungs_are_not_there_twice_when_divided_otherwise(scene, logic, split):
+    volume = addVolume(scene)
+    node = logic.segment(volume, ["lungs", "liver"], splitLungs=not split, wait=True).segmentationNode
+    before = {title: segmentArray(node, segmentId, volume) for title, segmentId in idsOf(node).items()}
+    logic.segment(volume, ["lungs"], node, splitLungs=split, wait=True)
+    assert set(idsOf(node)) == ({"Left lung", "Right lung"} if split else {"Lungs"}) | {"Liver"}
+    assert logic.restorePrevious(node) and set(idsOf(node)) == set(before)
+    for title, segmentId in idsOf(node).items():
+        assert np.array_equal(segmentArray(node, segmentId, volume), before[title])
+
+
+def test_lungs_edited_by_hand_stay_when_divided_otherwise(scene, logic):
+    volume = addVolume(scene)
+    node = logic.segment(volume, ["lungs"], wait=True).segmentationNode
+    edit(node, idsOf(node)["Lungs"], volume)
+    logic.segment(volume, ["lungs"], node, splitLungs=True, wait=True)
+    assert set(idsOf(node)) == {"Left lung", "Right lung", "Lungs (edited)"}
+
+
 def test_callbacks_come_later_and_progress_is_told(scene, logic):
     ear = Ear()
     job = logic.segment(addVolume(scene), ["liver"], **ear.callbacks)
@@ -95,7 +121,8 @@ def test_a_large_volume_is_handed_over_and_shown_in_pieces(scene, logic, monkeyp
     job = logic.segment(volume, ["liver", "lungs"], **ear.callbacks)
     until(lambda: not job.isRunning)
     stages = [stage for stage, _, _ in ear.own]
-    assert stages == ["Handing over the volume"] * len(voxels(volume)) + ["Showing the result"] * 2
+    # each organ, and what was there before
+    assert stages == ["Handing over the volume"] * len(voxels(volume)) + ["Showing the result"] * 3
     node = ear.results[0].segmentationNode
     assert np.array_equal(segmentArray(node, "liver", volume) > 0, voxels(volume) > 60)
     until(lambda: all(s.GetRepresentation("Closed surface") for s in segmentsOf(node).values()))
@@ -315,6 +342,19 @@ def test_a_volume_whose_grid_changed_meanwhile_is_refused(scene, logic):
     until(lambda: not job.isRunning)
     assert isinstance(ear.errors[0], VolumeError) and "was changed while" in str(ear.errors[0])
     assert not segmentations(scene)
+
+
+def test_voxels_that_changed_meanwhile_are_told(scene, logic):
+    import slicer.util
+
+    volume, ear = addVolume(scene), Ear()
+    logic.segment(volume, ["liver"], **ear.callbacks)
+    volume.SetName("still the same")
+    until(lambda: ear.results)
+    logic.segment(volume, ["liver"], **ear.callbacks)
+    slicer.util.updateVolumeFromArray(volume, np.zeros_like(slicer.util.arrayFromVolume(volume)))
+    until(lambda: len(ear.results) == 2)
+    assert ear.results[0].warnings == () and "were changed while" in ear.results[1].warnings[0]
 
 
 def test_a_batch_goes_on_after_errors_and_says_which(scene, logic):
