@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from Med3DCore.errors import Cancelled, Med3DError, ResourceError
 from Med3DCore.progress import ProgressCallback
 from Med3DCore.worker.client import LOG_LINES, RequestError, WorkerDied
@@ -150,7 +152,7 @@ class EngineProcess:
         waiting = next((asked for asked in self._waiting if asked.request.id == requestId), None)
         if waiting:
             self._waiting.remove(waiting)
-            waiting.onError(Cancelled("Cancelled before it began."))
+            waiting.onError(Cancelled(_("Cancelled before it began.")))
         elif self._current and self._current.request.id == requestId and not self._current.cancelled:
             self._current.cancelled = True
             self._worker.send(Request(next(self._ids), "cancel", {"request": requestId}))
@@ -172,7 +174,7 @@ class EngineProcess:
         self._current = None
         self._waiting.clear()
         for asked in left:
-            asked.onError(Cancelled("Cancelled, because the engine was closed."))
+            asked.onError(Cancelled(_("Cancelled, because the engine was closed.")))
 
     def _sendNext(self) -> None:
         if self._current is not None or not self._waiting:
@@ -235,13 +237,12 @@ class EngineProcess:
         if asked is None:
             return
         if asked.cancelled:
-            self._answer(asked.onError, Cancelled("Cancelled; nothing was written."))
+            self._answer(asked.onError, Cancelled(_("Cancelled; nothing was written.")))
         elif worker.endedWell:  # it was idle and ended just when the request was on its way
             self._send()
         elif exitCode is None:
-            program = self._command[0]
-            sentence = f"The engine cannot be started: {program} does not run. Install the extension again."
-            self._answer(asked.onError, ResourceError(sentence))
+            sentence = _("The engine cannot be started: {program} does not run. Install the extension again.")
+            self._answer(asked.onError, ResourceError(sentence.format(program=self._command[0])))
         else:
             self._answer(asked.onError, WorkerDied(exitCode, self.log))
 

@@ -23,7 +23,9 @@ def qt():
     """Real Qt as Slicer's ``qt``, without any window."""
     pytest.importorskip("PySide6", reason="PySide6 not installed: pip install -e .[slicer-test]")
     from slicer_host import pythonqt
+    from slicer_host.services import i18n
 
+    sys.modules.setdefault("slicer.i18n", i18n())  # each scene brings its own
     return pythonqt.install()
 
 

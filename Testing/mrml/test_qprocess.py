@@ -8,6 +8,8 @@ import pytest
 
 from Med3DCore.errors import Cancelled, ResourceError
 
+pytestmark = pytest.mark.usefixtures("slicer_scene")  # brings the application, which translates
+
 
 class Answers(list):
     """What was called back, in order."""
