@@ -3,8 +3,7 @@
     python tools/prepare_data.py ../shared/data runs/data
 
 writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask a person
-looked at and accepted; a part of each training scan, so that an organ is cut or missing; and phantoms. The CTs
-themselves stay where they are.
+looked at and accepted, and 32 phantoms. The CTs themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -41,14 +40,6 @@ ACCEPTED_DRAFTS = (
 # As many as to be a third of what a network sees, beside 6 patients with a labelled liver and 16 with labelled lungs.
 PHANTOMS = 32
 PHANTOM_WEIGHT = 0.12
-
-# Neither organ is in a pelvis.
-PELVES = 8
-PELVIS_WEIGHT = 0.5
-
-# What is kept of scans, as parts of the height of the organ that is labelled in them: the upper or the lower one.
-# The uppermost 45 % of the lungs lie above any liver.
-APICES, LUNG_BASES, LIVER_HALF = 0.45, 0.25, 0.45
 
 # Head, neck and lung apices; a thin slab of the upper chest.
 WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
@@ -87,31 +78,6 @@ def describe(data: Path, out: Path) -> list[dict]:
     return entries
 
 
-def write_parts(entries: list[dict], out: Path) -> list[dict]:
-    """Of each training scan the upper or, every second time, the lower part of its organ; entries for them."""
-    parts = []
-    for number, entry in enumerate(entry for entry in entries if entry["split"] == "training"):
-        organ = "liver" if "liver" in entry["annotated"] else "lungs"
-        upper = number % 2 == 0
-        part = LIVER_HALF if organ == "liver" else APICES if upper else LUNG_BASES
-        name = f"{entry['name']}_{'upper' if upper else 'lower'}"
-        files = {"image": out / f"{name}_ct.nii.gz", "label": out / f"{name}_label.nii.gz"}
-        label = sitk.ReadImage(str(out / entry["label"]))
-        slices = np.flatnonzero((sitk.GetArrayViewFromImage(label) == VALUES[organ]).any(axis=(1, 2)))
-        keep = _slices(slices, label.GetSize()[2], part, upper == (label.GetDirection()[8] > 0))
-        for kind, path in files.items():
-            sitk.WriteImage(sitk.ReadImage(str(out / entry[kind]))[:, :, keep], str(path))
-        absent = ["liver"] if organ == "lungs" and upper else entry["absent"]
-        parts.append({**entry, "name": name, "absent": absent, **{kind: path.name for kind, path in files.items()}})
-    return parts
-
-
-def _slices(organ: np.ndarray, count: int, part: float, last: bool) -> slice:
-    """The slices of a part of an organ, and all beyond it."""
-    height = round(part * (organ[-1] - organ[0] + 1))
-    return slice(int(organ[-1]) - height + 1, count) if last else slice(0, int(organ[0]) + height)
-
-
 def write_draft_label(ct: Path, draft: Path, path: Path) -> None:
     """A lungs-only label from a draft: lungs 2, what may be liver 255."""
     image = sitk.ReadImage(str(ct))
@@ -133,9 +99,7 @@ def main() -> None:
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     entries = describe(arguments.data.resolve(), out)
-    entries += write_parts(entries, out)
     entries += write_phantom_cases(out, PHANTOMS, PHANTOM_WEIGHT)
-    entries += write_phantom_cases(out, PELVES, PELVIS_WEIGHT, region="pelvis")
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 
