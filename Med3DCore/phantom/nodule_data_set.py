@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple
@@ -71,6 +70,8 @@ def write_nodule_data_set(
 
 def _nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> list[PhantomNodule]:
     """One to three nodules in a patient's lungs, far from each other."""
+    from scipy import ndimage
+
     coarse = PhantomSettings(
         spacing=(6.0, 6.0, 6.0), region="chest", labels=("lungs",), size=whole.size, table=False, noise_hu=0.0
     )

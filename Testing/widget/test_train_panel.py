@@ -84,7 +84,7 @@ def parameters(scene):
 
 
 def addPairs(scene, count, organs=("liver", "lungs")):
-    from test_training_cases import addPair
+    from test_training_case_nodes import addPair
 
     return [addPair(scene, f"CT {number + 1}", organs) for number in range(count)]
 
@@ -135,7 +135,7 @@ def test_why_it_cannot_begin(host, panel):
 
 
 def test_cases_and_what_they_mean(host, panel):
-    from test_training_cases import drawn
+    from test_training_case_nodes import drawn
 
     ui = panel.ui
     pairs = addPairs(host.scene, 2)
