@@ -1,9 +1,11 @@
 """Describe the CTs of the shared data folder as a Med3D data set.
 
-    python tools/prepare_data.py ../shared/data runs/data
+    python tools/draft_livers.py ../shared/data runs/livers --model liver-lungs-0.2.0
+    python tools/prepare_data.py ../shared/data runs/livers runs/data
 
-writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask a person
-looked at and accepted, and 32 phantoms. The CTs themselves stay where they are.
+writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask or whose
+liver drafted by a model a person looked at, corrected and accepted; a part of each training scan, so that an organ is
+cut or missing; and phantoms. The CTs themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from liver_labels import HEART_LINES, UNSURE, label_liver
 
 from Med3DCore.phantom.data_set import write_phantom_cases
 
@@ -41,65 +44,111 @@ ACCEPTED_DRAFTS = (
 PHANTOMS = 32
 PHANTOM_WEIGHT = 0.12
 
+# Neither organ is in a pelvis.
+PELVES = 8
+PELVIS_WEIGHT = 0.5
+
+# What is kept of scans, as parts of the height of the organ that is labelled in them: the upper or the lower one.
+# The uppermost 45 % of the lungs lie above any liver.
+APICES, LUNG_BASES, LIVER_HALF = 0.45, 0.25, 0.45
+
 # Head, neck and lung apices; a thin slab of the upper chest.
 WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
 
-# Soft tissue that may be liver: the rule of the folder's own lungs-only labels.
-MAY_BE_LIVER_HU = (-30, 250)
+# How often a patient is drawn, beside another's 1: livers that people outlined more often than drafted ones, and the
+# only head more often than that.
+HUMAN_LIVER_WEIGHT, HEAD_WEIGHT = 2.0, 4.0
 
 
-def describe(data: Path, out: Path) -> list[dict]:
+def describe(data: Path, livers: Path, out: Path) -> list[dict]:
     """One entry per usable case; writes label files for accepted drafts into ``out``."""
     entries = []
     for name, info in json.loads((data / "index.json").read_text()).items():
-        annotated = list(info["annotated"])
-        label = info.get("labels")
-        label = None if label is None else data / label
-        by = info["annotation"]
-        if name in ACCEPTED_DRAFTS:
-            label = out / f"{name}_label.nii.gz"
-            write_draft_label(data / info["ct"], data / info["draft_lungs"], label)
-            annotated, by = ["lungs"], "rule-based draft, looked at"
+        annotated = set(info["annotated"]) | ({"lungs"} if name in ACCEPTED_DRAFTS else set())
+        absent = ["liver"] if name in WITHOUT_LIVER else []
+        by = [info["annotation"]] if info["annotated"] else []
+        by += ["lungs: rule-based draft, looked at"] if name in ACCEPTED_DRAFTS else []
+        label = None if not info.get("labels") else data / info["labels"]
+        if name in HEART_LINES or name in ACCEPTED_DRAFTS:
+            drafts = {"lungs": data / info["draft_lungs"]} if name in ACCEPTED_DRAFTS else {}
+            drafts |= {"liver": livers / f"{name}_liver.nii.gz"} if name in HEART_LINES else {}
+            by += ["liver: drafted by liver-lungs-0.2.0, corrected, looked at"] if "liver" in drafts else []
+            annotated |= set(drafts)
+            label = write_label(name, data / info["ct"], label, drafts, out / f"{name}_label.nii.gz")
         if label is None:
             continue
+        human_liver = "liver" in info["annotated"]
         entries.append(
             {
                 "name": name,
                 "image": os.path.relpath(data / info["ct"], out),
                 "label": os.path.relpath(label, out),
                 "values": VALUES,
-                "annotated": annotated,
-                "absent": ["liver"] if name in WITHOUT_LIVER else [],
+                "annotated": sorted(annotated),
+                "absent": absent,
+                "ignore": UNSURE,
                 "patient": info["patient"],
                 "split": info["split"],
-                "source": {"data": info["dataset"], "licence": info["licence"], "labels": by},
+                "weight": HUMAN_LIVER_WEIGHT if human_liver else HEAD_WEIGHT if name == "acrinflt_001a" else 1.0,
+                "source": {"data": info["dataset"], "licence": info["licence"], "labels": "; ".join(by)},
             }
         )
     return entries
 
 
-def write_draft_label(ct: Path, draft: Path, path: Path) -> None:
-    """A lungs-only label from a draft: lungs 2, what may be liver 255."""
+def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path], path: Path) -> Path:
+    """Write a case's label from what people labelled of its lungs, if they did, and from the drafts of the rest."""
     image = sitk.ReadImage(str(ct))
-    hu = sitk.GetArrayFromImage(image)
-    lungs = sitk.GetArrayFromImage(sitk.ReadImage(str(draft))) > 0
-    label = np.where((hu >= MAY_BE_LIVER_HU[0]) & (hu <= MAY_BE_LIVER_HU[1]), 255, 0).astype(np.uint8)
-    label[lungs] = VALUES["lungs"]
-    result = sitk.GetImageFromArray(label)
+    values = np.zeros(image.GetSize()[::-1], np.uint8)
+    if "liver" in drafts:
+        values = label_liver(image, sitk.ReadImage(str(drafts["liver"])), name)
+    if "lungs" in drafts or label is not None:
+        lungs = sitk.GetArrayFromImage(sitk.ReadImage(str(drafts.get("lungs", label))))
+        values[lungs > 0 if "lungs" in drafts else lungs == VALUES["lungs"]] = VALUES["lungs"]
+    result = sitk.GetImageFromArray(values)
     result.CopyInformation(image)
     sitk.WriteImage(result, str(path))
+    return path
+
+
+def write_parts(entries: list[dict], out: Path) -> list[dict]:
+    """Of each training scan the upper or, every second time, the lower part of its organ; entries for them."""
+    parts = []
+    for number, entry in enumerate(entry for entry in entries if entry["split"] == "training"):
+        organ = "lungs" if "lungs" in entry["annotated"] else "liver"
+        upper = number % 2 == 0
+        part = LIVER_HALF if organ == "liver" else APICES if upper else LUNG_BASES
+        name = f"{entry['name']}_{'upper' if upper else 'lower'}"
+        files = {"image": out / f"{name}_ct.nii.gz", "label": out / f"{name}_label.nii.gz"}
+        label = sitk.ReadImage(str(out / entry["label"]))
+        slices = np.flatnonzero((sitk.GetArrayViewFromImage(label) == VALUES[organ]).any(axis=(1, 2)))
+        keep = _slices(slices, label.GetSize()[2], part, upper == (label.GetDirection()[8] > 0))
+        for kind, path in files.items():
+            sitk.WriteImage(sitk.ReadImage(str(out / entry[kind]))[:, :, keep], str(path))
+        absent = ["liver"] if organ == "lungs" and upper else entry["absent"]
+        parts.append({**entry, "name": name, "absent": absent, **{kind: path.name for kind, path in files.items()}})
+    return parts
+
+
+def _slices(organ: np.ndarray, count: int, part: float, last: bool) -> slice:
+    """The slices of a part of an organ, and all beyond it."""
+    height = round(part * (organ[-1] - organ[0] + 1))
+    return slice(int(organ[-1]) - height + 1, count) if last else slice(0, int(organ[0]) + height)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with index.json")
+    parser.add_argument("livers", type=Path, help="folder that draft_livers.py wrote")
     parser.add_argument("out", type=Path, help="folder for dataset.json and label files")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    entries = describe(arguments.data.resolve(), out)
+    entries = describe(arguments.data.resolve(), arguments.livers.resolve(), out)
+    entries += write_parts(entries, out)
     entries += write_phantom_cases(out, PHANTOMS, PHANTOM_WEIGHT)
+    entries += write_phantom_cases(out, PELVES, PELVIS_WEIGHT, region="pelvis")
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 

@@ -17,12 +17,12 @@ PHASES = ("native", "arterial", "portal")
 SOURCE = {"data": "Med3D phantoms", "licence": "Apache-2.0", "labels": "exact, from the procedure"}
 
 
-def random_settings(seed: int, labels: tuple[str, ...] = ORGANS) -> PhantomSettings:
-    """A scan as it might come: any region, phase, size, dose and table, some with findings."""
+def random_settings(seed: int, labels: tuple[str, ...] = ORGANS, region: str | None = None) -> PhantomSettings:
+    """A scan as it might come: any region (or the one asked for), phase, size, dose and table, some with findings."""
     rng = np.random.default_rng([seed, 20_26])
     return PhantomSettings(
         spacing=(2.5, 2.5, float(rng.choice([2.5, 2.5, 5.0]))),
-        region=str(rng.choice(list(REGIONS), p=list(REGIONS.values()))),
+        region=str(rng.choice(list(REGIONS), p=list(REGIONS.values())) if region is None else region),
         contrast=str(rng.choice(PHASES)),
         labels=labels,
         pathology=tuple(str(name) for name in PATHOLOGIES if rng.random() < 0.25),
@@ -37,7 +37,12 @@ def random_settings(seed: int, labels: tuple[str, ...] = ORGANS) -> PhantomSetti
 
 
 def write_phantom_cases(
-    folder: Path, count: int, weight: float = 1.0, held_out: int = 0, progress: Progress | None = None
+    folder: Path,
+    count: int,
+    weight: float = 1.0,
+    held_out: int = 0,
+    progress: Progress | None = None,
+    region: str | None = None,
 ) -> list[dict]:
     """Write phantoms as pairs of image and label.
 
@@ -47,6 +52,7 @@ def write_phantom_cases(
         weight: How often each is drawn, beside a real patient's 1.
         held_out: Every how many-th is for validation; 0 for none.
         progress: Follows and may cancel the work.
+        region: Of all of them, such as ``"pelvis"``, where neither organ is; None for any.
 
     Returns:
         An entry each of a data set description, see :func:`Med3DCore.training.cases.read_cases`; files are relative to
@@ -59,10 +65,10 @@ def write_phantom_cases(
     with progress.stage("phantoms", share=1.0):
         for seed in range(count):
             progress.update(seed / count)
-            name = f"phantom{seed:02}"
+            name = f"{region or 'phantom'}{seed:02}"
             image, label = folder / f"{name}_ct.nii.gz", folder / f"{name}_seg.nii.gz"
             if not label.exists():
-                phantom = make_phantom(seed, random_settings(seed))
+                phantom = make_phantom(seed, random_settings(seed, region=region))
                 write_volume(phantom.ct, image)
                 write_label_map(phantom.labels, label)
             values = {organ: number for number, organ in enumerate(ORGANS, start=1)}

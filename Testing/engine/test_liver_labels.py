@@ -1,0 +1,54 @@
+"""The labels of drafted livers: what is surely liver, what teaches nothing, and that a heart is none."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+import liver_labels
+
+LIVER_HU, HEART_HU, FAT_HU = 60, 45, -100
+HEART_LINE = ((20, 20), (60, 20))
+
+
+@pytest.fixture
+def scan():
+    """Liver below slice 20, heart above it on the left; the draft holds both, and the liver's left end is missing."""
+    hu = np.full((40, 40, 60), FAT_HU, np.int16)
+    hu[5:20, 10:30, 5:50] = LIVER_HU
+    hu[20:35, 10:30, 25:50] = HEART_HU
+    draft = np.zeros(hu.shape, np.uint8)
+    draft[5:20, 10:30, 5:42] = 1
+    draft[20:30, 10:30, 25:42] = 1
+    return hu, draft
+
+
+def labelled(monkeypatch, hu, draft, line=HEART_LINE, direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)):
+    """The label on the images' own grid; ``direction`` is how they are stored."""
+    monkeypatch.setitem(liver_labels.HEART_LINES, "case", line)
+    images = [sitk.GetImageFromArray(array) for array in (hu, draft)]
+    for image in images:
+        image.SetDirection(direction)
+    return liver_labels.label_liver(*images, "case")
+
+
+def test_sure_and_unsure(scan, monkeypatch):
+    label = labelled(monkeypatch, *scan)
+    assert (label[8:16, 15:25, 10:38] == 1).all()
+    assert (label[24:, 10:30, 25:50] == 0).all()  # the heart, drafted or not
+    assert (label[8:16, 15:25, 44:47] == liver_labels.UNSURE).all()  # the lobe that the draft missed
+    assert (label[:, 35:] == 0).all()
+
+
+def test_without_a_line_the_heart_stays(scan, monkeypatch):
+    assert (labelled(monkeypatch, *scan, line=None)[24, 15:25, 30:38] == 1).all()
+
+
+def test_lines_are_along_the_patient(scan, monkeypatch):
+    expected = labelled(monkeypatch, *scan)
+    turned = [np.ascontiguousarray(array[::-1, ::-1]) for array in scan]
+    result = labelled(monkeypatch, *turned, direction=(1, 0, 0, 0, -1, 0, 0, 0, -1))
+    np.testing.assert_array_equal(result[::-1, ::-1], expected)
