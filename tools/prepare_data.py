@@ -69,9 +69,10 @@ def describe(data: Path, livers: Path, out: Path) -> list[dict]:
         by = [info["annotation"]] if info["annotated"] else []
         by += ["lungs: rule-based draft, looked at"] if name in ACCEPTED_DRAFTS else []
         label = None if not info.get("labels") else data / info["labels"]
-        if name in HEART_LINES or name in ACCEPTED_DRAFTS:
+        drafted_liver = name in HEART_LINES and info["split"] == "training"
+        if drafted_liver or name in ACCEPTED_DRAFTS:
             drafts = {"lungs": data / info["draft_lungs"]} if name in ACCEPTED_DRAFTS else {}
-            drafts |= {"liver": livers / f"{name}_liver.nii.gz"} if name in HEART_LINES else {}
+            drafts |= {"liver": livers / f"{name}_liver.nii.gz"} if drafted_liver else {}
             by += ["liver: drafted by liver-lungs-0.2.0, corrected, looked at"] if "liver" in drafts else []
             annotated |= set(drafts)
             label = write_label(name, data / info["ct"], label, drafts, out / f"{name}_label.nii.gz")

@@ -13,6 +13,8 @@ from Med3DCore.models.metrics import summarise
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.protocol import MAX_LINE, ProtocolError, Result, encode
 
+BUNDLED = Path(__file__).parents[2] / "Resources" / "Models"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -114,7 +116,8 @@ def test_bad_files_get_a_sentence_and_leave_nothing(client, folder, tmp_path):
         code, sentence = refused(client, kind, file=str(file))
         assert code == "bad-model" and word in sentence
     assert list(folder.iterdir()) == []
-    assert "came with Med3D" in refused(client, "remove_model", model="liver-lungs-0.2.0")[1]
+    bundled = load_package(next(BUNDLED.glob("*.med3d.zip"))).reference
+    assert "came with Med3D" in refused(client, "remove_model", model=bundled)[1]
     assert "no model" in refused(client, "remove_model", model=str(good))[1] and good.exists()
 
 
