@@ -46,7 +46,7 @@ PHANTOM_WEIGHT = 0.12
 
 # Neither organ is in a pelvis.
 PELVES = 8
-PELVIS_WEIGHT = 0.5
+PELVIS_WEIGHT = 2.0
 
 # What is kept of scans, as parts of the height of the organ that is labelled in them: the upper or the lower one.
 # The uppermost 45 % of the lungs lie above any liver.

@@ -47,8 +47,8 @@ class InferenceSettings:
     mirror_axes: tuple[int, ...] = ()
 
 
-# Networks learn from patches that reach beyond the scan, where there is air: so a scan's edge must look the same here.
-_AIR_VOXELS = 8
+# Networks learn from patches that reach beyond the scan: so there is something around it here, too.
+_MARGIN_VOXELS = 8
 
 # How far a fine stage may go beyond what the coarse one found; its border is good to about 5 mm.
 _REACH_MM = 15.0
@@ -227,7 +227,7 @@ def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -
     """LPS box in mm that a stage looks at, or None if the stage before it found nothing there."""
     if stage.region is None:
         low, high = volume.geometry.bounds()
-        pad = _AIR_VOXELS * np.asarray(stage.preprocessing["spacing"])
+        pad = _MARGIN_VOXELS * np.asarray(stage.preprocessing["spacing"])
         return low - pad, high + pad
     before = results[stage.region["stage"]]
     return before.box(stage.labels, stage.region["margin_mm"]) if before else None

@@ -15,6 +15,9 @@ from Med3DCore.volume import Volume
 
 Box = tuple[np.ndarray, np.ndarray]
 
+EDGE_MM = 20.0
+"""How far a network sees the outermost voxels of a scan go on: lung that ends in air would look like air outside."""
+
 # Scores brought back to the scan's grid at a time: 16 MiB.
 _BLOCK_VOXELS = 1 << 22
 
@@ -46,7 +49,8 @@ class Preprocessing:
 
         Args:
             volume: Any scan, in any orientation.
-            box: Lowest and highest LPS mm to take; beyond the scan is air. None takes the scan.
+            box: Lowest and highest LPS mm to take; beyond the scan its edge goes on for :data:`EDGE_MM`, then there is
+                air. None takes the scan.
 
         Returns:
             float32 volume along the patient's axes.
@@ -54,7 +58,7 @@ class Preprocessing:
         statistics = self.intensity.measure(volume)
         grid = world_grid(volume.geometry, self.spacing, box)
         clip = (statistics.low, statistics.high) if np.isfinite(statistics.low) else None
-        array = resample(volume.array, volume.geometry, grid, clip, statistics.floor)
+        array = resample(volume.array, volume.geometry, grid, clip, statistics.floor, EDGE_MM)
         return Volume(self.intensity.apply(array, statistics), grid, volume.name)
 
     def to_dict(self) -> dict:

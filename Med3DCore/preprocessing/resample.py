@@ -27,6 +27,7 @@ def resample(
     target: Geometry,
     clip: tuple[float, float] | None = None,
     fill: float = 0.0,
+    beyond_mm: float = 0.0,
 ) -> np.ndarray:
     """Linear interpolation from one grid to another, averaging where the target is coarser.
 
@@ -36,6 +37,7 @@ def resample(
         target: Wanted grid.
         clip: Lowest and highest value, applied before interpolation, so that metal does not smear.
         fill: Value outside of the source.
+        beyond_mm: How far outside of the source its outermost values go on before there is ``fill``.
 
     Returns:
         float32 array of ``target.shape``.
@@ -44,9 +46,9 @@ def resample(
         view, source = _along_patient_axes(array, source)
         order, signs = _axis_order(target)
         result = _resample_aligned(view, source, _aligned_geometry(target), clip)
-        _fill_outside(result, source, _aligned_geometry(target), fill)
+        _fill_outside(result, source, _aligned_geometry(target), fill, beyond_mm)
         return np.ascontiguousarray(_from_patient_axes(result, order, signs))
-    return _resample_oblique(array, source, target, clip, fill)
+    return _resample_oblique(array, source, target, clip, fill, beyond_mm)
 
 
 def axis_weights(n_in: int, spacing_in: float, n_out: int, spacing_out: float, offset: float) -> np.ndarray:
@@ -135,20 +137,35 @@ def _weigh(weights: np.ndarray, array: np.ndarray) -> np.ndarray:
     return result
 
 
-def _fill_outside(result: np.ndarray, source: Geometry, target: Geometry, fill: float) -> None:
-    """Set target voxels whose centre lies more than half a voxel outside of the source."""
+def _fill_outside(result: np.ndarray, source: Geometry, target: Geometry, fill: float, beyond_mm: float) -> None:
+    """Set target voxels whose centre lies more than half a voxel, and so many mm, outside of the source."""
     for axis in range(3):
         positions = target.origin[axis] + np.arange(target.size[axis]) * target.spacing[axis] - source.origin[axis]
-        index = positions / source.spacing[axis]
-        outside = (index < -0.501) | (index > source.size[axis] - 0.499)
+        index, reach = positions / source.spacing[axis], 0.501 + beyond_mm / source.spacing[axis]
+        outside = (index < -reach) | (index > source.size[axis] - 1 + reach)
         result[(slice(None),) * (2 - axis) + (outside,)] = fill
 
 
 def _resample_oblique(
-    array: np.ndarray, source: Geometry, target: Geometry, clip: tuple[float, float] | None, fill: float
+    array: np.ndarray,
+    source: Geometry,
+    target: Geometry,
+    clip: tuple[float, float] | None,
+    fill: float,
+    beyond_mm: float,
 ) -> np.ndarray:
     array, source = _average_along_own_axes(array, source, target, clip)
+    array, source = _continued(array, source, beyond_mm)
     return Volume(array, source).sampled(target, fill)
+
+
+def _continued(array: np.ndarray, geometry: Geometry, mm: float) -> tuple[np.ndarray, Geometry]:
+    """The outermost values repeated for so many mm on all sides."""
+    more = [round(mm / spacing) for spacing in geometry.spacing]
+    origin = geometry.index_to_physical @ [*(-n for n in more), 1]
+    size = tuple(n + 2 * m for n, m in zip(geometry.size, more, strict=True))
+    array = np.pad(array, [(n, n) for n in reversed(more)], mode="edge")
+    return array, Geometry(size, geometry.spacing, tuple(float(v) for v in origin[:3]), geometry.direction)
 
 
 def _average_along_own_axes(

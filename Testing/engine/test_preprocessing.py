@@ -63,14 +63,14 @@ def test_extent_is_kept_within_half_a_voxel(spacing):
     assert np.mean(grid.bounds(), axis=0) == pytest.approx(np.mean(geometry.bounds(), axis=0))
 
 
-def test_beyond_the_scan_is_air():
-    volume = Volume(np.full((20, 20, 20), 40, np.int16), Geometry((20, 20, 20)))
-    box = np.array([-10.5, 4.5, 3.5]), np.array([9.5, 9.5, 29.5])
-    prepared = Preprocessing((1.0, 1.0, 1.0), Window(0, 80)).apply(volume, box)
-    assert prepared.geometry.size == (20, 5, 26)
-    inside = np.zeros(prepared.array.shape, bool)
-    inside[:16, :, 10:] = True
-    assert np.allclose(prepared.array[inside], 0) and np.allclose(prepared.array[~inside], -1)
+def test_beyond_the_scan_its_edge_goes_on_and_then_is_air():
+    volume = Volume(np.full((10, 20, 20), 40, np.int16), Geometry((20, 20, 10), (2.0, 2.0, 2.0)))
+    low, high = volume.geometry.bounds()
+    seen = Preprocessing((2.0, 2.0, 2.0), Window(0, 80)).apply(volume, (low - 40, high + 40)).array
+    inside = np.zeros(seen.shape, bool)
+    inside[10:-10, 10:-10, 10:-10] = True
+    assert seen.shape == (50, 60, 60)
+    assert np.allclose(seen[inside], 0) and np.allclose(seen[~inside], -1)
 
 
 def test_weights_of_a_row_sum_to_one_and_average_over_the_target_voxel():
@@ -231,3 +231,18 @@ def body(shape=(20, 40, 40)):
 )
 def test_hounsfield_units_are_known_by_their_values(name, array, expected):
     assert looks_like_ct(array) == expected, name
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_a_scans_edge_goes_on_for_so_many_mm_and_no_further(angle):
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    direction = (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
+    source = Geometry((20, 20, 10), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), direction)
+    array = np.zeros(source.shape, np.float32)
+    array[-1] = 7.0
+    middle = source.index_to_physical @ (9.5, 9.5, 0.0, 1.0)
+    target = Geometry((1, 1, 30), (2.0, 2.0, 2.0), tuple(middle[:3] - (0.0, 0.0, 10.0)))
+    column = resample(array, source, target, fill=-1.0, beyond_mm=6.0)[:, 0, 0]
+    expected = [-1.0] * 2 + [0.0] * (3 + 9) + [7.0] * (1 + 3) + [-1.0] * 12
+    np.testing.assert_allclose(column, expected, atol=1e-4)
+    assert resample(array, source, target, fill=-1.0)[15, 0, 0] == -1.0
