@@ -16,7 +16,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
 from Med3DCore.inference.paint import paint_labels
-from Med3DCore.inference.plausibility import check
+from Med3DCore.inference.plausibility import check, leave_out_disputed
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.inference.stage_result import StageResult
@@ -96,12 +96,17 @@ class Pipeline:
         results: dict[str, StageResult | None] = {}
         for stage in stages:
             results[stage.name] = self._run_stage(stage, volume, results, progress, share=0.7 / len(stages))
+        earlier = {name: results[stage.region["stage"]] if stage.region else None for name, stage in final.items()}
+        left_out = {
+            name: leave_out_disputed(name, results[stage.name], earlier[name], volume.geometry)
+            for name, stage in final.items()
+        }
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
         with progress.stage("check", share=0.01):
+            is_ct = self.package.modality == "CT"
             for name, stage in final.items():
-                before = results[stage.region["stage"]] if stage.region else None
-                check(name, found, volume, self.package.modality == "CT", results[stage.name], before, progress)
+                check(name, found, volume, is_ct, results[stage.name], earlier[name], left_out[name], progress)
         return found
 
     def find_box(self, stage: Stage, volume: Volume, progress: Progress, share: float = 1.0) -> Box | None:

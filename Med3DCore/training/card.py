@@ -29,7 +29,7 @@ def write_card(package: ModelPackage) -> str:
         *(_metrics_table(name, cases) for name, cases in package.metrics.items()),
         _before(provenance.get("dice_of_parent", {}), package.parent),
         "## Training data",
-        _table(["case", "patient", "labelled", "labels by"], _case_rows(provenance["training_cases"])),
+        _table(["labelled", "labels by", "patients", "cases"], _case_rows(provenance["training_cases"])),
         "Sources and licences (training and held-out):\n\n"
         + "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
         "## Settings",
@@ -57,8 +57,13 @@ def _before(dice: dict[str, dict[str, float]], parent: str | None) -> str:
 
 
 def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:
+    """A row for all cases that were labelled alike."""
+    alike: dict[tuple[str, str], list[str]] = {}
     for name, case in cases.items():
-        yield [name, case["patient"], ", ".join(case["annotated"]), case["labelled_by"]]
+        alike.setdefault((", ".join(case["annotated"]), case["labelled_by"]), []).append(name)
+    for (annotated, by), names in alike.items():
+        patients = {cases[name]["patient"] for name in names}
+        yield [annotated, by, str(len(patients)), ", ".join(names)]
 
 
 def _stage_rows(package: ModelPackage) -> Iterable[list[str]]:

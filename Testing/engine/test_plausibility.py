@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts
+from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts, leave_out_disputed
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import LABELS, find_labels
@@ -53,7 +53,7 @@ def found(boxes, sure=1.0, before=None, stray=0, hu=100):
     for box in boxes if before is None else before:
         seen[tuple(slice(s.start // 2, s.stop // 2) for s in box)] = 1.0
     progress = Progress()
-    check("liver", labels, volume, True, last, StageResult({"liver": seen}, coarse, {"liver": 1}), progress)
+    check("liver", labels, volume, True, last, StageResult({"liver": seen}, coarse, {"liver": 1}), 0.0, progress)
     assert [flag["sentence"] for flag in progress.flags] == progress.warnings
     assert all(flag["label"] == "liver" for flag in progress.flags)
     return [flag["flag"] for flag in progress.flags]
@@ -82,9 +82,38 @@ def test_one_stage_alone_has_nothing_to_agree_with():
     labels = LabelMap(array, GRID, "scan", find_labels(["liver"]))
     progress = Progress()
     last = StageResult({"liver": array.astype(np.float32)}, GRID, {"liver": int(array.sum())})
-    check("liver", labels, Volume(array * 100, GRID), True, last, None, progress)
+    check("liver", labels, Volume(array * 100, GRID), True, last, None, 0.0, progress)
     assert progress.warnings == []
+    assert leave_out_disputed("liver", last, None, GRID) == leave_out_disputed("liver", None, last, GRID) == 0.0
+
+
+@pytest.mark.parametrize(
+    "name,size,shift,dropped",
+    [("liver", 20, 10, 125.0), ("liver", 20, 1, 0.0), ("liver", 40, 20, 0.0), ("spleen", 20, 10, 0.0)],
+    ids=["disputed", "agreed", "as large as a liver", "nobody knows how large it is"],
+)
+def test_something_small_is_left_out_when_two_looks_disagree(name, size, shift, dropped):
+    score, seen = np.zeros(GRID.shape, np.float32), np.zeros(GRID.shape, np.float32)
+    score[:size, :size, :size] = seen[shift : shift + size, :size, :size] = 1.0
+    last, before = (StageResult({name: array}, GRID, {name: size**3}) for array in (score, seen))
+    assert leave_out_disputed(name, last, before, GRID) == dropped
+    assert last.scores[name].any() == (dropped == 0.0)
+
+
+def test_what_was_left_out_is_told():
+    labels = LabelMap(np.zeros(GRID.shape, np.uint8), GRID, "scan", find_labels(["liver"]))
+    progress = Progress()
+    check("liver", labels, Volume(labels.array, GRID, "scan"), True, None, None, 106.2, progress)
+    assert progress.warnings[0].startswith("No liver found in scan; 106 mL looked like it")
+    assert [flag["flag"] for flag in progress.flags] == ["missing"]
 
 
 def test_the_ranges_are_those_of_labels_that_exist():
     assert set(TYPICAL) <= set(LABELS)
+
+
+def test_what_lies_beyond_the_scan_is_no_part_of_its_size():
+    score, seen = np.zeros(GRID.shape, np.float32), np.zeros(GRID.shape, np.float32)
+    score[:40, :40, :40] = seen[20:60, :40, :40] = 1.0
+    last, before = (StageResult({"liver": array}, GRID, {"liver": 40**3}) for array in (score, seen))
+    assert leave_out_disputed("liver", last, before, GRID.crop((0, 0, 0), (60, 60, 10))) == 250.0
