@@ -94,13 +94,14 @@ class Stage:
 
         panel, tabs = self.widget.parent, self.widget.ui.tabs
         panel.show()
-        panel.resize(PANEL_WIDTH, 2000)
-        self.host.process_events(0.1)  # Qt lays out what changed only now
         page = tabs.currentWidget()
-        top = page.mapTo(panel, self.host.qt.QPoint(0, 0)).y()
-        height = page.layout().totalHeightForWidth(page.width) if page.hasHeightForWidth() else page.sizeHint.height()
-        panel.resize(PANEL_WIDTH, top + height + 12)
-        self.host.process_events(0.1)
+        top, height = 0, 2000
+        for _ in range(3):  # Qt lays out what changed only when it gets to it, and what is in that only then
+            panel.resize(PANEL_WIDTH, top + height + 12)
+            self.host.process_events(0.1)
+            top = page.mapTo(panel, self.host.qt.QPoint(0, 0)).y()
+            fits = page.hasHeightForWidth()
+            height = page.layout().totalHeightForWidth(page.width) if fits else page.sizeHint.height()
         panel.grab().copy(0, 0, PANEL_WIDTH, top + height + 8).save(str(self.folder / f"{name}.png"))
         print(self.folder / f"{name}.png")
 
