@@ -5,7 +5,7 @@ import os
 import pytest
 
 # One thread each: on a busy two-core machine OpenMP's barriers cost more than the second thread brings.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True, scope="session")
