@@ -55,6 +55,9 @@ APICES, LUNG_BASES, LIVER_HALF = 0.45, 0.25, 0.45
 # Head, neck and lung apices; a thin slab of the upper chest.
 WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
 
+# What may be lung where nobody labelled the lungs: the rule of the folder's own liver-only labels.
+MAY_BE_LUNG_HU = -300
+
 # How often a patient is drawn, beside another's 1: livers that people outlined more often than drafted ones, and the
 # only head more often than that.
 HUMAN_LIVER_WEIGHT, HEAD_WEIGHT = 2.0, 4.0
@@ -106,6 +109,8 @@ def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path]
     if "lungs" in drafts or label is not None:
         lungs = sitk.GetArrayFromImage(sitk.ReadImage(str(drafts.get("lungs", label))))
         values[lungs > 0 if "lungs" in drafts else lungs == VALUES["lungs"]] = VALUES["lungs"]
+    else:
+        values[(values == 0) & (sitk.GetArrayFromImage(image) <= MAY_BE_LUNG_HU)] = 255
     result = sitk.GetImageFromArray(values)
     result.CopyInformation(image)
     sitk.WriteImage(result, str(path))

@@ -26,7 +26,7 @@ Range = tuple[float, float]
 _LEAST_EXPECTED_DICE = 0.90
 _LEAST_AGREEMENT = 0.87
 # Below this, a find that is smaller than the organ is taken for something else: between false livers in pelves of
-# phantoms (9 of 12, 0.73 at most) and real slivers of 40 mL and more at the end of a scan (0.78 at least).
+# phantoms (10 of 12, 0.73 at most) and real slivers of 40 mL and more at the end of a scan (0.78 at least).
 _DISPUTED_AGREEMENT = 0.75
 _MOST_SCATTERED = 0.15
 # Voxels of the scan that the median intensity is taken from.
