@@ -61,7 +61,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     parser.add_argument("--series", help="which series of a DICOM folder: its number or UID")
     parser.add_argument(
-        "--mirror", action="store_true", help="also average over mirrored copies: slower, a little better"
+        "--mirror",
+        action="store_true",
+        help="also average over mirrored copies, slower, a little better; for models that were taught mirrored anatomy",
     )
     parser.add_argument(
         "--split-lungs", action="store_true", help="left and right lung as two organs in the place of lungs"
@@ -118,7 +120,7 @@ def _segment(
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment
-    settings = InferenceSettings(mirror_axes=(0, 1, 2) if args.mirror else ())
+    settings = InferenceSettings(mirror=args.mirror)
     result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
         for output in outputs:

@@ -39,12 +39,12 @@ class InferenceSettings:
     Args:
         overlap: Part of a window shared with its neighbour.
         batch: Windows per forward pass.
-        mirror_axes: Average over mirroring along these axes (0=z, 1=y, 2=x).
+        mirror: Average over mirrored copies, along the axes along which a network was taught mirrored anatomy.
     """
 
     overlap: float = 0.25
     batch: int = 1
-    mirror_axes: tuple[int, ...] = ()
+    mirror: bool = False
 
 
 # Networks learn from patches that reach beyond the scan: so there is something around it here, too.
@@ -93,6 +93,11 @@ class Pipeline:
             )
         final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
+        if self.settings.mirror and not any(stage.mirror for stage in stages):
+            progress.warn(
+                f"{self.package.reference} was never taught mirrored anatomy and would fail on it, so no mirrored "
+                "copies were averaged."
+            )
         results: dict[str, StageResult | None] = {}
         for stage in stages:
             results[stage.name] = self._run_stage(stage, volume, results, progress, share=0.7 / len(stages))
@@ -191,7 +196,7 @@ class Pipeline:
                     stage.activation,
                     self.settings.overlap,
                     self.settings.batch,
-                    self.settings.mirror_axes,
+                    stage.mirror if self.settings.mirror else (),
                     progress,
                 )
             except RuntimeError as error:

@@ -46,6 +46,7 @@ class Stage:
         region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm
             around it, of this stage's labels as that earlier stage found them.
         postprocessing: Per label, such as ``{"liver": {"keep_largest": 1, "fill_holes": True, "min_ml": 20}}``.
+        mirror: Axes (0=z, 1=y, 2=x) along which it was taught mirrored anatomy.
     """
 
     name: str
@@ -56,12 +57,14 @@ class Stage:
     window: tuple[int, int, int]
     region: dict | None = None
     postprocessing: dict[str, dict] = field(default_factory=dict)
+    mirror: tuple[int, ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict) -> Stage:
         """The inverse of ``dataclasses.asdict``."""
         window = tuple(int(v) for v in values["window"])
-        return cls(**{**values, "labels": tuple(values["labels"]), "window": window})
+        mirror = tuple(values.get("mirror", ()))
+        return cls(**{**values, "labels": tuple(values["labels"]), "window": window, "mirror": mirror})
 
 
 def utc_now() -> str:

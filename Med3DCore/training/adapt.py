@@ -99,7 +99,7 @@ def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: fl
         # 0.84 with a batch's statistics, 0.25 with their running mean).
         "freeze_batch_norm": parent.kind != ENCODER,
         "validate_every": 0,
-        "augmentation": Augmentation(cut=0.2),
+        "augmentation": Augmentation(cut=0.2, mirror=stage.mirror),
     }
     if chosen.pop("freeze_encoder", False):
         values["encoder_rate"] = 0.0

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from Med3DCore.preprocessing.intensity import Statistics
+
 Shape = tuple[int, int, int]
 
 
@@ -22,9 +24,13 @@ class Augmentation:
         bend: Largest displacement of the elastic deformation, in voxels.
         shift: Largest shift of intensity.
         contrast: Largest factor of contrast, both ways.
+        gamma: Largest exponent that bends the model's intensity range, both ways; 1 for none.
         noise: Largest standard deviation of noise.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
+        mirror: Axes of the network's grid (0=z, 1=y, 2=x) along which half of the patches are mirrored. Only where the
+            anatomy allows: a mirrored liver lies on the wrong side. What was learned so can be averaged so, see
+            ``InferenceSettings.mirror``.
     """
 
     rotation: float = 15.0
@@ -33,9 +39,18 @@ class Augmentation:
     bend: float = 4.0
     shift: float = 0.06
     contrast: float = 1.15
+    gamma: float = 1.0
     noise: float = 0.08
     probability: float = 0.3
     cut: float = 0.0
+    mirror: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mirror", tuple(self.mirror))
+        if not set(self.mirror) <= {0, 1, 2}:
+            raise ValueError(f"mirror is {list(self.mirror)}; it must be axes from 0 to 2")
+        if self.gamma < 1:
+            raise ValueError(f"gamma is {self.gamma}; it must be 1 or more")
 
     def sampling_grid(self, shape: Shape, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
         """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.
@@ -50,6 +65,8 @@ class Augmentation:
             float32 ``[1, z, y, x, 3]`` in ``grid_sample``'s normalised (x, y, z) coordinates, ``align_corners=True``.
         """
         zoom = np.exp(rng.uniform(-1, 1) * np.log(self.scale) + rng.uniform(-1, 1, 3) * np.log(self.stretch))
+        for axis in self.mirror:
+            zoom[axis] *= rng.choice([-1, 1])
         matrix = _rotation(np.deg2rad(rng.uniform(-self.rotation, self.rotation, 3))) * zoom
         z, y, x = (np.arange(n)[:, None] - (n - 1) / 2 for n in patch)
         z, y, x = (along @ row[None] for along, row in zip((z, y, x), matrix.T, strict=True))
@@ -62,24 +79,28 @@ class Augmentation:
         span = torch.tensor([max(1, n - 1) for n in shape], dtype=torch.float32)
         return (positions / span * 2 - 1).flip(-1)[None]
 
-    def vary_intensity(self, image: torch.Tensor, span: float, rng: np.random.Generator) -> torch.Tensor:
-        """Shift, contrast, blur, thick slices and noise.
+    def vary_intensity(self, image: torch.Tensor, statistics: Statistics, rng: np.random.Generator) -> torch.Tensor:
+        """Shift, contrast, gamma, blur, thick slices and noise.
 
         Args:
             image: float32 ``[1, 1, z, y, x]`` in the scan's units, before normalisation.
-            span: Width of the model's intensity range in the same units.
+            statistics: The model's intensity range in the same units.
             rng: Source of randomness.
         """
         middle = float(image.numpy().mean())  # torch's mean depends on the number of threads in the last bit
         factor = np.exp(rng.uniform(-1, 1) * np.log(self.contrast))
-        image = (image - middle) * factor + middle + rng.uniform(-self.shift, self.shift) * span
+        image = (image - middle) * factor + middle + rng.uniform(-self.shift, self.shift) * statistics.span
+        if self.gamma > 1:
+            inside = ((image - statistics.floor) / statistics.span).clamp(0, 1)
+            bent = inside ** float(np.exp(rng.uniform(-1, 1) * np.log(self.gamma)))
+            image = image + (bent - inside) * statistics.span
         if rng.random() < self.probability:
             image = _blur(image, rng.uniform(0.3, 1.2))
         if rng.random() < self.probability:
             image = _thick_slices(image, rng.uniform(1.2, 2.5), axis=int(rng.choice([0, 0, 1, 2])))
         if rng.random() < self.probability:
             noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
-            image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * span)
+            image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * statistics.span)
         return image
 
     def end_scan(self, image: torch.Tensor, target: torch.Tensor, outside: float, rng: np.random.Generator) -> None:

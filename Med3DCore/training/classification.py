@@ -135,6 +135,6 @@ class ClassificationTask(Task):
         image = functional.grid_sample(
             torch.from_numpy(block)[None, None], grid, padding_mode="border", align_corners=True
         )
-        image = settings.augmentation.vary_intensity(image, nodule.statistics.span, rng)[0, 0]
+        image = settings.augmentation.vary_intensity(image, nodule.statistics, rng)[0, 0]
         turned = image.permute(*rng.permutation(3).tolist()).flip([axis for axis in range(3) if rng.random() < 0.5])
         return torch.from_numpy(self.intensity.apply(turned.contiguous().numpy(), nodule.statistics))[None]

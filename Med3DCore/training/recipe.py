@@ -99,7 +99,7 @@ def stage_from_dict(entry: dict) -> StageRecipe:
     augmentation = _construct(Augmentation, training.pop("augmentation", {}))
     region = _construct(RegionSampling, training.pop("region")) if training.get("region") is not None else None
     settings = _construct(TrainingSettings, {**training, "augmentation": augmentation, "region": region})
-    return StageRecipe(_construct(Stage, values), settings)
+    return StageRecipe(_construct(Stage, {**values, "mirror": augmentation.mirror}), settings)
 
 
 def _construct(kind: type, values: dict) -> object:

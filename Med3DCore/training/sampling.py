@@ -72,7 +72,7 @@ class PatchSampler:
         centre = self._centre(case, label, rng)
         grid = self.augmentation.sampling_grid(case.image.shape, centre, self.patch, rng)
         image, target = cut_patch(case.image, case.target, grid, outside=case.statistics.floor)
-        image = self.augmentation.vary_intensity(image, case.statistics.span, rng)
+        image = self.augmentation.vary_intensity(image, case.statistics, rng)
         self.augmentation.end_scan(image, target, case.statistics.floor, rng)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 

@@ -27,7 +27,7 @@ class Warm:
             labels: Names of the wanted labels, by which a model is found if none is named.
             model: Name or file of a model, or None.
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-            mirror: Whether to average over mirroring along all axes.
+            mirror: As in ``InferenceSettings``.
 
         Raises:
             SettingError: No model, or not the named one, finds a label.
@@ -41,7 +41,7 @@ class Warm:
         from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 
         chosen = choose_device(device)
-        settings = InferenceSettings(mirror_axes=(0, 1, 2) if mirror else ())
+        settings = InferenceSettings(mirror=mirror)
         file = (package.path.resolve(), package.path.stat().st_mtime_ns)
         # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
         if self._pipeline is None or self._file != file or self._pipeline.device.name != chosen.name:

@@ -1,11 +1,12 @@
 """Loss and patches: what is unknown teaches nothing, batches depend on seed and step alone."""
 
+import numpy as np
 import pytest
 import torch
 from training_boxes import SPACING, write_boxes, write_case, write_data
 
 from Med3DCore.preprocessing import Preprocessing, Window
-from Med3DCore.training.augmentation import Augmentation
+from Med3DCore.training.augmentation import Augmentation, cut_patch
 from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
 from Med3DCore.training.losses import partial_label_loss, supervised_loss
 from Med3DCore.training.sampling import PatchSampler
@@ -79,6 +80,48 @@ def test_image_and_target_move_together(data):
     liver, lungs = target[:, 0] == 1, target[:, 1] == 1
     assert liver.sum() > 200 and image[:, 0][liver].median() > 0.5
     assert lungs.sum() > 200 and image[:, 0][lungs].median() < -0.3
+
+
+def test_half_of_the_patches_are_mirrored_along_the_axes_that_allow_it(data):
+    # Nothing else varies, so a patch is the plain one or its mirror image, and its labels with it.
+    still = {"rotation": 0, "scale": 1, "stretch": 1, "shift": 0, "contrast": 1, "noise": 0, "probability": 0}
+    case = read_cases(data)[0]
+    flips = []
+    for step in range(8):
+        plain, mirrored = (sampler([case], augmentation=Augmentation(**still, mirror=mirror)) for mirror in ((), (2,)))
+        for first, second in zip(*(one_patch(each, step) for each in (plain, mirrored)), strict=True):
+            kept, flipped = torch.allclose(first, second, atol=1e-4), torch.allclose(first.flip(-1), second, atol=1e-4)
+            assert kept or flipped
+            flips.append(flipped and not kept)
+    assert 2 <= sum(flips) <= 14
+
+
+def one_patch(sampler, step):
+    """Image and labels of one patch whose place does not depend on what else is drawn."""
+    rng = np.random.default_rng(step)
+    case = sampler.cases[0]
+    grid = sampler.augmentation.sampling_grid(case.image.shape, np.array([20.0, 15.0, 18.0]), sampler.patch, rng)
+    image, target = cut_patch(case.image, case.target, grid, case.statistics.floor)
+    return image, target.float()
+
+
+def test_gamma_bends_the_models_range_and_leaves_its_ends():
+    statistics = Window(-160, 240).measure(None)
+    ramp = torch.linspace(-1000, 1000, 101)[None, None, None, None]
+    bend = Augmentation(shift=0, contrast=1, noise=0, probability=0, gamma=2.0)
+    bent = [bend.vary_intensity(ramp, statistics, np.random.default_rng(seed)) for seed in range(6)]
+    outside = (ramp <= -160) | (ramp >= 240)
+    for image in bent:
+        assert torch.allclose(image[outside], ramp[outside]) and (image.diff() > 0).all()
+        assert (image - ramp).abs().max() < 0.26 * 400
+    assert max((image - ramp).abs().max() for image in bent) > 20
+    assert len({(image - ramp).sum().sign().item() for image in bent}) == 2  # darker and brighter
+
+
+@pytest.mark.parametrize(("setting", "value"), [("mirror", (3,)), ("gamma", 0.5)])
+def test_augmentations_that_make_no_sense_are_named(setting, value):
+    with pytest.raises(ValueError, match=setting):
+        Augmentation(**{setting: value})
 
 
 def test_a_scan_that_ends_in_the_patch_shows_air_and_no_organ(data):

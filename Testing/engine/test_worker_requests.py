@@ -33,11 +33,11 @@ def make_volume():
     return Volume(array.astype(np.int16), GEOMETRY, "boxes")
 
 
-def make_stage(name, labels, spacing, region=None, width=4, window=64):
+def make_stage(name, labels, spacing, region=None, width=4, window=64, mirror=()):
     encoder = {"name": "resnet", "depth": 10, "width": width, "output_stride": 32, "stem_stride": 1}
     network = {"encoder": encoder, "decoder": {"name": "skip"}, "out_channels": len(labels)}
     preprocessing = {"spacing": [spacing] * 3, "intensity": {"name": "window", "low": -160, "high": 160}}
-    return Stage(name, network, preprocessing, labels, "sigmoid", (window,) * 3, region)
+    return Stage(name, network, preprocessing, labels, "sigmoid", (window,) * 3, region, mirror=mirror)
 
 
 def hand_set_weights(stage):
@@ -124,13 +124,23 @@ def test_lungs_are_split_whole_though_only_a_region_is_wanted(client, scan, mode
         assert volumes["left_lung"] == pytest.approx(split.volume_ml("left_lung"), abs=0.06)
 
 
+def test_mirrored_copies_are_averaged_where_the_model_was_taught_them_and_refused_where_not(
+    client, scan, model, tmp_path
+):
+    plain = ask(client, scan, model, ("lungs",))
+    taught = save_model(tmp_path, "taught", [make_stage("only", ("liver", "lungs"), 4.0, mirror=(0, 1, 2))])
+    alone, averaged = (ask(client, scan, taught, ("lungs",), mirror=mirror) for mirror in (False, True))
+    asked = ask(client, scan, model, ("lungs",), mirror=True)
+    arrays = [read_volume_array(result["labels"]).array for result in (plain, asked, alone, averaged)]
+    assert np.array_equal(arrays[0], arrays[1]) and not np.array_equal(arrays[2], arrays[3])
+    assert any("never taught mirrored anatomy" in warning for warning in asked["report"]["warnings"])
+    assert not any("mirrored" in warning for result in (plain, averaged) for warning in result["report"]["warnings"])
+
+
 def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(client, scan, model, tmp_path):
     ask(client, scan, model, ("lungs",))
     process = client._process
-    result = ask(client, scan, model, ("lungs",), mirror=True)
-    assert result["seconds"]["load model"] < 0.5
-    mirrored = read_volume_array(result["labels"]).array
-    assert not np.array_equal(mirrored, read_volume_array(ask(client, scan, model, ("lungs",))["labels"]).array)
+    assert ask(client, scan, model, ("lungs",))["seconds"]["load model"] < 0.5
     stages = [make_stage("only", ("liver", "lungs"), 4.0)]
     other = save_model(tmp_path, "tiny", stages)
     assert "only: network" in ask(client, scan, other)["seconds"]
@@ -236,7 +246,7 @@ def test_the_pipeline_is_kept_until_file_or_device_change(model):
     warm = Warm()
     first = warm.pipeline(["liver"], str(model), "cpu")
     assert warm.pipeline(["lungs"], str(model), "cpu", mirror=True) is first
-    assert first.settings.mirror_axes == (0, 1, 2)
+    assert first.settings.mirror
     first.device = replace(first.device, name="cuda:0")  # as if it had been asked for a GPU
     second = warm.pipeline(["lungs"], str(model), "cpu")
     assert second is not first

@@ -21,7 +21,7 @@ class Fields:
         model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Lowest and highest LPS mm (x, y, z); only what lies inside is labelled. None for all.
-        mirror: Also average over mirrored copies: slower, a little better.
+        mirror: Also average over mirrored copies, where the model was taught mirrored anatomy: slower, a little better.
         split_lungs: Left and right lung as two labels in the place of "lungs".
     """
 
