@@ -115,6 +115,7 @@ def _values(tuned: FineTuned, installed: str) -> dict:
         "before": tuned.before,
         "after": tuned.after,
         "kept": tuned.kept,
+        "way": tuned.way,
         "steps": tuned.steps,
         "warnings": list(tuned.warnings),
         "curve": tuned.curve and str(tuned.curve),
@@ -128,4 +129,6 @@ def _text(tuned: FineTuned, installed: str) -> str:
             before = tuned.before.get(label, {}).get(case)
             lines.append(f"{label:16} {case:24} {'-' if before is None else f'{before:.3f}':>7} {dice:7.3f}")
     lines += [f"Note: {sentence}" for sentence in tuned.warnings]
+    if tuned.way < 1:
+        lines.append("Its weights lie halfway between the old model and what was learned, so that less is forgotten.")
     return "\n".join([*lines, f"{tuned.steps} steps; the new model is {installed}"])

@@ -28,6 +28,7 @@ def write_card(package: ModelPackage) -> str:
         "## Held-out cases\n\nPatients of which the model saw nothing in training.",
         *(_metrics_table(name, cases) for name, cases in package.metrics.items()),
         _before(provenance.get("dice_of_parent", {}), package.parent),
+        _way(provenance.get("way", 1.0), package.parent),
         "## Training data",
         _table(["labelled", "labels by", "patients", "cases"], _case_rows(provenance["training_cases"])),
         "Sources and licences (training and held-out):\n\n"
@@ -54,6 +55,11 @@ def _before(dice: dict[str, dict[str, float]], parent: str | None) -> str:
     return (
         f"Mean Dice of {parent}, from which it was fine-tuned, on the same cases: {', '.join(means)}." if means else ""
     )
+
+
+def _way(way: float, parent: str | None) -> str:
+    """How far the weights went from the parent's."""
+    return f"Its weights lie halfway between those of {parent} and what was learned: less is forgotten." * (way < 1)
 
 
 def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:

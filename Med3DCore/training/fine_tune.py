@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from Med3DCore.chart import draw_curves
 from Med3DCore.errors import Cancelled, DataError, SettingError
@@ -19,6 +20,7 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import Label
 from Med3DCore.training.adapt import TunedStage, tuned_stages
+from Med3DCore.training.blend import ALL_THE_WAY, HALFWAY, blend, choose_way
 from Med3DCore.training.cache import prepare_cases
 from Med3DCore.training.cases import Case
 from Med3DCore.training.checkpoint import LAST, LOG, read_log
@@ -33,6 +35,9 @@ from Med3DCore.training.task import Trained
 from Med3DCore.training.trainer import SegmentationTask, require_taught
 from Med3DCore.training.tuned import HELD_OUT, FineTuned
 from Med3DCore.volume import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Of the time: what the networks get at least, however slow reading and checking are.
 _LEAST_SHARE = 0.4
@@ -183,7 +188,7 @@ class _Tuning:
         key, plan = f"minutes of {stage}", self.folder.read_plan()
         if key not in plan:
             whole = 60 * self.settings.minutes
-            left = whole - (time.monotonic() - self.begin) - plan["check_seconds"] - _LAST_SECONDS
+            left = whole - (time.monotonic() - self.begin) - 2 * plan["check_seconds"] - _LAST_SECONDS
             seconds = max(left / stages_left, _LEAST_SHARE * whole / plan["stages"])
             self.folder.add_to_plan({key: seconds / 60})
         return self.folder.read_plan()[key]
@@ -207,12 +212,7 @@ class _Tuning:
     def _publish(self, stages: Sequence[TunedStage], trained: dict[str, Trained], before: Scores) -> FineTuned:
         """Write the model, check it as a user's computer would use it, and write it again with what was found."""
         package = describe(self.parent, self.labels, stages, self.cases, self.settings)
-        weights = {
-            stage.name: trained[stage.name].weights if stage.name in trained else self.parent.read_weights(stage.name)
-            for stage in package.stages
-        }
-        path = save_package(package, weights, self.folder.path)
-        checked = check(Pipeline(load_package(path), self.device), self.cases, self.progress, share=0.15)
+        way, weights, checked = self._blended(package, stages, trained)
         self._keep(checked, "after")
         names = [each.case.name for each in checked]
         known = {
@@ -220,13 +220,14 @@ class _Tuning:
         }
         after, kept = scores(checked), agreement(known, checked)
         titles = {label.name: label.title for label in package.labels}
-        path = save_package(with_metrics(package, checked, self.cases, before), weights, self.folder.path)
+        path = save_package(with_metrics(package, checked, self.cases, before, way), weights, self.folder.path)
         result = {
             "model": package.reference,
             "package": path.name,
             "before": before,
             "after": after,
             "kept": kept,
+            "way": way,
             "warnings": verdict(self.cases, before, after, kept, titles),
             "steps": sum(stage.steps for stage in trained.values()),
             "held_out": [
@@ -237,6 +238,29 @@ class _Tuning:
         }
         self.folder.write_result(result)
         return FineTuned.from_dict(result, self.folder.path)
+
+    def _blended(
+        self, package: ModelPackage, stages: Sequence[TunedStage], trained: dict[str, Trained]
+    ) -> tuple[float, dict[str, dict[str, Tensor]], list[Checked]]:
+        """How far to go from the parent, the weights there, and what they find in the held-out cases."""
+        ways = [HALFWAY, ALL_THE_WAY] if any(not stage.is_new for stage in stages) else [ALL_THE_WAY]
+        if not any(case.split == "validation" for case in self.cases):
+            ways = ways[:1]
+        weights, checked = {}, {}
+        for way in ways:
+            weights[way] = {stage.name: self._weights(stage.name, trained, way) for stage in package.stages}
+            path = save_package(package, weights[way], self.folder.path)
+            pipeline = Pipeline(load_package(path), self.device)
+            checked[way] = check(pipeline, self.cases, self.progress, share=0.15 / len(ways))
+        way = choose_way(*(scores(checked[way]) for way in ways)) if len(ways) > 1 else ways[0]
+        return way, weights[way], checked[way]
+
+    def _weights(self, stage: str, trained: dict[str, Trained], way: float) -> dict[str, Tensor]:
+        """The weights of a stage: the parent's, new ones, or between the two."""
+        if stage not in trained:
+            return self.parent.read_weights(stage)
+        after = trained[stage].weights
+        return blend(self.parent.read_weights(stage), after, way) if stage in self.parent.parts else dict(after)
 
     def _keep(self, checked: Sequence[Checked], when: str) -> None:
         """Write what a model found in the held-out cases."""

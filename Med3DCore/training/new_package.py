@@ -70,16 +70,24 @@ def describe(
 
 
 def with_metrics(
-    package: ModelPackage, checked: Sequence[Checked], cases: Sequence[Case], before: Scores
+    package: ModelPackage, checked: Sequence[Checked], cases: Sequence[Case], before: Scores, way: float
 ) -> ModelPackage:
-    """The package with what was measured on the held-out cases, before and after, and its card."""
+    """The package with what was measured on the held-out cases, before and after, and its card.
+
+    Args:
+        package: As :func:`describe` gives it.
+        checked: What the new model finds.
+        cases: All cases.
+        before: Scores of the parent.
+        way: How far the weights went from the parent's to those learned, see :mod:`.blend`.
+    """
     names = dict(zip([case.name for case in cases], [case.name for case in _nameless(cases)], strict=True))
     metrics: dict[str, dict] = {}
     for each in checked:
         for label, values in values_of(each.report).items() if each.report else ():
             metrics.setdefault(label, {})[names[each.case.name]] = values
     then = {label: {names[case]: dice for case, dice in dices.items()} for label, dices in before.items()}
-    package = replace(package, metrics=metrics, provenance={**package.provenance, "dice_of_parent": then})
+    package = replace(package, metrics=metrics, provenance={**package.provenance, "dice_of_parent": then, "way": way})
     return replace(package, card=write_card(package))
 
 

@@ -34,6 +34,7 @@ class FineTuned:
         before: Dice of the parent on the held-out cases, ``{label: {case: Dice}}``; without labels it does not know.
         after: Dice of the new model on the same cases.
         kept: Dice between what both find of labels that nobody annotated.
+        way: How far its weights went from the parent's (0) to those learned (1), see :mod:`.blend`.
         warnings: What the user should know before using it.
         steps: Steps done, all networks together.
         held_out: Where the results on the held-out cases are.
@@ -44,6 +45,7 @@ class FineTuned:
     before: Scores
     after: Scores
     kept: Scores
+    way: float
     warnings: tuple[str, ...]
     steps: int
     held_out: tuple[HeldOut, ...]
@@ -66,6 +68,7 @@ class FineTuned:
             before=values["before"],
             after=values["after"],
             kept=values["kept"],
+            way=values.get("way", 1.0),
             warnings=tuple(values["warnings"]),
             steps=values["steps"],
             held_out=tuple(

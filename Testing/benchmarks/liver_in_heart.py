@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_volume, write_label_map
+from Med3DCore.volume import LabelMap
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from liver_labels import HEART_LINES, heart
@@ -34,14 +35,18 @@ def main() -> None:
     for name in arguments.cases:
         volume = read_volume(arguments.data / f"{name}_ct.nii.gz")
         result = segment(volume, ["liver"], arguments.model)
-        path = arguments.out / f"{name}_liver.nii.gz"
-        write_label_map(result.labels, path)
-        found = sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")) > 0
-        above, near_line = heart(found.shape, HEART_LINES[name])
-        voxel_ml = volume.geometry.voxel_volume_ml
-        wrong = np.count_nonzero(found & above & ~near_line) * voxel_ml
+        wrong = heart_ml(result.labels, name, arguments.out)
         flags = " ".join(flag["flag"] for flag in result.flags) or "none"
         print(f"{name}: {wrong:.0f} mL in the heart, of {result.labels.volume_ml('liver'):.0f} mL; warnings: {flags}")
+
+
+def heart_ml(labels: LabelMap, case: str, folder: Path) -> float:
+    """mL of a result above the line under a case's heart; leaves the result in the folder."""
+    path = folder / f"{case}_liver.nii.gz"
+    write_label_map(labels, path)
+    found = sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")) > 0
+    above, near_line = heart(found.shape, HEART_LINES[case])
+    return np.count_nonzero(found & above & ~near_line) * labels.geometry.voxel_volume_ml
 
 
 if __name__ == "__main__":

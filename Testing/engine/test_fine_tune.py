@@ -16,6 +16,7 @@ from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.adapt import tuned_stages
+from Med3DCore.training.blend import ALL_THE_WAY, HALFWAY, choose_way
 from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
 from Med3DCore.training.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fit_time import fitted
@@ -79,6 +80,30 @@ def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path
         labels = read_label_map(path)
         assert [label.name for label in labels.labels] == ["liver", "lungs"]
     assert tuned.curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent, tmp_path, monkeypatch):
+    cases = boxes(tmp_path)
+    halfway = fine_tune(parent, cases, tmp_path / "half", SETTINGS)
+    monkeypatch.setattr("Med3DCore.training.fine_tune.choose_way", lambda *_: ALL_THE_WAY)
+    all_the_way = fine_tune(parent, cases, tmp_path / "all", SETTINGS)
+    assert (halfway.way, all_the_way.way) == (HALFWAY, ALL_THE_WAY)
+    old, half, new = (
+        model.read_weights("liver") for model in (parent, *(load_package(t.package) for t in (halfway, all_the_way)))
+    )
+    assert not same(old, new)
+    for name in [name for name in old if old[name].is_floating_point()]:
+        assert torch.allclose(half[name], (old[name] + new[name]) / 2, atol=2e-3, rtol=2e-3)  # they are kept in 16 bits
+    assert "halfway" in load_package(halfway.package).card and "halfway" not in load_package(all_the_way.package).card
+
+
+def test_how_far_to_go_is_decided_by_the_held_out_cases():
+    half = {"liver": {"a": 0.90, "b": 0.92}, "lungs": {"a": 0.97}}
+    assert choose_way(half, {"liver": {"a": 0.92, "b": 0.92}, "lungs": {"a": 0.97}}) == HALFWAY
+    assert choose_way(half, {"liver": {"a": 0.99, "b": 0.99}, "lungs": {"a": 0.97}}) == ALL_THE_WAY
+    assert choose_way(half, {"liver": {"a": 0.5, "b": 0.5}, "lungs": {"a": 0.97}}) == HALFWAY
+    assert choose_way({}, {}) == HALFWAY
+    assert choose_way({}, {"liver": {"a": 0.9}}) == ALL_THE_WAY  # halfway there was no organ to measure
 
 
 def test_names_of_people_stay_out_of_the_package(parent, tmp_path):

@@ -130,6 +130,7 @@ def _result(tuned: FineTuned, folder: Path) -> dict:
         "before": tuned.before,
         "after": tuned.after,
         "kept": tuned.kept,
+        "way": tuned.way,
         "warnings": list(tuned.warnings),
         "steps": tuned.steps,
         "folder": str(folder),
