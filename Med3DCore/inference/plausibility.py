@@ -2,7 +2,7 @@
 programs.
 
 The limits were measured with the shipped model on scans that it never saw, as they are and spoilt on purpose; the table
-is in docs/models/liver-lungs-0.3.1.md.
+is in docs/models/liver-lungs-0.3.2.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Evidence:
         is_cut: Whether it touches the edge of the scan.
         expected_dice: Dice that the model's own probabilities predict: ``2 sum(p in mask) / (sum(p) + mask)``.
         agreement: Dice with what the stage before had found; None without one.
-        scattered: Share of what the network found that is not in the largest pieces that an organ has.
+        scattered: Share of what the network found that is not in the largest pieces that an organ has; of one that is
+            cut, which may fall into more, that was left out.
         median: Of the scan's values in it.
     """
 
@@ -143,12 +144,14 @@ def _gather(
     step = max(1, round((volume.array.size / _SAMPLES) ** (1 / 3)))
     thin = (slice(None, None, step),) * 3
     sample = volume.array[thin][labels.array[thin] == value]
+    is_cut = any(value in np.take(labels.array, end, axis) for axis in range(3) for end in (0, -1))
+    main = size if is_cut else _main_pieces(inside, name)
     return Evidence(
         ml=ml,
-        is_cut=any(value in np.take(labels.array, end, axis) for axis in range(3) for end in (0, -1)),
+        is_cut=is_cut,
         expected_dice=float(2 * score[inside].sum(dtype=np.float64) / (score.sum(dtype=np.float64) + size)),
         agreement=None if before is None else _agreement(name, last, before),
-        scattered=1.0 - _main_pieces(inside, name) / max(last.found[name], size),
+        scattered=1.0 - main / max(last.found[name], size),
         median=float(np.median(sample if len(sample) else volume.array[labels.array == value])),
     )
 
@@ -169,7 +172,7 @@ def doubts(label: Label, evidence: Evidence, is_ct: bool = True) -> Iterator[tup
     if evidence.expected_dice < _LEAST_EXPECTED_DICE or agreement < _LEAST_AGREEMENT:
         yield "unsure", f"{title}: the model is not sure of this result; check it before you use it."
     if evidence.scattered > _MOST_SCATTERED:
-        share = f"{evidence.scattered:.0%} of what looked like it lay elsewhere and was left out"
+        share = f"{evidence.scattered:.0%} of what looked like it lies apart from it"
         yield "scattered", f"{title}: {share}; check whether the right part was kept."
     if typical is None:
         return

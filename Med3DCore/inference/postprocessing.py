@@ -20,11 +20,14 @@ class Cleaning:
         keep_largest: Keep so many of the largest connected pieces (faces touch); 0 keeps all.
         fill_holes: Fill enclosed holes.
         min_ml: Remove pieces smaller than this, in mL.
+        keep_part: Also keep pieces that are at least this part of the largest, if that one is kept; 0 for none. A scan
+            that shows only their bases cuts the lungs into four or more.
     """
 
     keep_largest: int = 0
     fill_holes: bool = False
     min_ml: float = 0.0
+    keep_part: float = 0.0
 
     @classmethod
     def from_dict(cls, values: dict) -> Cleaning:
@@ -58,6 +61,8 @@ def clean(score: np.ndarray, voxel_ml: float, cleaning: Cleaning) -> np.ndarray:
     count = len(sizes)
     order = np.argsort(sizes, kind="stable")[::-1]
     keep = [i for i in order[: cleaning.keep_largest or count] if sizes[i] * voxel_ml >= cleaning.min_ml]
+    if keep and cleaning.keep_part:
+        keep = sorted({*keep, *np.flatnonzero(sizes >= cleaning.keep_part * sizes[keep[0]])})
     kept = np.isin(pieces, np.add(keep, 1)) if len(keep) < count else mask
     cleaned = np.where(mask & ~kept, np.float32(0), score)
     if cleaning.fill_holes:

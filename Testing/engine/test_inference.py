@@ -132,6 +132,10 @@ def test_cleaning_keeps_the_largest_fills_holes_and_drops_the_tiny():
     both = clean(score, 0.001, Cleaning(keep_largest=2))
     assert (both > 0.5).sum() == 511 + 27 and both[5, 5, 5] < 0.5
     assert not (clean(score, 0.001, Cleaning(min_ml=0.6)) > 0.5).any()
+    for part, kept in ((0.05, 511 + 27), (0.06, 511)):
+        large = clean(score, 0.001, Cleaning(keep_largest=1, min_ml=0.1, keep_part=part))
+        assert (large > 0.5).sum() == kept
+    assert not (clean(score, 0.001, Cleaning(min_ml=0.6, keep_part=0.01)) > 0.5).any(), "nothing is large enough"
     assert (score > 0.5).sum() == 511 + 27, "the input must not change"
 
 

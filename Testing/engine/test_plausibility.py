@@ -70,6 +70,9 @@ def test_what_a_stage_found_is_measured():
     assert found([BOX], before=[(slice(10, 50), slice(10, 50), slice(30, 50))]) == ["unsure"]
     assert found([BOX], stray=40_000) == ["scattered"]
     assert found([BOX, SMALL]) == ["scattered"], "a liver is one piece"
+    cut = (slice(0, 30), slice(10, 50), slice(10, 50))
+    assert found([cut, (slice(0, 20), slice(2, 58), slice(54, 58))]) == [], "what the scan's edge cuts may be in pieces"
+    assert found([cut], stray=40_000) == ["scattered"]
     assert found([BOX], hu=400) == ["intensity"]
     assert found([(slice(20, 30),) * 3]) == ["small"]
     assert found([(slice(0, 30), slice(20, 30), slice(20, 30))]) == [], "small because it is cut is told elsewhere"

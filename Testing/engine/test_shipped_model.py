@@ -82,6 +82,16 @@ def test_one_slice_of_a_liver_is_enough(pipeline):
 
 
 @needs_data
+def test_lung_bases_that_the_scan_cuts_into_more_than_two_pieces_are_all_found(pipeline):
+    volume, truth = (read(DATA / f"lctsc_s1-104_{kind}.nii.gz") for kind, read in READERS.items())
+    slices = np.flatnonzero((truth.array == 2).any(axis=(1, 2)))
+    end = int(slices[0]) + round(0.2 * len(slices))
+    bases = Volume(volume.array[:end], volume.geometry.crop((0, 0, 0), (*volume.geometry.size[:2], end)), "bases")
+    reference = Volume((truth.array[:end] == 2).astype(np.uint8), bases.geometry)
+    assert evaluate(pipeline.segment(bases, ["lungs"]), reference, {"lungs": 1}).labels["lungs"].measures["dice"] > 0.88
+
+
+@needs_data
 def test_a_heart_without_contrast_is_no_liver(pipeline):
     result = pipeline.segment(read_volume(DATA / "lctsc_s1-104_ct.nii.gz"), ["liver"])
     above, near_line = heart(result.array.shape, HEART_LINES["lctsc_s1-104"])
