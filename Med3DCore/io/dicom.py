@@ -122,7 +122,7 @@ def choose_series(series: Sequence[Series], wanted: str | int | None, folder: Pa
     """
     if wanted is None:
         found = series if len(series) == 1 else [one for one in series if one.usable]
-    elif str(wanted).isdigit() and 1 <= int(wanted) <= len(series):
+    elif str(wanted).isdecimal() and 1 <= int(wanted) <= len(series):
         found = [series[int(wanted) - 1]]
     else:
         same = [one for one in series if one.uid == str(wanted)]

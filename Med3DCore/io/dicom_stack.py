@@ -39,12 +39,13 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     The distance between slices is measured between their positions, never taken from Slice Thickness
     or Spacing Between Slices, which scanners fill in freely.
     """
-    unique: dict[str, DicomImage] = {}
-    for image in images:  # copies of a file count once
-        unique.setdefault(image.image_uid or str(image.path), image)
+    unique: dict[tuple, DicomImage] = {}
+    for image in images:  # copies of a file count once; a name that a careless export gave to all of them does not
+        place = np.round(image.geometry.origin, 3)
+        unique.setdefault((image.image_uid or str(image.path), *place.tolist()), image)
     images = tuple(unique.values())
     if len(images) == 1:
-        return Stack(images, images[0].geometry, _colour(images[0]))
+        return Stack(images, images[0].geometry, images[0].fault or _colour(images[0]))
     first = images[0].geometry
     normal = first.direction_matrix[:, 2]
     images = tuple(sorted(images, key=lambda image: float(np.dot(image.geometry.origin, normal))))
@@ -52,7 +53,9 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     positions = origins @ normal
     length = positions[-1] - positions[0]
     distance = float(length / (len(images) - 1))
-    problem = _colour(images[0]) or _several_frames(images) or _uneven(positions) or _tilted(origins, normal, length)
+    problem = next((image.fault for image in images if image.fault), None)
+    problem = problem or _colour(images[0]) or _several_frames(images)
+    problem = problem or _uneven(positions) or _tilted(origins, normal, length)
     size = (*first.size[:2], len(images))
     if distance <= 0:
         return Stack(images, replace(first, size=size), problem)
