@@ -1,4 +1,4 @@
-"""Where the frames of a multi-frame DICOM image lie.
+"""What GDCM does not check: where the frames of a multi-frame DICOM image lie, and whether all pixels are there.
 
 GDCM gives such an image one grid even if its frames have gaps, lie in any order or show two phases, and then calls
 1 mm what it could not work out. So the positions that the file itself gives for each frame are compared with it.
@@ -42,6 +42,13 @@ def fault_of_frames(path: Path, geometry: Geometry) -> str | None:
     if off > _UNEVEN * geometry.spacing[2] + _ROUNDED:
         return "has frames that do not lie one behind the other in even steps (gaps, several phases, or another order)"
     return None
+
+
+def bytes_from_pixels_on(path: Path) -> int:
+    """How many bytes a file has from the first pixel data in it on; 0 if there are none."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_PIXEL_DATA)
+        return max(0, len(content) - start - len(_PIXEL_DATA) - 4) if start >= 0 else 0
 
 
 def _numbers(header: bytes, tag: tuple[int, int]) -> list[tuple[float, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.dicom_frames import fault_of_frames
+from Med3DCore.io.dicom_frames import bytes_from_pixels_on, fault_of_frames
 from Med3DCore.io.files import first_bytes, is_dicom
 from Med3DCore.io.header import require_grid
 from Med3DCore.io.itk import captured
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # SOP classes of CT, MR and PET images, after the bytes of the tag (0002,0002): these should be readable.
 _SCANS = tuple(b"1.2.840.10008.5.1.4.1.1." + end for end in (b"2\0", b"2.", b"4\0", b"4.", b"128"))
-# Transfer syntaxes, with the bytes that end them: after others the size of the file says nothing.
-_UNCOMPRESSED = (b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0")
+# Little endian transfer syntaxes, with the bytes that end them: after others the size of the file says nothing.
+_UNCOMPRESSED = (b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0")
 _ENDINGS = ("", ".dcm", ".ima")
 
 
@@ -134,11 +134,11 @@ def _grid(reader: sitk.ImageFileReader, path: Path, thickness: float | None) -> 
 
 
 def _require_pixels(reader: sitk.ImageFileReader, path: Path, head: bytes) -> None:
-    """Refuse a file that is shorter than its uncompressed pixels: GDCM reads on in memory that is not its own."""
+    """Refuse a file that ends before its uncompressed pixels do: GDCM reads on in memory that is not its own."""
     if any(syntax in head for syntax in _UNCOMPRESSED):
         bits = int(reader.GetMetaData("0028|0100")) if reader.HasMetaDataKey("0028|0100") else 8
         needed = int(np.prod(reader.GetSize(), dtype=np.int64)) * reader.GetNumberOfComponents() * bits // 8
-        if path.stat().st_size < needed:
+        if bytes_from_pixels_on(path) < needed:
             raise VolumeError(f"{path} is truncated; copy or export the series again.")
 
 

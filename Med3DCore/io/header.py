@@ -15,6 +15,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.files import FORMATS, as_path, ending_of, require_image
 from Med3DCore.io.itk import captured, short_reason
+from Med3DCore.io.text_header import require_spacing
 
 SHEAR_TOLERANCE = 1e-3
 _READERS = {"NIfTI": "NiftiImageIO", "NRRD": "NrrdImageIO", "MetaImage": "MetaImageIO"}
@@ -104,6 +105,8 @@ def read_header(path: str | Path, frame: int | None = None) -> Header:
     if frames > 1 and (format_name != "NIfTI" or frame not in range(frames)):
         raise _several_volumes(path, frames)
     geometry = _geometry(path, size, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    if format_name != "NIfTI":
+        require_spacing(path, format_name)
     components, frame = reader.GetNumberOfComponents(), frame or 0
     return Header(path, format_name, geometry, pixel, components, metadata, frame if frames > 1 else 0)
 
@@ -112,6 +115,8 @@ def _geometry(path: Path, size: tuple, spacing: tuple, origin: tuple, direction:
     dimensions = len(size)
     if dimensions < 3:
         raise VolumeError(f"{path} is a 2D picture; Med3D needs a 3D volume.")
+    if min(size) < 1:
+        raise VolumeError(f"{path} holds no voxels (its size is {' x '.join(map(str, size))}); export it again.")
     matrix = np.asarray(direction, dtype=np.float64).reshape(dimensions, dimensions)[:3, :3]
     require_grid(path, spacing[:3], origin[:3], matrix)
     return Geometry(tuple(size[:3]), tuple(spacing[:3]), tuple(origin[:3]), tuple(float(v) for v in matrix.ravel()))

@@ -14,6 +14,7 @@ from Med3DCore.io.header import Header, read_header
 from Med3DCore.io.itk import captured
 from Med3DCore.io.memory import require_memory
 from Med3DCore.io.nifti import read_nifti_slices
+from Med3DCore.io.text_header import require_all_voxels
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
@@ -115,6 +116,8 @@ def read_with_itk(header: Header) -> np.ndarray:
     """
     import SimpleITK as sitk
 
+    if header.format == "MetaImage":
+        require_all_voxels(header.path, header.stored_bytes)
     with captured() as printed:
         try:
             image = sitk.ReadImage(str(header.path))

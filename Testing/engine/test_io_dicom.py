@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import IDENTITY, Geometry
 from Med3DCore.io import list_series, read_volume
 from Med3DCore.io.dicom import read_series
+from Med3DCore.io.dicom_frames import fault_of_frames
 from Med3DCore.progress import Progress
 
 NATIVE = Path(__file__).parents[3] / "shared" / "data" / "native"
@@ -138,6 +140,86 @@ def test_a_multi_frame_file(tmp_path):
     volume = read_volume(tmp_path)
     assert np.array_equal(volume.array, array)
     assert volume.spacing == pytest.approx((0.7, 0.9, 2.5))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"1\\2\\17.5": "1\\2\\18.5"}, {"1\\2\\12.5": "1\\2\\17.5", "1\\2\\17.5": "1\\2\\12.5"}, {"1\\2\\15": "1\\2\\10"}],
+    ids=["gap", "order", "twice"],
+)
+def test_frames_that_do_not_lie_in_even_steps_are_refused(tmp_path, change):
+    frames_at(tmp_path / "frames.dcm", change)
+    with pytest.raises(VolumeError, match="frames that do not lie one behind the other"):
+        read_volume(tmp_path)
+
+
+def test_frames_from_head_to_foot_stay_where_they_are(tmp_path):
+    pairs = {"10": "20", "20": "10", "12.5": "17.5", "17.5": "12.5"}
+    array = frames_at(tmp_path / "frames.dcm", {f"1\\2\\{old}": f"1\\2\\{new}" for old, new in pairs.items()})
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.array, array)
+    assert volume.geometry.index_to_physical[:3] @ (0, 0, 0, 1) == pytest.approx((1, 2, 20))
+    assert volume.geometry.index_to_physical[:3] @ (0, 0, 4, 1) == pytest.approx((1, 2, 10))
+
+
+def frames_at(path: Path, change: dict[str, str]) -> np.ndarray:
+    """A multi-frame file with other positions than those that it was written with."""
+    array = np.random.default_rng(1).integers(0, 200, (5, 7, 8)).astype(np.uint8)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((0.7, 0.9, 2.5))
+    image.SetOrigin((1, 2, 10))
+    sitk.WriteImage(image, str(path))
+    positions = rb"(?<= \x002\x00[\x06\x08]\x00\x00\x00)1\\2\\(?:\d\d\.5|\d\d)"
+    data, count = re.subn(positions, lambda m: change.get(m[0].decode(), m[0].decode()).encode(), path.read_bytes())
+    assert count == 5
+    path.write_bytes(data)
+    return array
+
+
+def test_frames_with_rescales_of_their_own_or_no_place_are_refused(tmp_path):
+    def element(group: int, number: int, text: str) -> bytes:
+        return struct.pack("<HHI", group, number, len(text)) + text.encode()
+
+    spacing = element(0x28, 0x30, "1\\1 ")
+    places = [element(0x20, 0x32, f"0\\0\\{z} ") for z in range(3)]
+    slopes = [element(0x28, 0x1053, slope) for slope in ("1 ", "1 ", "2 ")]
+    grid = Geometry((4, 4, 3))
+    path = tmp_path / "frames"
+    for parts, fault in (
+        ([spacing, *places], None),
+        ([spacing, *places, slopes[0], slopes[1]], None),
+        ([spacing, *places, slopes[0], slopes[2]], "rescales"),
+        ([spacing, *places[:2]], "does not say where"),
+        (places, "does not say where"),
+    ):
+        path.write_bytes(b"".join(parts) + element(0x7FE0, 0x10, "pixels"))
+        found = fault_of_frames(path, grid)
+        assert (found is None) == (fault is None) and (fault or "") in (found or "")
+
+
+def test_a_slice_that_does_not_say_how_large_its_pixels_are_is_refused(tmp_path):
+    write_ct(tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\x28\x00\x30\x00", b"\x28\x00\x31\x00"))
+    with pytest.raises(VolumeError, match="does not say how large its pixels are"):
+        read_volume(tmp_path)
+
+
+def test_a_slice_with_too_few_pixels_is_not_filled_with_memory(tmp_path):
+    write_ct(tmp_path)
+    path = tmp_path / "im2"
+    data = path.read_bytes()
+    start = data.rindex(b"\xe0\x7f\x10\x00")
+    header = 12 if data[start + 4 : start + 6].isalpha() else 8
+    short = data[: start + header - 4] + struct.pack("<I", 20) + data[start + header :][:20]
+    path.write_bytes(short)
+    with pytest.warns(UserWarning, match="truncated"), pytest.raises(VolumeError, match="lacks 1 slices"):
+        read_volume(tmp_path)
+
+
+def test_slices_that_share_a_uid_by_mistake_stay_apart(tmp_path):
+    array = write_ct(tmp_path, x0008_0018="1.2.3.4.5")
+    assert np.array_equal(read_volume(tmp_path).array, array)
 
 
 def three_series(folder: Path) -> dict[str, np.ndarray]:

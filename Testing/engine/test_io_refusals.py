@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -225,6 +227,46 @@ def test_spacing_that_cannot_be_in_metaimage(tmp_path, value):
     write_volume(a_volume(), path)
     path.write_bytes(path.read_bytes().replace(b"ElementSpacing = 1 1 1", f"ElementSpacing = 1 {value} 1".encode()))
     assert "spacing" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "old", "new"),
+    [
+        (".mha", b"ElementSpacing = 1 1 1\n", b""),
+        (".nrrd", b"(0,0,1)", b"none"),
+        (".nrrd", b"space directions: (1,0,0) (0,1,0) (0,0,1)", b"spacings: 1 nan 1"),
+    ],
+)
+def test_spacing_that_is_not_said_is_not_guessed(tmp_path, ending, old, new):
+    path = tmp_path / f"scan{ending}"
+    write_volume(a_volume(), path)
+    data = path.read_bytes()
+    data = (
+        data.replace(b"space: left-posterior-superior\n", b"").replace(b"space origin: (0,0,0)\n", b"")
+        if b"spac" in new
+        else data
+    )
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    assert "does not say how large its voxels are" in refusal(path)
+
+
+def test_a_compressed_metaimage_with_too_few_voxels_is_not_filled_with_memory(tmp_path):
+    path = tmp_path / "scan.mha"
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(60_000, dtype=np.int16).reshape(30, 40, 50)), str(path), True)
+    data = path.read_bytes()
+    start = data.index(b"LOCAL\n") + 6
+    short = zlib.compress(zlib.decompress(data[start:])[:5000])
+    head = re.sub(rb"CompressedDataSize = \d+", b"CompressedDataSize = %d" % len(short), data[:start])
+    path.write_bytes(head + short)
+    assert "damaged" in refusal(path)
+
+
+def test_no_voxels_along_an_axis(tmp_path):
+    path = tmp_path / "scan.mha"
+    write_volume(a_volume(), path)
+    path.write_bytes(re.sub(rb"DimSize = (\d+ \d+) \d+", rb"DimSize = \1 0", path.read_bytes()))
+    assert "no voxels" in refusal(path)
 
 
 def test_spacing_zero_in_nrrd(tmp_path):
