@@ -10,7 +10,7 @@ from pathlib import Path
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.errors import DataError, Med3DError, OutputError, SettingError
+from Med3DCore.errors import DataError, Med3DError, SettingError
 from Med3DCore.evaluation import (
     CaseFiles,
     CaseReport,
@@ -24,7 +24,7 @@ from Med3DCore.evaluation import (
     to_json,
 )
 from Med3DCore.io import read_label_map
-from Med3DCore.io.write import written_beside
+from Med3DCore.io.write import check_output, written_beside
 from Med3DCore.progress import Progress
 
 
@@ -35,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="compare segmentations with their references",
         description="Compare a segmentation with its reference, or all of a folder with those of the same name in "
         "another: Dice, VOE, RVD, ASSD, RMSD, HD95, MSSD (Hausdorff), NSD and volumes of each label.",
+        usage="%(prog)s PRED REF [--labels NAME=VALUE ...] [--ignore VALUE] [--nsd-tolerance MM] [--json FILE]",
     )
     parser.add_argument("prediction", metavar="PRED", type=path, help="label map, or folder of label maps")
     parser.add_argument("reference", metavar="REF", type=path, help="label map of the truth, or folder")
@@ -68,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Med3DError: Nothing could be evaluated, or the JSON file cannot be written.
     """
-    if args.json not in (None, "-") and not Path(args.json).parent.is_dir():
-        raise OutputError(f"The folder of {args.json} does not exist; create it or choose another.")
+    if args.json not in (None, "-"):
+        check_output(Path(args.json), (".json",))
     labels = [_parse_label(text) for text in args.labels] if args.labels else None
     cases, unmatched = match_files(args.prediction, args.reference)
     for sentence in unmatched:
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         print(to_json(results), end="")
         return 1 if failed else 0
     print(format_table(reports))
-    if args.json:
+    if args.json is not None:
         with written_beside(Path(args.json), ".json") as temporary:
             temporary.write_text(to_json(results), encoding="utf-8")
     return 1 if failed else 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
+from Med3DCore.errors import OutputError
 from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
 from Med3DCore.phantom.domains import write_phantom_domains
 from Med3DCore.phantom.nodule_data_set import write_nodule_data_set
@@ -48,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "`med3d classify train`; all else is varied",
     )
     add("--quiet", action="store_true", help="no progress")
+    add("--replace", action="store_true", help="replace a ct.nii.gz and labels.nii.gz that are in DIR already")
     parser.set_defaults(run=run)
 
 
@@ -76,12 +79,24 @@ def run(args: argparse.Namespace) -> int:
         elif args.nodules is not None:
             files = [write_nodule_data_set(args.output, args.nodules, progress=Progress(bar))]
         else:
+            _keep_what_is_there(args.output, args.replace)
             files = write_phantom(args.output, args.seed, settings, Progress(bar))
     finally:
         bar.close()
     for file in files:
         print(file)
     return 0
+
+
+def _keep_what_is_there(folder: Path, replace: bool) -> None:
+    """Somebody's scan may have the name that a phantom gets.
+
+    Raises:
+        OutputError: It is there.
+    """
+    for file in (folder / name for name in ("ct.nii.gz", "labels.nii.gz")):
+        if file.exists() and not replace:
+            raise OutputError(f"{file} exists already; choose another folder, or add --replace to replace it.")
 
 
 def spacing(text: str) -> tuple[float, ...]:

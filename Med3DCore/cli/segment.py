@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
-from Med3DCore.errors import Med3DError, OutputError
-from Med3DCore.io import check_output, find_scan, read_found, write_label_map
+from Med3DCore.errors import Med3DError, OutputError, SettingError
+from Med3DCore.io import check_output, find_scan, read_found, write_label_maps
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.write import WRITABLE
 from Med3DCore.models import Catalogue, ModelPackage
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = args.output or [_default_output(args.input)]
     _check_places(args.input, outputs, args.picture)
     organs = args.organ or (() if args.model else DEFAULT_ORGANS)
-    package = Catalogue().choose(organs, args.model)
+    package = _choose(organs, args)
     bar = ProgressBar(args.quiet)
     progress = Progress(bar)
     try:
@@ -106,6 +106,23 @@ def run(args: argparse.Namespace) -> int:
     return 0 if drawn or args.picture is None else 1
 
 
+def _choose(organs: tuple[str, ...], args: argparse.Namespace) -> ModelPackage:
+    """The model, and whether its lungs can be parted.
+
+    Raises:
+        Med3DError: There is no such model, or it does not find the organs.
+    """
+    try:
+        package = Catalogue().choose(organs, args.model)
+    except SettingError as error:
+        if {"left_lung", "right_lung"} & set(organs):
+            raise SettingError(f"{error} Each lung by itself comes with --organ lungs --split-lungs.") from None
+        raise
+    if args.split_lungs and "lungs" not in (organs or package.label_names):
+        raise SettingError("--split-lungs parts the organ lungs, which was not asked for; add --organ lungs.")
+    return package
+
+
 def _segment(
     args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage, outputs: list[Path], progress: Progress
 ) -> tuple[Volume, Segmentation]:
@@ -123,8 +140,7 @@ def _segment(
     settings = InferenceSettings(mirror=args.mirror)
     result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
-        for output in outputs:
-            write_label_map(result.labels, output)
+        write_label_maps(result.labels, outputs)
     return volume, result
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
@@ -183,7 +184,7 @@ class Pipeline:
     def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
         """Run the network; when the memory does not suffice, in smaller windows, then on the CPU."""
         wanted = fitting_window(stage.window, array.shape)
-        window = plan_window(stage.network, wanted, self.device)
+        window = self._plan(stage, wanted, progress)
         if window != wanted:
             progress.warn(f"Little memory is free, so the {stage.name} stage ran in windows of {window} voxels.")
         while True:
@@ -204,6 +205,22 @@ class Pipeline:
                     raise
                 window = self._retreat(window, progress)
 
+    def _plan(self, stage: Stage, wanted: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
+        """A window that fits; where the GPU is full already, on the CPU."""
+        try:
+            return plan_window(stage.network, wanted, self.device)
+        except (RuntimeError, ResourceError) as error:
+            is_full = isinstance(error, ResourceError) or is_out_of_memory(error)
+            if not is_full or self.device.name == "cpu":
+                raise
+        self._to_cpu("The GPU has no memory left; the CPU was used instead.", progress)
+        return plan_window(stage.network, wanted, self.device)
+
+    def _to_cpu(self, sentence: str, progress: Progress) -> None:
+        self.device = cpu("The GPU ran out of memory.")
+        self._networks.clear()
+        progress.warn(sentence)
+
     def _retreat(self, window: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
         """After the memory ran out: a smaller window or, at last, the CPU instead of the GPU."""
         torch.cuda.empty_cache()
@@ -212,9 +229,7 @@ class Pipeline:
             window = smaller_window(window)
             progress.warn(f"The {place} ran out of memory; smaller windows of {window} voxels were used.")
             return window
-        self.device = cpu("The GPU ran out of memory.")
-        self._networks.clear()
-        progress.warn("The GPU ran out of memory even with small windows; the CPU was used instead.")
+        self._to_cpu("The GPU ran out of memory even with small windows; the CPU was used instead.", progress)
         return window
 
     def _network(self, stage: Stage) -> torch.nn.Module:

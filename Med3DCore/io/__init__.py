@@ -2,7 +2,7 @@
 
 from Med3DCore.io.dicom import Series, choose_series, list_series
 from Med3DCore.io.header import Header, read_header
-from Med3DCore.io.label_map import read_label_map, write_label_map
+from Med3DCore.io.label_map import read_label_map, write_label_map, write_label_maps
 from Med3DCore.io.read import find_scan, read_found, read_volume
 from Med3DCore.io.write import check_output, write_volume, written_beside
 
@@ -18,6 +18,7 @@ __all__ = [
     "read_label_map",
     "read_volume",
     "write_label_map",
+    "write_label_maps",
     "write_volume",
     "written_beside",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from Med3DCore.io.memory import require_memory
 from Med3DCore.io.read import read_voxels, read_with_itk
 from Med3DCore.io.seg_nrrd import HIGHEST_VALUE, Segment, read_segments, segment_fields
 from Med3DCore.io.warning import warner
-from Med3DCore.io.write import write_fields
+from Med3DCore.io.write import fields_written
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap
 
@@ -29,9 +30,20 @@ def write_label_map(labels: LabelMap, path: str | Path) -> None:
     Raises:
         OutputError: As :func:`write_volume`.
     """
-    path = Path(path)
-    is_segmentation = path.name.lower().endswith(".seg.nrrd")
-    write_fields(labels, segment_fields(labels.labels, labels.geometry.size) if is_segmentation else {}, path)
+    write_label_maps(labels, [path])
+
+
+def write_label_maps(labels: LabelMap, paths: Iterable[str | Path]) -> None:
+    """As :func:`write_label_map`, into several files: all of them or, if one cannot be written, none.
+
+    Raises:
+        OutputError: As :func:`write_volume`.
+    """
+    with ExitStack() as files:
+        for path in map(Path, paths):
+            is_segmentation = path.name.lower().endswith(".seg.nrrd")
+            fields = segment_fields(labels.labels, labels.geometry.size) if is_segmentation else {}
+            files.enter_context(fields_written(labels, fields, path))
 
 
 def read_label_map(path: str | Path, names: Sequence[str] | None = None, progress: Progress | None = None) -> LabelMap:

@@ -39,6 +39,13 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 def write_fields(volume: Volume, fields: dict[str, str], path: str | Path) -> None:
     """Like :func:`write_volume`, with header fields of one's own, which only .nrrd and .mha keep."""
+    with fields_written(volume, fields, path):
+        pass
+
+
+@contextmanager
+def fields_written(volume: Volume, fields: dict[str, str], path: str | Path) -> Iterator[None]:
+    """As :func:`write_fields`; the file takes its place when the block ends well, so that several do or none."""
     path = as_path(path)
     check_output(path)
     volume = volume.with_array(smallest_type(volume.array))
@@ -47,6 +54,7 @@ def write_fields(volume: Volume, fields: dict[str, str], path: str | Path) -> No
             write_nifti(volume, temporary)
         else:
             _write_with_itk(volume, fields, temporary)
+        yield
 
 
 def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:

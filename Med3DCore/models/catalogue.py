@@ -216,7 +216,8 @@ class Catalogue:
         if target.exists() and not overwrite and not _same_bytes(target, package.path):
             sentence = f"{target} exists and is another file; choose another name or allow overwriting."
             raise ModelError(sentence, MODEL_EXISTS)
-        _copy(package.path, target)
+        if not (target.exists() and target.samefile(package.path)):
+            _copy(package.path, target)
         return target
 
     def remove(self, name: str) -> Path:

@@ -22,6 +22,7 @@ _TYPES = {
     "number": ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
     # 3.0 is a whole number in JSON Schema.
     "integer": ("a whole number", lambda v: not isinstance(v, bool) and isinstance(v, int | float) and v == int(v)),
+    "boolean": ("true or false", lambda v: isinstance(v, bool)),
     "null": ("null", lambda v: v is None),
 }
 

@@ -147,7 +147,7 @@ def load_tensors(source: Path | io.BytesIO, name: str) -> Any:
     except FileNotFoundError as error:
         raise ModelError(f"There is no file {source}; check the name.") from error
     except pickle.UnpicklingError as error:
-        if "nsupported" in str(error):
+        if "nsupported" in str(error) and _is_pickle_or_zip(source):
             raise ModelError(
                 f"{name} is refused: it holds program code or objects other than tensors, and Med3D never runs code"
                 " from a model; if you trust its source, ask for a file with tensors only."
@@ -178,6 +178,16 @@ def _as_zip(data: bytes, name: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError) as error:
         raise _damaged(name) from error
+
+
+def _is_pickle_or_zip(source: Path | io.BytesIO) -> bool:
+    """Whether it begins like a file of torch's: anything else may be read as nonsense instructions of a pickle."""
+    if isinstance(source, io.BytesIO):
+        head = source.getvalue()[:2]
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(2)
+    return head == b"PK" or head[:1] == b"\x80"
 
 
 def _damaged(name: str) -> ModelError:

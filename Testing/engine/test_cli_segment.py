@@ -71,6 +71,20 @@ def test_several_files_hold_the_same_result(med3d):
     assert both[0].labels[0].name == "liver" and both[1].labels[0].name == "label_1"
 
 
+def test_of_several_files_all_are_written_or_none(med3d, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    Path("first.nrrd").write_bytes(b"precious")
+    monkeypatch.setattr("Med3DCore.io.write.write_nifti", full)
+    assert "second.nii.gz cannot be written" in refused(med3d, "scan.nii.gz", "-o", "first.nrrd", "-o", "second.nii.gz")
+
+
+def test_lungs_to_part_are_to_be_asked_for(med3d):
+    assert "add --organ lungs" in refused(med3d, "scan.nii.gz", "--organ", "liver", "--split-lungs", "-o", "r.nii.gz")
+    assert "--organ lungs --split-lungs" in refused(med3d, "scan.nii.gz", "--organ", "left_lung", "-o", "r.nii.gz")
+
+
 @pytest.mark.parametrize("change", [lambda a: a + np.int16(1024), lambda a: np.clip(a + 60, 0, 255).astype(np.uint8)])
 def test_what_is_no_ct_in_hounsfield_units_is_told(med3d, change):
     write_volume(make_volume().with_array(change(make_volume().array)), "raw.nii.gz")

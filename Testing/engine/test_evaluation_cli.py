@@ -141,6 +141,12 @@ def test_bad_labels(folders, text, sentence):
         med3d(*folders, "--labels", text)
 
 
+def test_a_value_that_nobody_has_is_said(folders, capsys):
+    one = folders[0] / "one.nii.gz"
+    assert med3d(one, one, "--labels", "liver=1", "rest=77") == 0
+    assert "has a voxel of 'rest', which counts as perfect" in capsys.readouterr().err
+
+
 def test_bad_paths(folders, tmp_path):
     one = folders[0] / "one.nii.gz"
     with pytest.raises(DataError, match="nowhere does not exist"):
@@ -150,10 +156,15 @@ def test_bad_paths(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="endings aside"):
         med3d(folders[0], tmp_path / "empty")
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(OutputError, match="there is no folder"):
         med3d(one, one, "--json", tmp_path / "nowhere" / "out.json")
-    with pytest.raises(OutputError, match="cannot be written"):
-        med3d(one, one, "--json", tmp_path / "empty")
+    (tmp_path / "empty.json").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        med3d(one, one, "--json", tmp_path / "empty.json")
+    before = one.read_bytes()
+    with pytest.raises(OutputError, match=r"possible: \.json"):
+        med3d(one, one, "--json", one)
+    assert one.read_bytes() == before, "the reference must not become JSON"
     write(folders[0] / "one.nrrd", liver=(2, 6))
     with pytest.raises(DataError, match=r"both one.nii.gz and one.nrrd"):
         med3d(*folders)

@@ -1,5 +1,7 @@
 """Sliding window, cleaning, memory plan and the coarse-to-fine pipeline, with networks whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -301,6 +303,18 @@ def test_out_of_memory_shrinks_windows_then_moves_to_the_cpu(monkeypatch):
     result = pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver"], progress)
     assert result.mask("liver").any()
     assert any("smaller windows" in sentence for sentence in progress.warnings)
+
+
+def test_a_gpu_that_is_full_already_is_left_for_the_cpu(monkeypatch):
+    def free(device):
+        return 8 << 30 if device.name == "cpu" else 10 << 20
+
+    monkeypatch.setattr("Med3DCore.inference.memory.free_bytes", free)
+    progress = Progress()
+    pipeline = KnownPipeline([stage("only", ("liver",), 1.0)], {"only": Threshold(0.3)})
+    pipeline.device = replace(pipeline.device, name="cuda:0")
+    assert pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver"], progress).mask("liver").any()
+    assert pipeline.device.name == "cpu" and any("no memory left" in sentence for sentence in progress.warnings)
 
 
 def test_progress_rises_to_the_end_and_a_time_line_is_kept():

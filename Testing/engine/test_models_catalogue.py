@@ -182,6 +182,9 @@ def test_export(models, tmp_path):
     assert target == tmp_path / shipped.name
     assert target.read_bytes() == shipped.read_bytes()
     assert models.export("liver-lungs", tmp_path) == target
+    made = shipped.stat().st_mtime_ns, shipped.stat().st_ino
+    assert models.export("liver-lungs", shipped) == shipped
+    assert (shipped.stat().st_mtime_ns, shipped.stat().st_ino) == made, "what came with Med3D is never written to"
     target.write_bytes(b"precious")
     with pytest.raises(ModelError, match="is another file"):
         models.export("liver-lungs", target)

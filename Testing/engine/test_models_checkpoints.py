@@ -1,5 +1,6 @@
 """Import of MedicalNet and Kinetics checkpoints: all of the encoder or nothing."""
 
+import gzip
 import io
 import os
 from collections import OrderedDict
@@ -147,6 +148,13 @@ class Evil:
 
     def __reduce__(self):
         return (os.mkdir, (self.target,))
+
+
+def test_a_scan_by_mistake_is_not_called_program_code(tmp_path):
+    path = tmp_path / "ct.nii.gz"
+    path.write_bytes(gzip.compress(bytes(1000)))
+    with pytest.raises(ModelError, match="no file of weights"):
+        import_checkpoint(path)
 
 
 @pytest.mark.parametrize("legacy", [True, False])

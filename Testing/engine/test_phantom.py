@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from Med3DCore.cli import phantom as command
+from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, OutputError, SettingError
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.phantom import CONTRASTS, Contrast, PhantomSettings, make_phantom, merge_lungs, write_phantom
@@ -306,6 +307,14 @@ def test_command_writes_scan_and_labels(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_phantom(tmp_path / "file", settings=PhantomSettings(spacing=(8, 8, 8)))
+
+
+def test_a_scan_of_the_same_name_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "ct.nii.gz").write_bytes(b"precious")
+    assert main(["phantom", str(tmp_path), "--spacing", "8", "--quiet"]) == 2
+    assert (tmp_path / "ct.nii.gz").read_bytes() == b"precious" and not (tmp_path / "labels.nii.gz").exists()
+    assert main(["phantom", str(tmp_path), "--spacing", "8", "--quiet", "--replace"]) == 0
+    assert read_volume(tmp_path / "ct.nii.gz").array.any()
 
 
 def test_import_is_light():
