@@ -159,7 +159,7 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"{catalogue.verify(model).reference}: sound")
         except ModelError as error:
             broken += 1
-            print(f"{Path(model).name}: BROKEN. {error}", file=sys.stderr)
+            print(f"{Path(model).name} is not sound. {error}", file=sys.stderr)
     return 2 if broken else 0
 
 

@@ -179,8 +179,8 @@ def _check_nifti(path: Path, metadata: dict[str, str]) -> None:
 
 def _sheared(path: Path) -> VolumeError:
     return VolumeError(
-        f"The axes of {path} are not at right angles (a sheared grid, as after an affine registration); "
-        "resample it onto a straight grid first."
+        f"The axes of {path} are not at right angles (a sheared grid, as after an affine registration, or a damaged "
+        "header); resample it onto a straight grid first."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 
 # The error stream belongs to the whole process, so only one thread at a time may turn it aside.
 _STDERR = threading.RLock()
+
+# What the system said last about something else: ITK quotes it where it knows no reason of its own.
+_LEFT_OVER = (os.strerror(errno.ENOTTY), os.strerror(0))
 
 
 @contextmanager
@@ -50,4 +54,6 @@ def short_reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     reason = re.sub(r"^(sitk::ERROR:|ITK ERROR:|Reason:|\[nrrd\])\s*", "", lines[-1])
     reason = re.sub(r"^\w+(\(0x[0-9a-fA-F]+\))?:\s*", "", reason)
+    if reason in _LEFT_OVER:
+        reason = "its header makes no sense"
     return reason.rstrip(" .!")[:160]
