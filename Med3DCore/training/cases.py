@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import read_volume
+from Med3DCore.io import find_scan, read_found
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
 from Med3DCore.training.case_label import read_label
+from Med3DCore.volume import Volume
 
 Values = int | tuple[int, ...]
 
@@ -67,6 +69,11 @@ class Case:
     ignore: int | None = None
     frame: int = 0
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The annotated labels of which the label file says where they are, so that a result can be compared."""
+        return tuple(name for name in self.annotated if name in self.values) if self.label else ()
+
     def inside(self, label: np.ndarray, name: str) -> np.ndarray:
         """Where a label is, bool, in an array of the label file's values."""
         return np.isin(label, self.values[name])
@@ -116,9 +123,36 @@ def parse_cases(description: object, path: Path) -> list[Case]:
     """
     try:
         entries = description if isinstance(description, list) else description["cases"]
+        for entry in entries:
+            _check_entry(entry)
         return [case_from_dict(entry, path.parent) for entry in entries]
     except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a data set description: {error!r}.") from error
+
+
+# What else than numbers an entry of a description may hold, since Python would take nearly anything.
+_KINDS = {
+    **dict.fromkeys(("name", "image", "patient", "split", "domain", "modality"), (str, "a text")),
+    **dict.fromkeys(("values", "source"), (dict, "an object")),
+    **dict.fromkeys(("annotated", "absent"), (list, "a list of labels")),
+    "label": (str | None, "a text or null"),
+}
+
+
+def _check_entry(entry: dict) -> None:
+    """Refuse an entry of a description that says something else than it means to.
+
+    Raises:
+        DataError: It has an unknown key, or a value of another kind.
+    """
+    name = entry.get("name", "without a name")
+    known = [item.name for item in fields(Case)]
+    for key, value in entry.items():
+        if key not in known:
+            raise DataError(f"Case '{name}': '{key}' is unknown; known are {', '.join(known)}.")
+        kind, what = _KINDS.get(key, (object, ""))
+        if not isinstance(value, kind):
+            raise DataError(f"Case '{name}': its {key} is {value!r}; it must be {what}.")
 
 
 def case_from_dict(entry: dict, folder: Path) -> Case:
@@ -148,6 +182,19 @@ def case_from_dict(entry: dict, folder: Path) -> Case:
         ignore=None if ignore is None else int(ignore),
         frame=int(entry.get("frame", 0)),
     )
+
+
+def read_image(case: Case, progress: Progress | None = None) -> Volume:
+    """The image of a case.
+
+    Raises:
+        DataError: It holds one volume only, but the case is said to be a later one.
+        VolumeError: The file cannot be read.
+    """
+    scan = find_scan(case.image, progress=progress, frame=case.frame)
+    if case.frame != getattr(scan, "frame", 0):
+        raise DataError(f"Case '{case.name}': {case.image} holds one volume only, so its frame cannot be {case.frame}.")
+    return read_found(scan, case.image, progress)
 
 
 def _values(value: int | list[int]) -> Values:
@@ -218,7 +265,7 @@ def prepare_case(
     Raises:
         DataError: Image and label do not lie on the same grid, or the label has other values than described.
     """
-    volume = read_volume(case.image, frame=case.frame)
+    volume = read_image(case)
     grid = world_grid(volume.geometry, preprocessing.spacing)
     statistics = preprocessing.intensity.measure(volume)
     clip = (statistics.low - headroom, statistics.high + headroom)

@@ -72,6 +72,16 @@ def test_split_folders_and_labels_beside_the_pairs(tmp_path):
     assert cases[0].values == VALUES
 
 
+def test_a_patient_in_the_folders_of_two_splits_is_found(tmp_path):
+    place(tmp_path, [(f"{part}/p01/ct.nii.gz", f"{part}/p01/seg.nii.gz") for part in ("train", "val")])
+    assert [(case.name, case.patient) for case in list_cases(tmp_path, VALUES)] == [
+        ("train_p01", "p01"),
+        ("val_p01", "p01"),
+    ]
+    with pytest.raises(DataError, match="Patient 'p01' is in both splits"):
+        read_data_set(tmp_path, VALUES)
+
+
 def test_what_has_no_partner_is_told(tmp_path):
     place(tmp_path, [("a_ct.nii.gz", "a_seg.nii.gz"), ("b_ct.nii.gz", "c_seg.nii.gz")])
     (tmp_path / "._a_ct.nii.gz").write_bytes(b"what macOS leaves")
@@ -144,15 +154,25 @@ def test_decathlon_with_several_channels_and_without_labels(tmp_path):
     progress = Progress()
     read_data_set(write_decathlon(tmp_path, modality={"0": "T2", "1": "ADC"}), progress=progress)
     assert "takes the first, T2, and not ADC" in progress.warnings[0]
-    with pytest.raises(DataError, match="names no label"):
-        read_data_set(write_decathlon(tmp_path, labels={"0": "background"}))
+    for modality in ("CT", ["CT"]):
+        assert {case.modality for case in read_data_set(write_decathlon(tmp_path, modality=modality))} == {"CT"}
+    for changes, sentence in (
+        ({"labels": {"0": "background"}}, "names no label"),
+        ({"labels": ["background", "liver"]}, "labels are no table"),
+        ({"training": [{"image": "a.nii.gz", "label": ["b.nii.gz"]}]}, "names no image and label"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            read_data_set(write_decathlon(tmp_path, **changes))
 
 
 def test_nnunet_with_regions_and_ignore(tmp_path):
     place(tmp_path, [("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")])
     place(tmp_path, [("imagesTr/b_0000.nii.gz", "elsewhere.nii.gz")])
     labels = {"background": 0, "torso organs": [1, 2], "lung": 2, "ignore": 3}
-    description = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": 1, "file_ending": ".nii.gz"}
+    description = {"channel_names": ["CT"], "labels": labels, "numTraining": 1, "file_ending": "nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    assert len(read_data_set(tmp_path, progress=Progress())) == 1, "as people write it, too"
+    description |= {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
     (tmp_path / "dataset.json").write_text(json.dumps(description))
     progress = Progress()
     (case,) = read_data_set(tmp_path, progress=progress)
@@ -195,6 +215,7 @@ def test_a_table_with_domains(tmp_path):
         ("image,label\na_ct.nii.gz,a_seg.nii.gz\n", "line 2: it does not say what the label values mean"),
         ("image,label,values,weight\na_ct.nii.gz,a_seg.nii.gz,liver=1,often\n", "line 2: could not convert"),
         ("image,label,values\n", "lists no cases"),
+        ("image,label,values\na_ct.nii.gz,a_seg.nii.gz,liver=1,lungs=2\n", "line 2: it has more cells"),
     ],
 )
 def test_bad_tables_name_the_line(tmp_path, text, sentence):
@@ -307,10 +328,14 @@ def test_odd_images_are_noted(tmp_path):
     coarse = Geometry(SIZE, (4.0, 4.0, 20.0))
     for kind in ("ct", "seg"):
         write_volume(Volume(read_volume(tmp_path / f"d_{kind}.nii.gz").array, coarse), tmp_path / f"d_{kind}.nii.gz")
-    entries[4]["annotated"] = ["liver"]
+    entries[4]["annotated"] = ["liver", "livre"]
+    entries[0]["modality"] = "MR"
     check = check_data_set(list_cases(write_data(tmp_path, entries)))
     assert kinds(check) == [
+        ("empty-label", "", False),
         ("label", "e", False),
+        ("label", "e", False),
+        ("modality", "a", False),
         ("modality", "c", False),
         ("not-finite", "b", False),
         ("spacing", "d", False),

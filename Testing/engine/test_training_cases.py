@@ -1,6 +1,7 @@
 """Training cases: what is annotated, what is unknown, and sentences that name the case."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,10 @@ def test_description_is_read(data):
         ({"name": "b"}, "the case 'b' twice"),
         ({"split": "test"}, "'a': the split is 'test'"),
         ({"patient": "c"}, "Patient 'c' is in both splits"),
+        ({"splitt": "validation"}, "'a': 'splitt' is unknown"),
+        ({"annotated": "liver"}, "'a': its annotated is 'liver'; it must be a list"),
+        ({"source": "boxes"}, "'a': its source is 'boxes'; it must be an object"),
+        ({"name": 7}, "'7': its name is 7; it must be a text"),
     ],
 )
 def test_bad_descriptions_name_the_case(data, change, sentence):
@@ -58,6 +63,12 @@ def test_targets_say_inside_outside_and_unknown(data):
     assert set(np.unique(liver)) == {0, 1}, "for an annotated label an unknown voxel is background"
     assert set(np.unique(lungs)) == {0, UNKNOWN}, "a label nobody annotated is never known to be there"
     assert (lungs == UNKNOWN).sum() == (full.target[1] == 1).sum(), "unknown where it may be, known not to be elsewhere"
+
+
+def test_a_frame_that_the_image_does_not_have_is_named(data):
+    case = replace(read_cases(data)[0], frame=3)
+    with pytest.raises(DataError, match=r"'a': .*a_ct.nii.gz holds one volume only, so its frame cannot be 3"):
+        prepare_case(case, Preprocessing(SPACING), ("liver",))
 
 
 def test_absent_labels_are_known_to_be_nowhere(tmp_path):

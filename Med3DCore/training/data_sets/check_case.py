@@ -10,11 +10,10 @@ import numpy as np
 
 from Med3DCore.errors import Med3DError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import read_volume
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
 from Med3DCore.training.case_label import label_volumes, read_label
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases import Case, read_image
 from Med3DCore.volume import Volume
 
 Look = Callable[[Case, Volume, np.ndarray], None]
@@ -80,7 +79,7 @@ def check_case(case: Case, look: Look | None = None) -> CheckedCase:
         checked.find("missing-file", f"The file {missing[0]} is missing.", True)
         return checked
     try:
-        volume = read_volume(case.image, progress=progress, frame=case.frame)
+        volume = read_image(case, progress)
     except Med3DError as error:
         checked.find(error.code, str(error), True)
         return checked
@@ -100,6 +99,8 @@ def _check_image(checked: CheckedCase, volume: Volume) -> None:
     checked.range = float(low), float(high)
     checked.content = hashlib.blake2b(np.ascontiguousarray(volume.array), digest_size=16).hexdigest()
     checked.looks_like_ct = looks_like_ct(volume.array)
+    if modality and "CT" not in modality and checked.looks_like_ct:
+        checked.find("modality", f"It is said to be {modality}, but its values are Hounsfield units, a CT's.", False)
     if modality == "CT" and not checked.looks_like_ct:
         checked.find(
             "modality",
@@ -128,6 +129,9 @@ def _checked_label(checked: CheckedCase, volume: Volume) -> np.ndarray | None:
     shown = [name for name, ml in checked.volumes_ml.items() if ml]
     if case.annotated and not set(shown) & set(case.annotated):
         checked.find("empty-label", f"Its label is empty: it shows no {' and no '.join(case.annotated)}.", False)
+    unsaid = [name for name in case.annotated if name not in case.values]
+    if unsaid:
+        checked.find("label", f"It is said to show {unsaid[0]}, but not by which value; that teaches nothing.", False)
     strangers = [name for name in shown if name not in case.annotated]
     if strangers:
         checked.find("label", f"It shows {strangers[0]}, which is not said to be annotated and is not learned.", False)

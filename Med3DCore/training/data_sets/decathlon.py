@@ -12,7 +12,7 @@ from pathlib import Path
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
 from Med3DCore.training.cases import Case
-from Med3DCore.training.data_sets.names import named_values
+from Med3DCore.training.data_sets.names import channel_names, named_values
 
 
 def is_decathlon(description: object) -> bool:
@@ -33,12 +33,12 @@ def decathlon_cases(description: dict, path: Path, warn: Callable[[str], None]) 
         DataError: It does not say what the label values mean, or an entry makes no sense.
     """
     values, ignore = named_values(description.get("labels") or {}, path)
-    channels = description.get("modality") or description.get("channel_names") or {}
+    channels = channel_names(description.get("modality") or description.get("channel_names") or "")
     common = {
         "values": values,
         "annotated": tuple(values),
         "ignore": ignore,
-        "modality": str(next(iter(channels.values()), "")),
+        "modality": channels[0],
         "domain": str(description.get("name") or path.parent.name),
         "source": {
             "data": str(description.get("name") or path.parent.name),
@@ -46,15 +46,15 @@ def decathlon_cases(description: dict, path: Path, warn: Callable[[str], None]) 
         },
     }
     if len(channels) > 1:
-        first, *others = map(str, channels.values())
         warn(
-            f"The images of {path.parent} have {len(channels)} channels; Med3D takes the first, {first}, and not "
-            f"{', '.join(others)}."
+            f"The images of {path.parent} have {len(channels)} channels; Med3D takes the first, {channels[0]}, and not "
+            f"{', '.join(channels[1:])}."
         )
     cases = []
     for part, split in (("training", "training"), ("validation", "validation")):
         for entry in description.get(part) or []:
-            if not isinstance(entry, dict) or not isinstance(entry.get("image"), str) or not entry.get("label"):
+            names = [entry.get(kind) for kind in ("image", "label")] if isinstance(entry, dict) else []
+            if not names or not all(isinstance(name, str) and name for name in names):
                 raise DataError(f'{path}: an entry of "{part}" names no image and label: {entry}.')
             image = _existing(path.parent / entry["image"])
             name = image.name[: len(image.name) - len(ending_of(image))].removesuffix("_0000")

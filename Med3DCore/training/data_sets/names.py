@@ -49,6 +49,8 @@ def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str
     Raises:
         DataError: It is no such table, or two labels have one name.
     """
+    if not isinstance(labels, Mapping):
+        raise DataError(f'{source}: its labels are no table; write what each value means, such as {{"liver": 1}}.')
     values: dict[str, Values] = {}
     ignore = None
     for title, value in (_either_way(item, source) for item in labels.items()):
@@ -64,6 +66,13 @@ def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str
     if not values:
         raise DataError(f'{source} names no label; write what the values mean, such as {{"liver": 1}}.')
     return values, ignore
+
+
+def channel_names(channels: object) -> list[str]:
+    """The channels of the images, the first first, from a table (``{"0": "CT"}``), a list or a single name."""
+    if isinstance(channels, Mapping):
+        channels = [name for _, name in sorted(channels.items())]
+    return list(map(str, channels)) if isinstance(channels, list) else [str(channels)]
 
 
 def parse_values(text: str) -> dict[str, Values]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.training.cases import Case
-from Med3DCore.training.data_sets.names import named_values
+from Med3DCore.training.data_sets.names import channel_names, named_values
 
 
 def is_nnunet(description: object) -> bool:
@@ -31,7 +31,8 @@ def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> 
         DataError: It does not say what the label values mean, or there are no cases.
     """
     values, ignore = named_values(description["labels"], path)
-    channels = [str(name) for _, name in sorted(description["channel_names"].items())]
+    channels = channel_names(description["channel_names"])
+    ending = "." + str(description["file_ending"]).removeprefix(".")
     if len(channels) > 1:
         warn(
             f"{path.parent} has {len(channels)} channels; Med3D takes the first, {channels[0]}, and not "
@@ -39,9 +40,8 @@ def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> 
         )
     name = str(description.get("name") or path.parent.name)
     licence = str(description.get("licence") or description.get("license") or "unknown")
-    files = list(_listed(description, path.parent) or _found(description["file_ending"], path.parent, warn))
+    files = list(_listed(description, path.parent) or _found(ending, path.parent, warn))
     if not files:
-        ending = description["file_ending"]
         raise DataError(f"{path.parent} holds no pair such as imagesTr/case_0000{ending} and labelsTr/case{ending}.")
     return [
         Case(

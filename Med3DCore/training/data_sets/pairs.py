@@ -33,16 +33,18 @@ _TEST_FOLDERS = {"test", "testing", "imagests", "labelsts"}
 
 @dataclass(frozen=True)
 class _File:
-    """An image or label file and the case that its name tells."""
+    """An image or label file, and the case and patient that its name tells: one in two splits is one patient."""
 
     path: Path
     case: str
+    patient: str
     is_label: bool
     split: str
 
 
 def pair_cases(folder: Path, values: dict[str, Values], warn: Callable[[str], None]) -> list[Case]:
-    """The pairs in a folder and its subfolders. Each case is taken for a patient of its own.
+    """The pairs in a folder and its subfolders. Each case is taken for a patient of its own,
+    except that one name in the folders of two splits is one patient.
 
     Args:
         folder: The folder.
@@ -75,7 +77,7 @@ def _case(image: _File, label: _File, values: dict[str, Values], folder: Path) -
             f"{folder / 'labels.json'}."
         )
     return Case(
-        image.case, image.path, label.path, own, tuple(own), image.case, image.split, source={"data": folder.name}
+        image.case, image.path, label.path, own, tuple(own), image.patient, image.split, source={"data": folder.name}
     )
 
 
@@ -107,7 +109,10 @@ def _classify(path: Path, folder: Path) -> _File:
         split = _SPLITS.get(part.lower(), split)
         is_label |= part.lower() in _LABEL_WORDS
         kept += [part] if part.lower() not in _LABEL_WORDS | _IMAGE_WORDS else []
-    return _File(path, "_".join([*kept, stem] if stem else kept) or folder.name, is_label, split)
+    kept += [stem] if stem else []
+    patient = [part for part in kept if part.lower() not in _SPLITS]
+    case, patient = ("_".join(parts) or folder.name for parts in (kept, patient))
+    return _File(path, case, patient, is_label, split)
 
 
 def _by_case(files: list[_File], is_label: bool) -> dict[str, _File]:

@@ -11,10 +11,8 @@ from Med3DCore.errors import DataError
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The columns of a table in lower case, and its rows: for every column the text without blanks around it.
 
-    Rows of more cells than there are columns are left out.
-
     Raises:
-        DataError: The table cannot be read.
+        DataError: The table cannot be read, or a row has more cells than there are columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -25,4 +23,12 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count), skipinitialspace=True)
     columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
     reader.fieldnames = columns
-    return columns, [{name: (row[name] or "").strip() for name in columns} for row in reader if None not in row]
+    rows = []
+    for row in reader:
+        if any(cell.strip() for cell in row.get(None, ())):
+            raise DataError(
+                f"{path}, line {reader.line_num}: it has more cells than the first line has columns; put what contains "
+                "a separator into quotes."
+            )
+        rows.append({name: (row[name] or "").strip() for name in columns})
+    return columns, rows
