@@ -104,24 +104,29 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.preprocessing.preprocessing import Preprocessing
     from Med3DCore.training.cache import CaseCache, cache_folder
     from Med3DCore.training.classification import ClassificationTask, classifier_stage
-    from Med3DCore.training.initialization import find_start
+    from Med3DCore.training.curve import draw_curve
+    from Med3DCore.training.initialization import digest, find_starts
     from Med3DCore.training.loop import train
     from Med3DCore.training.nodule_patches import prepare_nodules
     from Med3DCore.training.publish_classifier import describe_classifier, publish_classifier
     from Med3DCore.training.recipe import read_recipe
+    from Med3DCore.training.trainer import check_stage
 
     recipe, device = read_recipe(args.recipe), choose_device(ranks.device(args.device))
     stage = classifier_stage(recipe)
+    check_stage(stage)
     nodules = _nodules(args, recipe.seed)
-    start = find_start(args.init, stage.stage)
+    (start,) = find_starts(args.init, [stage.stage])
     package = describe_classifier(recipe, nodules, args.rule, start.source)
     print(f"{len(nodules)} nodules, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
     cache = None if args.no_cache else CaseCache(cache_folder())
     preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
-    with resumable(args) as progress:
+    with resumable(args, args.output) as progress:
         with progress.stage("cut patches"):
             patches = prepare_nodules(nodules, preprocessing, stage.training.patch, cache, progress)
         task = ClassificationTask(stage, patches, recipe.seed, start.weights)
+        if start.weights is not None:  # so that it is not gone on with after the start was exchanged
+            task.identity = [task.identity, digest(start.weights)]
         trained = train(
             task,
             stage.training,
@@ -134,6 +139,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
             workers=args.workers,
         )
     if ranks.is_main:
+        draw_curve(args.output, {task.name: args.output})
         file, report = publish_classifier(package, task, trained.weights, args.output, device)
         print(f"{trained.steps} steps")
         print(_summary(report))

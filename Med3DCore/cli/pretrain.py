@@ -39,16 +39,20 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cache import CaseCache, cache_folder
     from Med3DCore.training.co_training import CoTraining, prepare_domains, publish_encoder
+    from Med3DCore.training.curve import draw_curve
     from Med3DCore.training.domains import gather_cases, read_co_training
     from Med3DCore.training.loop import train
+    from Med3DCore.training.trainer import check_stage
 
     recipe, device, reading = read_co_training(args.recipe), choose_device(ranks.device(args.device)), Progress()
     cases = gather_cases(recipe, args.data, reading)
     for sentence in reading.warnings:
         say(f"Warning: {sentence}")
     stages = {domain.name: domain.stage(cases[domain.name]) for domain in recipe.domains}
+    for stage in stages.values():
+        check_stage(stage)
     cache = None if args.no_cache else CaseCache(cache_folder())
-    with resumable(args) as progress:
+    with resumable(args, args.output) as progress:
         task = CoTraining(recipe, stages, prepare_domains(stages, cases, cache, progress))
         trained = train(
             task,
@@ -65,5 +69,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         mean = sum(scores.values()) / max(1, len(scores))
         print(f"{label}: " + (f"Dice {mean:.3f} (n = {len(scores)})" if scores else "no held-out case"))
     if ranks.is_main:
+        draw_curve(args.output, {task.name: args.output})
         print(f"wrote {publish_encoder(recipe, stages, cases, trained, args.output)}")
     return 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
 from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
+from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
     from Med3DCore.training.distributed import Ranks
+    from Med3DCore.training.recipe import Recipe, StageRecipe
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -42,45 +46,75 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.curve import draw_curve
     from Med3DCore.training.data_sets import read_data_set
-    from Med3DCore.training.initialization import find_start
+    from Med3DCore.training.initialization import find_starts
+    from Med3DCore.training.loop import train
     from Med3DCore.training.publish import publish
     from Med3DCore.training.recipe import read_recipe
     from Med3DCore.training.splits import apply_split
-    from Med3DCore.training.trainer import train_stage
+    from Med3DCore.training.trainer import stage_task
 
-    reading = Progress()
-    recipe, cases = read_recipe(args.recipe), read_data_set(args.data, progress=reading)
+    recipe, reading = read_recipe(args.recipe), Progress()
+    stages = {stage.stage.name: stage for stage in ([recipe.stage(args.stage)] if args.stage else recipe.stages)}
+    folders = {name: args.output / name for name in stages}
+    _check(recipe, stages, folders, args)
+    cases = read_data_set(args.data, progress=reading)
     device = choose_device(ranks.device(args.device))
     for sentence in reading.warnings:
         say(f"Warning: {sentence}")
     if args.splits:
         cases = apply_split(cases, args.splits, args.fold)
     cache = None if args.no_cache else CaseCache(cache_folder())
-    stages = [recipe.stage(args.stage)] if args.stage else recipe.stages
-    starts = [find_start(args.init, stage.stage) for stage in stages]
+    found = find_starts(args.init, [stage.stage for stage in stages.values()])
+    starts = dict(zip(stages, found, strict=True))
+    with resumable(args, *folders.values()) as progress:  # of all stages, before the first of them takes a night
+        tasks = {
+            name: stage_task(stage, cases, recipe.seed, starts[name].weights, cache, progress)
+            for name, stage in stages.items()
+        }
     weights = {}
-    for stage, start in zip(stages, starts, strict=True):
-        print(f"{stage.stage.name}: from {start.source}")
-        with resumable(args) as progress:
-            trained = train_stage(
-                stage,
-                cases,
-                args.output / stage.stage.name,
+    for name, stage in stages.items():
+        print(f"{name}: from {starts[name].source}")
+        with resumable(args, *folders.values()) as progress:
+            trained = train(
+                tasks.pop(name),
+                stage.training,
+                folders[name],
                 recipe.seed,
                 device,
                 progress,
-                start.weights,
                 args.minutes and args.minutes / len(stages),
                 finish=args.finish,
-                cache=cache,
                 workers=args.workers,
             )
-        weights[stage.stage.name] = trained.weights
-        print(f"{stage.stage.name}: {trained.steps} steps, {_scores(trained.validation.details)}")
-    if not args.stage and ranks.is_main:
-        print(f"wrote {publish(recipe, weights, cases, args.output, device)}")
+        weights[name] = trained.weights
+        print(f"{name}: {trained.steps} steps, {_scores(trained.validation.details)}")
+    if ranks.is_main:
+        draw_curve(args.output, folders)
+        if not args.stage:
+            print(f"wrote {publish(recipe, weights, cases, args.output, device, starts=starts)}")
     return 0
+
+
+def _check(
+    recipe: Recipe, stages: Mapping[str, StageRecipe], folders: Mapping[str, Path], args: argparse.Namespace
+) -> None:
+    """Refuse what could not become a model in the end, before any case is read."""
+    from Med3DCore.training.checkpoint import LAST
+    from Med3DCore.training.publish import describe_recipe
+    from Med3DCore.training.trainer import check_stage
+
+    for stage in stages.values():
+        check_stage(stage)
+    if not args.stage:
+        describe_recipe(recipe)
+    for name, folder in folders.items():
+        if args.finish and not (folder / LAST).is_file():
+            raise DataError(
+                f"The stage '{name}' was not begun in {folder.parent}, so there is no whole model yet; run the command "
+                "without --finish."
+            )
 
 
 def _scores(validation: dict[str, dict[str, float]]) -> str:

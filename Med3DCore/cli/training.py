@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import count, path
@@ -28,8 +30,8 @@ def add_training_options(parser: argparse.ArgumentParser, finish: bool = True) -
         finish: Whether it can make a model of an unfinished training.
     """
     add = parser.add_argument
-    add("--no-cache", action="store_true", help="prepare the cases anew and keep them in memory")
-    add("--minutes", type=float, help="stop learning after this time, earlier calls included")
+    add("--no-cache", action="store_true", help="prepare the cases anew and keep them, for all stages, in memory")
+    add("--minutes", type=minutes, help="stop learning after this time, earlier calls included")
     if finish:
         add("--finish", action="store_true", help="learn no more: make a model of what was learned so far")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
@@ -48,19 +50,35 @@ def add_fold_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold", type=count, default=0, metavar="N", help="which fold, from 0 (default: %(default)s)")
 
 
+def minutes(text: str) -> float:
+    """A time that is more than none."""
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
+
+
 class _Stopped(Cancelled):
     """The user stopped a training that can go on; the message says how."""
 
 
 @contextmanager
-def resumable(args: argparse.Namespace) -> Iterator[Progress]:
-    """A progress with a bar, which Ctrl-C stops between two steps; for use below :func:`on_every_rank`."""
+def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
+    """A progress with a bar, which Ctrl-C stops between two steps; for use below :func:`on_every_rank`.
+
+    Args:
+        args: The arguments.
+        folders: Of all trainings that must have begun before ``--finish`` can make a model of them.
+    """
     bar = ProgressBar(args.quiet)
     try:
         with stopped_gently() as is_stopped:
             yield Progress(bar, is_stopped)
     except Cancelled as stop:
-        hint = ", or with --finish to use it as it is" if hasattr(args, "finish") else ""
+        from Med3DCore.training.checkpoint import LAST
+
+        finishable = hasattr(args, "finish") and all((folder / LAST).is_file() for folder in folders)
+        hint = ", or with --finish to use it as it is" if finishable else ""
         raise _Stopped(f"{stop} {_GO_ON}{hint}.") from None
     finally:
         bar.close()

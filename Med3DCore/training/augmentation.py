@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 Shape = tuple[int, int, int]
 
@@ -46,11 +47,13 @@ class Augmentation:
     mirror: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        require_kinds(self)
+        listed = isinstance(self.mirror, list | tuple) and all(axis in (0, 1, 2) for axis in self.mirror)
+        require(self, "mirror", listed, "a list of axes from 0 to 2")
         object.__setattr__(self, "mirror", tuple(self.mirror))
-        if not set(self.mirror) <= {0, 1, 2}:
-            raise ValueError(f"mirror is {list(self.mirror)}; it must be axes from 0 to 2")
-        if self.gamma < 1:
-            raise ValueError(f"gamma is {self.gamma}; it must be 1 or more")
+        require_ranges(self, ("rotation", "bend", "shift", "noise"), 0)
+        require_ranges(self, ("scale", "stretch", "contrast", "gamma"), 1)
+        require_ranges(self, ("probability", "cut"), 0, 1)
 
     def sampling_grid(self, shape: Shape, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
         """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.

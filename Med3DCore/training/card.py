@@ -31,6 +31,7 @@ def write_card(package: ModelPackage) -> str:
         _way(provenance.get("way", 1.0), package.parent),
         "## Training data",
         _table(["labelled", "labels by", "patients", "cases"], _case_rows(provenance["training_cases"])),
+        _started(provenance.get("started_from", {})),
         "Sources and licences (training and held-out):\n\n"
         + "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
         "## Settings",
@@ -60,6 +61,12 @@ def _before(dice: dict[str, dict[str, float]], parent: str | None) -> str:
 def _way(way: float, parent: str | None) -> str:
     """How far the weights went from the parent's."""
     return f"Its weights lie halfway between those of {parent} and what was learned: less is forgotten." * (way < 1)
+
+
+def _started(sources: dict[str, str]) -> str:
+    """Where the stages that did not start from random weights did."""
+    named = ", ".join(f"{stage} from {source}" for stage, source in sources.items())
+    return f"Training started: {named}." if named else ""
 
 
 def _case_rows(cases: dict[str, dict]) -> Iterable[list[str]]:

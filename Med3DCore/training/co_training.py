@@ -17,7 +17,6 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cache import CachedCase, CaseCache, prepare_cases
 from Med3DCore.training.cases import Case, PreparedCase
-from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.domains import CoTrainingRecipe
 from Med3DCore.training.optimization import ParameterGroup
 from Med3DCore.training.publish import provenance
@@ -36,12 +35,10 @@ class DomainBatch:
     Args:
         domain: Its name.
         patches: Image and target, as :class:`SegmentationTask` draws them.
-        settled: Whether the encoder's batch norm shall use its running statistics.
     """
 
     domain: str
     patches: tuple[Tensor, Tensor]
-    settled: bool
 
 
 class CoTraining(Task):
@@ -49,7 +46,7 @@ class CoTraining(Task):
 
     Batches of one domain are normalised by that domain's statistics, but in use the encoder has one set for all. With
     CT and MR together the difference is so large that branches which train well find nothing (docs/experiments.md). So
-    running statistics change slowly, and after a first part of the steps (``settle``) the encoder's batch norm uses
+    running statistics change slowly, and after a first part of the training (``settle``) the encoder's batch norm uses
     them, those of all domains, in training, too. The paper does not mention it.
 
     Args:
@@ -68,7 +65,7 @@ class CoTraining(Task):
         stages: Mapping[str, StageRecipe],
         cases: Mapping[str, Sequence[PreparedCase]],
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.settled = recipe, False
         self.tasks = {
             name: SegmentationTask(stage, cases[name], recipe.seed * len(stages) + number)
             for number, (name, stage) in enumerate(stages.items())
@@ -91,13 +88,15 @@ class CoTraining(Task):
         """A batch of one domain."""
         rng = np.random.default_rng([self.recipe.seed, number, 8])
         name = list(self.tasks)[rng.choice(len(self.tasks), p=self.chances)]
-        settings = self.recipe.training
-        settled = number >= self.recipe.settle * settings.steps * settings.accumulate * Ranks.here().world
-        return DomainBatch(name, self.tasks[name].draw(number), settled)
+        return DomainBatch(name, self.tasks[name].draw(number))
+
+    def begin_step(self, fraction: float) -> None:
+        """Whether the encoder's batch norm shall use its running statistics."""
+        self.settled = fraction >= self.recipe.settle
 
     def loss(self, network: Med3D, batch: DomainBatch, device: Device) -> Tensor:
         """The loss of the domain's branch."""
-        if batch.settled:
+        if self.settled:
             for norm in _batch_norms(network.encoder):
                 norm.eval()
         return self.tasks[batch.domain].loss(partial(network, domain=batch.domain), batch.patches, device)

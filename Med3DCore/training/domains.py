@@ -20,9 +20,12 @@ from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases import Case
 from Med3DCore.training.data_sets import read_data_set
-from Med3DCore.training.recipe import StageRecipe, TrainingSettings, stage_from_dict
+from Med3DCore.training.recipe import StageRecipe, TrainingSettings, package_of, stage_from_dict
 
 _DEFAULTS = {"decoder": {"name": "upsample"}, "spacing": "median", "intensity": {"name": "percentile"}}
+
+# What a domain may set for itself: how its patches are drawn.
+_OF_PATCHES = {"patch", "batch", "foreground", "anybody", "augmentation", "region"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class CoTrainingRecipe:
         training: Steps, learning rate and so on; a domain may have its own patch, batch and augmentation.
         alpha: A domain of N training cases is drawn with a chance in proportion to ``N ** alpha``: 0 draws all equally
             often, 1 every case. The paper does not say how it draws.
-        settle: Part of the steps after which batch norm in the encoder uses its running statistics.
+        settle: Part of the training, of its steps or time, after which batch norm in the encoder uses its running
+            statistics.
         held_out: Share of the patients of a domain that are kept for validation where its data set keeps none.
         seed: Seed of everything random.
     """
@@ -117,11 +121,7 @@ class CoTrainingRecipe:
         Raises:
             SettingError: The description of the model has an unknown or missing entry.
         """
-        try:
-            return ModelPackage(**self.model, encoder=self.encoder)
-        except TypeError as error:
-            reason = str(error).partition("__init__() ")[2] or error
-            raise SettingError(f"The recipe does not describe the model as it must: {reason}.") from error
+        return package_of(self.model, encoder=self.encoder)
 
     def chances(self, cases: Mapping[str, Sequence[Case]]) -> np.ndarray:
         """How often each domain is drawn, in their order; sums to 1."""
@@ -188,7 +188,14 @@ def _domain(entry: dict, encoder: dict, training: dict) -> Domain:
     name = values.pop("name")
     parts = _parts(values.pop("labels"), name)
     folder = values.pop("folder", name)
-    settings = {**training, **values.pop("training", {})}
+    own = dict(values.pop("training", {}))
+    common = sorted(set(own) - _OF_PATCHES)
+    if common:
+        raise ValueError(
+            f"the domain '{name}' cannot have its own '{common[0]}', as all domains train one encoder together; only "
+            f"{', '.join(sorted(_OF_PATCHES))}"
+        )
+    settings = {**training, **own}
     stage = {
         "name": name,
         "network": {"encoder": encoder, "decoder": values.pop("decoder"), "out_channels": len(parts)},

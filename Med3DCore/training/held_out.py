@@ -9,9 +9,8 @@ import numpy as np
 
 from Med3DCore.evaluation import CaseReport
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.io import read_volume
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases import Case, read_image
 from Med3DCore.training.publish import compare_with_truth
 from Med3DCore.volume import LabelMap
 
@@ -79,13 +78,13 @@ def check(pipeline: Pipeline, cases: Sequence[Case], progress: Progress, share: 
     """
     checked, held_out = [], [case for case in cases if case.split == "validation"]
     for case in held_out:
-        volume = read_volume(case.image)
+        volume = read_image(case)
         names = pipeline.package.label_names
         # Of its own, since what a pipeline warns of here is about the case, not about the training.
         inner = Progress(is_cancelled=progress.is_cancelled)
         with progress.stage(f"check on {case.name}", share=share / len(held_out)):
             labels = pipeline.segment(volume, names, inner)
-            known = [name for name in names if name in case.annotated]
+            known = [name for name in names if name in case.drawn]
             report = compare_with_truth(labels, known, case) if known else None
             checked.append(Checked(case, labels, report))
     return checked
@@ -116,7 +115,7 @@ def agreement(before: Mapping[str, LabelMap], after: Sequence[Checked]) -> Score
     for each in after:
         old = before.get(each.case.name)
         for label in old.labels if old else ():
-            if label.name not in each.case.annotated:
+            if label.name not in (*each.case.annotated, *each.case.absent):
                 a, b = old.mask(label.name), each.labels.mask(label.name)
                 total = int(a.sum()) + int(b.sum())
                 dice = 2 * int((a & b).sum()) / total if total else 1.0

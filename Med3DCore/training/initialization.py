@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +32,12 @@ class Start:
         weights: By the names of the stage's network: all of them, or those of the encoder alone
             (``"encoder.conv1.weight"``, ...); None for random ones.
         source: What they are, such as ``"the encoder of phantoms8-0.1.0"``.
+        provenance: What the package that they are of says of its own data and training; empty for none.
     """
 
     weights: dict[str, Tensor] | None
     source: str
+    provenance: dict = field(default_factory=dict, repr=False)
 
 
 def is_checkpoint(source: str) -> bool:
@@ -65,8 +69,33 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     package = (catalogue or Catalogue()).find(source)
     if package.kind == ENCODER:
         weights = _fitted(package.read_weights(ENCODER), stage, package.reference)
-        return Start(weights, f"the encoder {package.reference}")
+        return Start(weights, f"the encoder {package.reference}", package.provenance)
     return _same_stage(package, stage)
+
+
+def find_starts(source: str | None, stages: Sequence[Stage], catalogue: Catalogue | None = None) -> list[Start]:
+    """What :func:`find_start` finds for every stage of a recipe.
+
+    Raises:
+        ModelError: As :func:`find_start`, or a model was asked for that fits none of them.
+    """
+    starts = [find_start(source, stage, catalogue) for stage in stages]
+    if source not in (None, SCRATCH) and all(start.weights is None for start in starts):
+        names = ", ".join(f"'{stage.name}'" for stage in stages)
+        raise ModelError(
+            f"{source} has none of the recipe's stages ({names}) with the same network, so nothing would start from "
+            "it; give a model or an encoder that fits, or leave --init out."
+        )
+    return starts
+
+
+def digest(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of weights, names included."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode())
+        found.update(weights[name].float().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def is_encoder_alone(weights: dict[str, Tensor]) -> bool:
@@ -111,4 +140,4 @@ def _same_stage(package: ModelPackage, stage: Stage) -> Start:
     same = [known for known in package.stages if known.name == stage.name and known.network == stage.network]
     if not same:
         return Start(None, f"random weights, since {package.reference} has no stage '{stage.name}' with this network")
-    return Start(package.read_weights(stage.name), f"the weights of {package.reference}")
+    return Start(package.read_weights(stage.name), f"the weights of {package.reference}", package.provenance)

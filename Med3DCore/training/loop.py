@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from Med3DCore.errors import Cancelled, DataError, Med3DError
+from Med3DCore.errors import Cancelled, DataError, Med3DError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
 from Med3DCore.training.checkpoint import BEST, TrainingLog, load_checkpoint, save_checkpoint
@@ -81,6 +81,8 @@ def train(
         OutputError: Checkpoint or log cannot be written; the last checkpoint stays.
         SettingError: A setting makes no sense.
     """
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise SettingError(f"The time for the training is {minutes} minutes; it must be more than 0.")
     progress, ranks = progress or Progress(), Ranks.here()
     workers = usual_workers(device.torch_device) if workers is None else workers
     with ranks.joined(device.torch_device):
@@ -197,6 +199,7 @@ class _Run:
         warm = min(1.0, (self.step + 1) / max(1, settings.warmup))
         rate = settings.learning_rate * warm * rate_factor(settings.schedule, self.fraction)
         set_rate(self.optimizer, rate)
+        self.task.begin_step(self.fraction)
         self.network.train()
         self.freeze()
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from Med3DCore.errors import SettingError
+from Med3DCore.networks.checks import check_choice
+from Med3DCore.training.optimization import OPTIMIZERS, SCHEDULES
+from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 _KEEP = ("last", "best")
 
@@ -49,15 +50,12 @@ class LoopSettings:
     save_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "accumulate"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("steps", "warmup", "validate_every", "patience", "save_seconds", "weight_decay"):
-            self._require(name, getattr(self, name) >= 0, "0 or more")
+        require_kinds(self)
+        require_ranges(self, ("batch", "accumulate"), 1)
+        require_ranges(self, ("steps", "warmup", "validate_every", "patience", "save_seconds", "weight_decay"), 0)
         for name in ("learning_rate", "clip_norm"):
-            self._require(name, math.isfinite(getattr(self, name)) and getattr(self, name) > 0, "greater than 0")
-        self._require("ema", 0 <= self.ema < 1, "from 0 to below 1")
-        self._require("keep", self.keep in _KEEP, " or ".join(_KEEP))
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise SettingError(f"The training's setting '{name}' is {getattr(self, name)}; it must be {what}.")
+            require(self, name, getattr(self, name) > 0, "greater than 0")
+        require(self, "ema", 0 <= self.ema < 1, "from 0 to below 1")
+        require(self, "keep", self.keep in _KEEP, " or ".join(_KEEP))
+        check_choice("The optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("The schedule of the learning rate", self.schedule, SCHEDULES)

@@ -14,18 +14,19 @@ import SimpleITK
 import torch
 
 import Med3DCore
+from Med3DCore.errors import SettingError
 from Med3DCore.evaluation import CaseReport, evaluate
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.io import read_volume
-from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.io.label_names import label_for
+from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.training.card import write_card
 from Med3DCore.training.case_label import read_label
-from Med3DCore.training.cases import UNKNOWN, Case
-from Med3DCore.training.recipe import Recipe, TrainingSettings
+from Med3DCore.training.cases import UNKNOWN, Case, read_image
+from Med3DCore.training.initialization import Start
+from Med3DCore.training.recipe import Recipe, TrainingSettings, package_of
 from Med3DCore.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def publish(
     folder: Path,
     device: Device,
     progress: Progress | None = None,
+    starts: Mapping[str, Start] | None = None,
 ) -> Path:
     """Write the model package of a recipe, with the metrics of each validation case inside.
 
@@ -54,20 +56,42 @@ def publish(
         folder: Where the package goes.
         device: Where to measure.
         progress: Followed, and may cancel.
+        starts: What each stage started from; by default random weights.
 
     Returns:
         The package's file.
     """
     progress = progress or Progress()
-    model = dict(recipe.model)
-    labels = find_labels(model.pop("labels"))
-    stages = tuple(stage.stage for stage in recipe.stages)
     known = provenance({stage.stage.name: stage.training for stage in recipe.stages}, recipe.seed, cases)
-    package = ModelPackage(**model, labels=labels, stages=stages, provenance=known)
+    package = replace(describe_recipe(recipe), provenance={**known, **_origin(starts or {})})
     path = save_package(package, weights, folder)
     metrics = measure(Pipeline(load_package(path), device), cases, progress)
     package = replace(package, metrics=metrics)
     return save_package(replace(package, card=write_card(package)), weights, folder)
+
+
+def describe_recipe(recipe: Recipe) -> ModelPackage:
+    """The package of a recipe as far as it is known before the training.
+
+    Raises:
+        ModelError: Its parts do not fit together.
+        SettingError: The description of the model is not complete.
+    """
+    model = dict(recipe.model)
+    names = model.pop("labels", None)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise SettingError('The recipe\'s model does not list its labels, such as "labels": ["liver"].')
+    labels = tuple(replace(label_for(name, position), name=name) for position, name in enumerate(names))
+    package = package_of(model, labels=labels, stages=tuple(stage.stage for stage in recipe.stages))
+    check_description(package)
+    return package
+
+
+def _origin(starts: Mapping[str, Start]) -> dict:
+    """What the stages started from, and what that had learned from; nothing if all did from random weights."""
+    taught = {name: start.source for name, start in starts.items() if start.weights is not None}
+    earlier = next((start.provenance for start in starts.values() if start.provenance), {})
+    return ({"started_from": taught} if taught else {}) | ({"parent": earlier} if earlier else {})
 
 
 def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> dict:
@@ -77,15 +101,16 @@ def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> di
     with progress.stage("measure on held-out cases"):
         for done, case in enumerate(held_out):
             progress.update(done / len(held_out))
-            for name, values in values_of(measure_case(pipeline, case)).items():
+            report = measure_case(pipeline, case)
+            for name, values in values_of(report).items() if report else ():
                 metrics.setdefault(name, {})[case.name] = values
     return metrics
 
 
-def measure_case(pipeline: Pipeline, case: Case) -> CaseReport:
-    """Segment one case and compare it with its labels, where they are known."""
-    names = [label.name for label in pipeline.package.labels if label.name in case.annotated]
-    return compare_with_truth(pipeline.segment(read_volume(case.image), names), names, case)
+def measure_case(pipeline: Pipeline, case: Case) -> CaseReport | None:
+    """Segment one case and compare it with its labels, where they are known; None if none of the model's is."""
+    names = [label.name for label in pipeline.package.labels if label.name in case.drawn]
+    return compare_with_truth(pipeline.segment(read_image(case), names), names, case) if names else None
 
 
 def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> CaseReport:
@@ -93,7 +118,7 @@ def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> Ca
 
     Args:
         result: On the grid of the case's image.
-        names: Labels of the result that are annotated in the case.
+        names: Labels of the result that are drawn in the case.
         case: The case.
     """
     reference = _as_numbered(read_label(case, result.geometry), result.geometry, names, case)

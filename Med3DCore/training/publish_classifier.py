@@ -16,7 +16,7 @@ from Med3DCore.training.cases import PreparedCase
 from Med3DCore.training.classification import ClassificationTask, classifier_stage
 from Med3DCore.training.nodules import CLASSES, Nodule
 from Med3DCore.training.publish import provenance
-from Med3DCore.training.recipe import Recipe
+from Med3DCore.training.recipe import Recipe, package_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +39,8 @@ def describe_classifier(recipe: Recipe, nodules: Sequence[Nodule], rule: str, st
     """
     stage = classifier_stage(recipe)
     known = provenance({stage.stage.name: stage.training}, recipe.seed, nodules)
-    package = ModelPackage(
-        **recipe.model, stages=(stage.stage,), provenance={**known, "rule_of_ratings": rule, "started_from": start}
-    )
+    known |= {"rule_of_ratings": rule, "started_from": start}
+    package = package_of(recipe.model, stages=(stage.stage,), provenance=known)
     check_description(package)
     return package
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from Med3DCore.errors import SettingError
-from Med3DCore.models.package import Stage
+from Med3DCore.models.package import ModelPackage, Stage
+from Med3DCore.networks.checks import check_counts
 from Med3DCore.training.augmentation import Augmentation
 from Med3DCore.training.loop_settings import LoopSettings
 from Med3DCore.training.region import RegionSampling
+from Med3DCore.training.setting_checks import require, require_ranges
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class TrainingSettings(LoopSettings):
     layer_decay: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     region: RegionSampling | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts("The training's setting 'patch'", self.patch, 3)
+        require_ranges(self, ("foreground", "anybody", "layer_decay"), 0, 1)
+        require_ranges(self, ("encoder_rate",), 0)
+        require(self, "augmentation", isinstance(self.augmentation, Augmentation), "an object of settings")
+        regional = self.region is None or isinstance(self.region, RegionSampling)
+        require(self, "region", regional, "an object with 'expand' and 'shift'")
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,30 @@ def read_recipe(path: Path) -> Recipe:
         values = json.loads(Path(path).read_text())
         model = dict(values["model"])
         stages = tuple(stage_from_dict(entry) for entry in values["stages"])
+        if not stages:
+            raise ValueError("it has no stage")
         return Recipe(model, stages, int(values.get("seed", 0)))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
+
+
+def package_of(model: dict, **parts: Any) -> ModelPackage:
+    """A model package as far as a recipe describes it.
+
+    Args:
+        model: The recipe's ``model``.
+        parts: What else is known of the package.
+
+    Raises:
+        SettingError: The description of the model has an unknown or missing entry.
+    """
+    try:
+        return ModelPackage(**model, **parts)
+    except TypeError as error:
+        reason = str(error).partition("__init__() ")[2] or error
+        raise SettingError(f"The recipe does not describe the model as it must: {reason}.") from error
 
 
 def stage_from_dict(entry: dict) -> StageRecipe:

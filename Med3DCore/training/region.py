@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from Med3DCore.errors import SettingError
+from Med3DCore.training.setting_checks import require_kinds
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RegionSampling:
     shift: float = 0.1
 
     def __post_init__(self) -> None:
+        require_kinds(self)
         if not (0 <= self.expand <= 4 and 0 <= self.shift <= 1):
             raise SettingError(
                 f"The region's expand is {self.expand} and its shift is {self.shift}; they must be 0 to 4 and 0 to 1."

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.device import Device
+from Med3DCore.inference.postprocessing import Cleaning
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
+from Med3DCore.networks.checks import check_counts
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases import UNKNOWN, Case, PreparedCase
 from Med3DCore.training.distributed import Ranks
-from Med3DCore.training.initialization import is_encoder_alone, set_weights
+from Med3DCore.training.initialization import digest, is_encoder_alone, set_weights
 from Med3DCore.training.loop import train
 from Med3DCore.training.losses import supervised_loss
 from Med3DCore.training.optimization import ParameterGroup
@@ -65,12 +67,60 @@ def train_stage(
         Med3DError: As :func:`Med3DCore.training.loop.train`.
     """
     progress = progress or Progress()
+    task = stage_task(recipe, cases, seed, initial, cache, progress)
+    return train(task, recipe.training, folder, seed, device, progress, minutes, share, finish, workers)
+
+
+def stage_task(
+    recipe: StageRecipe,
+    cases: Sequence[Case],
+    seed: int,
+    initial: dict[str, Tensor] | None = None,
+    cache: CaseCache | None = None,
+    progress: Progress | None = None,
+) -> SegmentationTask:
+    """What :func:`train_stage` trains, with all cases prepared, so that what is wrong with them is found before.
+
+    Args:
+        recipe: As for :func:`train_stage`, and so are all others.
+        cases: All cases.
+        seed: Seed of the patches.
+        initial: Weights to start from.
+        cache: Where prepared cases are kept.
+        progress: Followed; may cancel.
+
+    Raises:
+        DataError: As :func:`train_stage`.
+        SettingError: Patch and batch are too small.
+    """
+    progress = progress or Progress()
     preprocessing, labels = Preprocessing.from_dict(recipe.stage.preprocessing), recipe.stage.labels
     with progress.stage(f"{recipe.stage.name}: prepare cases"):
         prepared = prepare_cases(cases, preprocessing, labels, cache, progress)
         require_taught(prepared, {name: channel for channel, name in enumerate(labels)})
     task = SegmentationTask(recipe, prepared, seed, initial)
-    return train(task, recipe.training, folder, seed, device, progress, minutes, share, finish, workers)
+    if initial is not None:  # so that a training is not gone on with after its start was exchanged
+        task.identity = [task.identity, digest(initial)]
+    return task
+
+
+def check_stage(recipe: StageRecipe) -> None:
+    """Refuse a stage that cannot be trained or used, before any case is read.
+
+    Raises:
+        SettingError: Preprocessing, network, post-processing, patch or labels make no sense.
+    """
+    stage = recipe.stage
+    Preprocessing.from_dict(stage.preprocessing)
+    build_network(stage.network)
+    for rules in stage.postprocessing.values():
+        Cleaning.from_dict(rules)
+    if stage.network["out_channels"] != len(stage.labels):
+        raise SettingError(
+            f"Stage '{stage.name}' has {len(stage.labels)} labels but {stage.network['out_channels']} output channels."
+        )
+    check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
+    _require_room(recipe)
 
 
 class SegmentationTask(Task):

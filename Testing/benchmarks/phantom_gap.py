@@ -48,7 +48,7 @@ def main() -> None:
     print("phantoms -> real CTs (one coarse network)")
     pipeline = train_on_phantoms(phantoms, arguments.output, arguments.steps)
     real = [case for case in read_cases(arguments.real) if case.split == "validation"]
-    print_scores([measure_case(pipeline, case) for case in real])
+    print_scores([report for case in real if (report := measure_case(pipeline, case))])
 
 
 def train_on_phantoms(cases: list, folder: Path, steps: int) -> Pipeline:

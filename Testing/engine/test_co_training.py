@@ -80,7 +80,7 @@ def test_a_step_leaves_idle_branches_and_their_optimizer_state_as_they_are(data,
 
     def step(domain):
         optimizer.zero_grad(set_to_none=True)
-        task.loss(network, DomainBatch(domain, task.tasks[domain].draw(0), settled=False), CPU).backward()
+        task.loss(network, DomainBatch(domain, task.tasks[domain].draw(0)), CPU).backward()
         optimizer.step()
 
     def state(domain):
@@ -122,13 +122,22 @@ class Named:
 
 def test_batch_norm_of_the_encoder_settles_and_that_of_the_branches_does_not(data, tmp_path):
     _, task = make_task(data, write_co_training(tmp_path, settle=0.5))
-    assert [task.draw(number).settled for number in (0, 3, 4, 7)] == [False, False, True, True]
     network = task.build().train()
     batch = next(batch for batch in map(task.draw, range(4, 100)) if batch.domain == "third")
     before = {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
+    task.begin_step(0.5)
     task.loss(network, batch, CPU)
     changed = {key for key, value in before.items() if not torch.equal(network.state_dict()[key], value)}
     assert changed and all(key.startswith("branches.third.") for key in changed)
+
+
+def test_batch_norm_settles_after_a_part_of_the_steps_or_of_the_time(data, tmp_path):
+    _, task = make_task(data, write_co_training(tmp_path, settle=0.5))
+    settled = []
+    for fraction in (0, 0.49, 0.5, 0.9):
+        task.begin_step(fraction)
+        settled.append(task.settled)
+    assert settled == [False, False, True, True]
 
 
 def test_each_domain_has_its_own_spacing_normalisation_and_labels(data, tmp_path):
@@ -201,6 +210,7 @@ def test_a_name_that_no_package_may_have_is_refused_before_the_training(tmp_path
         ({"domains": [{**DOMAINS[0], "colour": 1}]}, "'colour'"),
         ({"domains": [{**DOMAINS[0], "labels": {"liver": "liver"}}]}, "labels of 'upper' must each list"),
         ({"speed": 1}, "speed"),
+        ({"domains": [{**DOMAINS[0], "training": {"steps": 3}}]}, "'upper' cannot have its own 'steps'"),
         ({"settle": 2}, "'settle' is 2"),
         ({"model": {"name": "tiny"}}, "not describe the model.*'version'"),
     ],

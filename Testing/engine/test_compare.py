@@ -194,6 +194,8 @@ def test_a_start_that_has_seen_the_held_out_cases_is_told(data, tmp_path):
     sentences = find_leaks([SCRATCH, seen, unseen, Init("net", "net.pth")], read_cases(data))
     assert len(sentences) == 2 and sentences[0].startswith("seen has learned from 1 of the held-out cases (c)")
     assert "net does not say" in sentences[1]
+    heir = Init("heir", save_encoder(tmp_path, 3, parent={"parent": {"training_cases": taught}}))
+    assert find_leaks([heir], read_cases(data))[0].startswith("heir has learned from 1 of the held-out cases (c)")
 
 
 def test_without_held_out_cases_there_is_nothing_to_compare(stage, tmp_path):

@@ -165,12 +165,6 @@ def test_branches_that_no_process_used_and_their_optimizer_state_stay_as_they_ar
     assert idle
 
 
-def test_batch_norm_settles_at_the_same_step(data, tmp_path, monkeypatch):  # noqa: F811
-    _, task = make_task(data, write_co_training(tmp_path, settle=0.5))
-    monkeypatch.setattr(Ranks, "here", lambda: Ranks(0, 2))
-    assert [task.draw(number).settled for number in (0, 7, 8, 15)] == [False, False, True, True]
-
-
 def test_running_statistics_are_of_the_processes_that_have_some(done):
     assert [kept["statistics"] for kept in done[1]] == [[(1.0, 2), (3.0, 3)]] * 2  # 0 -> (1 + 3) / 2 / 2, 1 -> 5
 

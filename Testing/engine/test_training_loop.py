@@ -34,7 +34,7 @@ class Line(Task):
     def __init__(self, spoil=lambda number: 1.0, scores=None, pause=0.0):
         self.name, self.identity = "train line", ["line"]
         self.spoil, self.scores, self.pause = spoil, scores, pause
-        self.drawn = []
+        self.drawn, self.fractions = [], []
 
     def build(self):
         return nn.Sequential(nn.Linear(1, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 1))
@@ -43,6 +43,9 @@ class Line(Task):
         self.drawn.append(number)
         x = torch.randn(8, 1, generator=torch.Generator().manual_seed(number))
         return x, 3 * x * self.spoil(number)
+
+    def begin_step(self, fraction):
+        self.fractions.append(fraction)
 
     def loss(self, network, batch, device):
         time.sleep(self.pause)
@@ -202,7 +205,10 @@ def test_no_steps_keep_the_weights_and_measure_them(tmp_path):
         ({"steps": -1}, "'steps' is -1"),
         ({"ema": 1.0}, "'ema' is 1.0"),
         ({"learning_rate": math.nan}, "'learning_rate' is nan"),
-        ({"keep": "first"}, "'keep' is first"),
+        ({"keep": "first"}, "'keep' is 'first'"),
+        ({"steps": "100"}, "'steps' is '100'; it must be a whole number"),
+        ({"batch": 1.5}, "'batch' is 1.5; it must be a whole number"),
+        ({"freeze_batch_norm": "no"}, "'freeze_batch_norm' is 'no'; it must be true or false"),
         ({"optimizer": "lion"}, "optimizer is 'lion'"),
         ({"schedule": "wave"}, "schedule of the learning rate is 'wave'"),
     ],
@@ -281,11 +287,19 @@ def test_early_stopping_keeps_the_best(tmp_path):
 
 def test_a_time_budget_ends_the_run_and_its_learning_rate(tmp_path):
     begin = time.monotonic()
-    trained = run(tmp_path, Line(pause=0.01), replace(SETTINGS, steps=10_000, validate_every=0), minutes=1.5 / 60)
+    task = Line(pause=0.01)
+    trained = run(tmp_path, task, replace(SETTINGS, steps=10_000, validate_every=0), minutes=1.5 / 60)
     assert 1.4 < time.monotonic() - begin < 15 and 3 < trained.steps < 200  # on a busy computer, too
     rates = [entry["rate"] for entry in curve(tmp_path) if "rate" in entry]
     assert max(rates) > 0.03 and rates[-1] < 0.02
     assert len([entry for entry in curve(tmp_path) if "score" in entry]) >= 2, "now and then, and after"
+    assert task.fractions == sorted(task.fractions) and task.fractions[-1] > 0.5, "a task can follow the time, too"
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.nan])
+def test_no_time_is_refused(tmp_path, minutes):
+    with pytest.raises(SettingError, match="it must be more than 0"):
+        run(tmp_path, minutes=minutes)
 
 
 @pytest.mark.parametrize(

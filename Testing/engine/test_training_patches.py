@@ -5,6 +5,7 @@ import pytest
 import torch
 from training_boxes import SPACING, write_boxes, write_case, write_data
 
+from Med3DCore.errors import SettingError
 from Med3DCore.preprocessing import Preprocessing, Window
 from Med3DCore.training.augmentation import Augmentation, cut_patch
 from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
@@ -118,9 +119,20 @@ def test_gamma_bends_the_models_range_and_leaves_its_ends():
     assert len({(image - ramp).sum().sign().item() for image in bent}) == 2  # darker and brighter
 
 
-@pytest.mark.parametrize(("setting", "value"), [("mirror", (3,)), ("gamma", 0.5)])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("mirror", (3,)),
+        ("gamma", 0.5),
+        ("scale", 0),
+        ("contrast", -1),
+        ("rotation", "15"),
+        ("probability", 30),
+        ("cut", 7),
+    ],
+)
 def test_augmentations_that_make_no_sense_are_named(setting, value):
-    with pytest.raises(ValueError, match=setting):
+    with pytest.raises(SettingError, match=setting):
         Augmentation(**{setting: value})
 
 

@@ -1,6 +1,8 @@
 """Training of one network of a pipeline, and the command: stopping loses nothing, bad settings are named."""
 
 import json
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -104,8 +106,20 @@ def test_a_patch_that_leaves_batch_norm_one_value_is_named(data, tmp_path):
         train(data, write_recipe(tmp_path, batch=1, patch=[8, 8, 8]), tmp_path / "run")
 
 
-@pytest.mark.parametrize("training,named", [({"stepz": 3}, "stepz"), ({"augmentation": {"rotate": 3}}, "rotate")])
-def test_unknown_settings_are_named(tmp_path, training, named):
+@pytest.mark.parametrize(
+    "training,named",
+    [
+        ({"stepz": 3}, "stepz"),
+        ({"augmentation": {"rotate": 3}}, "rotate"),
+        ({"patch": 32}, "'patch' is 32"),
+        ({"patch": [32, 32]}, "'patch' is"),
+        ({"foreground": 60}, "'foreground' is 60; it must be from 0 to 1"),
+        ({"layer_decay": -1}, "'layer_decay' is -1"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'"),
+        ({"region": {"expand": "1"}}, "'expand' is '1'"),
+    ],
+)
+def test_unknown_and_wrong_settings_are_named(tmp_path, training, named):
     with pytest.raises(SettingError, match=named):
         read_recipe(write_recipe(tmp_path, **training))
 
@@ -137,3 +151,80 @@ def test_med3d_train_makes_a_model_that_med3d_segment_uses(data, tmp_path, capsy
     assert report["model"] == "boxes-0.0.1" and [organ["name"] for organ in report["labels"]] == ["lungs"]
     found, truth = read_label_map(out).array == 1, read_label_map(tmp_path / "c_seg.nii.gz").array == 2
     assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.3
+
+
+# -- before the first step ---------------------------------------------------------------------------------------------
+
+
+def command(data, recipe, folder, *more):
+    return ["train", str(recipe), str(data), "-o", str(folder), "--device", "cpu", "--quiet", "--no-cache", *more]
+
+
+def changed(path, change):
+    """The recipe after a change of its values."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    return path
+
+
+def second_stage(values, **changes):
+    stage = values["stages"][0]
+    values["stages"].append({**stage, "name": "fine", "region": {"stage": "only", "margin_mm": 20}, **changes})
+
+
+@pytest.mark.parametrize(
+    "change,sentence",
+    [
+        (lambda v: v["model"].pop("licence"), "does not describe the model as it must: .*'licence'"),
+        (lambda v: v["model"].pop("labels"), "does not list its labels"),
+        (lambda v: v["model"].update(labels=["liver", "spleen"]), "no stage finds the label 'spleen'"),
+        (lambda v: v["stages"][0].update(postprocessing={"liver": {"keep": 1}}), "Unknown post-processing setting"),
+        (lambda v: v["stages"][0].update(region={"stage": "no", "margin_mm": 5}), "needs the region of 'no'"),
+        (lambda v: v["stages"][0].update(window=[32, 32]), "window of stage 'only' is"),
+        (lambda v: v["stages"][0]["network"].update(out_channels=3), "2 labels but 3 output channels"),
+        (lambda v: v.update(stages=[]), "it has no stage"),
+        (lambda v: second_stage(v, preprocessing={"spacing": [0, 1, 1], "intensity": {"name": "window"}}), "spacing"),
+        (lambda v: second_stage(v, labels=["liver", "heart"]), "No training case shows where 'heart' is"),
+    ],
+)
+def test_what_would_cost_a_night_is_refused_before_the_first_step(data, tmp_path, capsys, change, sentence):
+    recipe = changed(write_recipe(tmp_path), change)
+    assert main(command(data, recipe, tmp_path / "run")) == 2
+    assert re.search(sentence, capsys.readouterr().err) and not (tmp_path / "run").exists()
+
+
+def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_model(tmp_path):
+    entries = [write_case(tmp_path, name, seed, split="validation") for seed, name in enumerate("abcd")]
+    for entry in entries:
+        entry |= {"values": {"Tumour 1": 1, "heart": 2}, "annotated": ["Tumour 1", "heart"]}
+    entries[0]["split"] = "training"
+    entries[2] |= {"label": None, "values": {}, "annotated": [], "absent": ["Tumour 1"]}
+    entries[3] |= {"values": {"Tumour 1": [1, 2]}}  # says that hearts were annotated, but not how
+
+    def rename(values):
+        values["model"]["labels"] = values["stages"][0]["labels"] = ["Tumour 1", "heart"]
+
+    recipe = changed(write_recipe(tmp_path, steps=1, patch=[16, 16, 16]), rename)
+    assert main(command(write_data(tmp_path, entries), recipe, tmp_path / "run")) == 0
+    package = load_package(tmp_path / "run" / "boxes-0.0.1.med3d.zip")
+    assert package.label_names == ("Tumour 1", "heart") and package.labels[0].title == "Tumour 1"
+    assert {label: set(cases) for label, cases in package.metrics.items()} == {"Tumour 1": {"b", "d"}, "heart": {"b"}}
+    assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_finishing_waits_for_every_stage(data, tmp_path, capsys, monkeypatch):
+    recipe = changed(write_recipe(tmp_path, patch=[16, 16, 16]), second_stage)
+    begun = tmp_path / "run" / "only" / "log.jsonl"
+    monkeypatch.setattr("Med3DCore.cli.training.stopped_gently", lambda: nullcontext(begun.is_file))
+    assert main(command(data, recipe, tmp_path / "run")) == 130
+    assert capsys.readouterr().err.endswith("to go on.\n") and begun.with_name("checkpoint.pt").is_file()
+    assert main(command(data, recipe, tmp_path / "run", "--finish")) == 2
+    assert "The stage 'fine' was not begun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "soon"])
+def test_no_time_is_refused(data, tmp_path, capsys, minutes):
+    with pytest.raises(SystemExit, match="2"):
+        main(command(data, write_recipe(tmp_path), tmp_path / "run", f"--minutes={minutes}"))
+    assert "is no number of minutes above 0" in capsys.readouterr().err

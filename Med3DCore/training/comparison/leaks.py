@@ -14,7 +14,7 @@ from Med3DCore.training.initialization import SCRATCH, is_checkpoint
 def find_leaks(inits: Sequence[Init], cases: Sequence[Case]) -> list[str]:
     """Compare the held-out images with those that each start was trained with, byte by byte.
 
-    Another copy of a scan, another scan of the patient, and what the start's own parent learned from are not found.
+    Another copy of a scan and another scan of the patient are not found.
 
     Args:
         inits: The starts.
@@ -31,14 +31,20 @@ def find_leaks(inits: Sequence[Init], cases: Sequence[Case]) -> list[str]:
         if is_checkpoint(init.source):
             sentences.append(f"The file of {init.name} does not say what it learned from: held-out cases, perhaps.")
             continue
-        taught = Catalogue().find(init.source).provenance.get("training_cases", {}).values()
-        seen = [hashes[case["image_sha256"]] for case in taught if case.get("image_sha256") in hashes]
+        taught = _taught(Catalogue().find(init.source).provenance)
+        seen = {hashes[case["image_sha256"]] for case in taught if case.get("image_sha256") in hashes}
         if seen:
             sentences.append(
                 f"{init.name} has learned from {len(seen)} of the held-out cases ({', '.join(sorted(seen))}), so its "
                 "scores look too good."
             )
     return sentences
+
+
+def _taught(provenance: dict) -> list[dict]:
+    """The training cases of a model and of what it was itself made from."""
+    parent = provenance.get("parent", {})
+    return [*provenance.get("training_cases", {}).values(), *(_taught(parent) if parent else ())]
 
 
 def _sha256(case: Case) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +15,12 @@ from Med3DCore.training.cache import CachedCase, CaseCache, prepare_cases
 from Med3DCore.training.cases import Case, PreparedCase
 from Med3DCore.training.checkpoint import LOG, read_log
 from Med3DCore.training.comparison.plan import Plan, Run, choose_patients
-from Med3DCore.training.initialization import SCRATCH, Start, find_start
+from Med3DCore.training.initialization import SCRATCH, Start, digest, find_start
 from Med3DCore.training.loop import DIVERGED, train
 from Med3DCore.training.recipe import StageRecipe
 from Med3DCore.training.trainer import SegmentationTask, require_taught
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from Med3DCore.models.package import Stage
 
 
@@ -104,7 +101,8 @@ def run_all(
     progress = progress or Progress()
     settings = {rate: plan.settings(recipe.training, rate) for rate in plan.rates}
     subsets = _prepare_subsets(plan, recipe.stage, cases, cache, progress)
-    digests = {name: _digest(start.weights) for name, start in starts.items()}
+    # So that a training is not gone on with after its start was exchanged.
+    digests = {name: None if start.weights is None else digest(start.weights) for name, start in starts.items()}
     outcomes, runs = [], plan.runs
     for number, run in enumerate(runs, start=1):
         subset, own = subsets[run.seed, run.share], replace(recipe, training=settings[run.rate])
@@ -150,14 +148,3 @@ def _read(folder: Path) -> tuple[Curve, int, float]:
     log = read_log(folder / LOG)
     curve = tuple((entry["step"], entry["score"]) for entry in log if entry.get("score") is not None)
     return curve, max((entry["step"] for entry in log), default=0), log[-1]["seconds"] if log else 0.0
-
-
-def _digest(weights: dict[str, Tensor] | None) -> str | None:
-    """Hash of the weights of a start, so that a training is not gone on with after its start was exchanged."""
-    if weights is None:
-        return None
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode())
-        found.update(weights[name].float().contiguous().numpy().tobytes())
-    return found.hexdigest()
