@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from Med3DCore.cli.arguments import path
-from Med3DCore.cli.training import on_every_rank, resumable
+from Med3DCore.cli.console import say
+from Med3DCore.cli.training import minutes, on_every_rank, resumable
 from Med3DCore.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("model", help="name or file of the model to start from, or of an encoder")
     add("cases", type=path, help="labelled cases in any form that med3d dataset knows")
     add("-o", "--output", type=path, required=True, help="folder of this training")
-    add("--minutes", type=float, default=10.0, help="time for all of it (default %(default)g)")
+    add("--minutes", type=minutes, default=10.0, help="time for all of it (default %(default)g)")
     add("--quality", default="balanced", help="fast, balanced or thorough: how long it learns at most, given the time")
     add("--label", action="append", metavar="NAME", help="learn only this label; may be repeated (default: all)")
     add(
@@ -87,12 +88,18 @@ def _cases(args: argparse.Namespace, progress: Progress) -> list[Case]:
         if name not in names:
             raise DataError(f"{args.cases} has no case '{name}'; it has {', '.join(names)}.")
     decided = args.hold_out or any(case.split == "validation" for case in cases)
-    chosen = []
+    chosen, left_out = [], []
     for case in cases:
-        wanted = tuple(name for name in case.annotated if not args.label or name in args.label)
+        wanted, absent = (
+            tuple(name for name in names if not args.label or name in args.label) for names in (case.drawn, case.absent)
+        )
         split = ("validation" if case.name in args.hold_out else "training") if args.hold_out else case.split
-        if wanted:
+        if wanted or absent:
             chosen.append(replace(case, annotated=wanted, split=split if decided else AUTOMATIC))
+        else:
+            left_out.append(case.name)
+    if left_out:
+        say(f"Warning: {', '.join(left_out)} show none of the labels and teach nothing; they are left out.")
     return chosen
 
 

@@ -15,12 +15,11 @@ import numpy as np
 from scipy import ndimage
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.io import read_volume
 from Med3DCore.models.package import ENCODER, ModelPackage, Stage, name_from_title
 from Med3DCore.networks import build_network
 from Med3DCore.training.augmentation import Augmentation
 from Med3DCore.training.case_label import read_label
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases import Case, read_image
 from Med3DCore.training.recipe import StageRecipe, TrainingSettings
 from Med3DCore.training.run_folder import QUALITIES, TuneSettings
 
@@ -103,15 +102,12 @@ def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: fl
     }
     if chosen.pop("freeze_encoder", False):
         values["encoder_rate"] = 0.0
-    known = sorted({item.name for item in fields(TrainingSettings)} - {"augmentation"})
+    known = sorted({item.name for item in fields(TrainingSettings)} - {"augmentation", "region"})
     for name in chosen:
         if name not in known:
             raise SettingError(f"Unknown setting '{name}' of the training; known: freeze_encoder, {', '.join(known)}.")
     chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    try:
-        return StageRecipe(stage, TrainingSettings(**{**values, **chosen}))
-    except TypeError as error:
-        raise SettingError(f"A setting of the training is not what it should be: {error}.") from error
+    return StageRecipe(stage, TrainingSettings(**{**values, **chosen}))
 
 
 def _new_stages(
@@ -120,7 +116,7 @@ def _new_stages(
     """A coarse and a fine stage for all new labels together."""
     looks, rules = [], {}
     for name in names:
-        shown = [look for case in cases if name in case.annotated and (look := _look(case, name))]
+        shown = [look for case in cases if name in case.drawn and (look := _look(case, name))]
         if not shown:
             raise DataError(f"No training case shows where '{name}' is; label it in at least one case.")
         looks += shown
@@ -155,7 +151,7 @@ class _Look:
 
 def _look(case: Case, name: str) -> _Look | None:
     """Measured on every few voxels; None if the organ is not there."""
-    image = read_volume(case.image)
+    image = read_image(case)
     step = tuple(slice(None, None, max(1, round(3.0 / s))) for s in image.spacing[::-1])
     mask = case.inside(read_label(case, image.geometry)[step], name)
     if not mask.any():

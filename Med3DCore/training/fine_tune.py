@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.chart import draw_curves
-from Med3DCore.errors import Cancelled, DataError, SettingError
+import torch
+
+from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io import read_label_map, write_label_map
@@ -23,7 +23,8 @@ from Med3DCore.training.adapt import TunedStage, tuned_stages
 from Med3DCore.training.blend import ALL_THE_WAY, HALFWAY, blend, choose_way
 from Med3DCore.training.cache import prepare_cases
 from Med3DCore.training.cases import Case
-from Med3DCore.training.checkpoint import LAST, LOG, read_log
+from Med3DCore.training.checkpoint import LAST
+from Med3DCore.training.curve import draw_curve
 from Med3DCore.training.fit_time import fitted
 from Med3DCore.training.held_out import Checked, Scores, agreement, check, choose_held_out, scores, verdict
 from Med3DCore.training.loop import train
@@ -32,7 +33,7 @@ from Med3DCore.training.recipe import StageRecipe
 from Med3DCore.training.remember import remembered
 from Med3DCore.training.run_folder import RunFolder, TuneSettings
 from Med3DCore.training.task import Trained
-from Med3DCore.training.trainer import SegmentationTask, require_taught
+from Med3DCore.training.trainer import SegmentationTask, check_stage, require_taught
 from Med3DCore.training.tuned import HELD_OUT, FineTuned
 from Med3DCore.volume import Volume
 
@@ -78,6 +79,7 @@ def fine_tune(
     run = RunFolder(Path(folder))
     if parent.kind != ENCODER:
         parent.require_pipeline()
+    choose_device(settings.device)
     if not any(case.annotated for case in cases):
         raise DataError("No case has a labelled organ; label one in at least one case.")
     if (run.path / "run.json").exists():
@@ -88,6 +90,11 @@ def fine_tune(
         for number, case in enumerate(chosen, start=1):
             progress.update((number - 1) / len(chosen))
             stored.append(run.store_case(number, case, *(arrays or {}).get(case.name, ())))
+    # What would stop it at once is refused before the folder is one of a training, which has its settings for good. The
+    # random weights of new stages are drawn again later, as if they had not been drawn here.
+    with torch.random.fork_rng(devices=[]):
+        for stage in tuned_stages(parent, [case for case in stored if case.split == "training"], settings):
+            check_stage(stage.recipe)
     run.begin(parent, stored, _labels_of(stored, labels), settings)
     return continue_tuning(run.path, progress)
 
@@ -234,7 +241,7 @@ class _Tuning:
                 {"name": name} | {when: self._relative(self._kept(name, when)) for when in ("before", "after")}
                 for name in names
             ],
-            "curve": self._relative(self._draw_curve(trained)),
+            "curve": self._relative(draw_curve(self.folder.path, {name: self.folder.path / name for name in trained})),
         }
         self.folder.write_result(result)
         return FineTuned.from_dict(result, self.folder.path)
@@ -272,12 +279,6 @@ class _Tuning:
     def _kept(self, name: str, when: str) -> Path:
         number = 1 + [case.name for case in self.cases].index(name)
         return self.folder.path / HELD_OUT / f"{number}_{when}.seg.nrrd"
-
-    def _draw_curve(self, stages: Iterable[str]) -> Path:
-        path = self.folder.path / "curve.png"
-        with suppress(SettingError):  # nobody needs matplotlib to train
-            draw_curves({name: read_log(self.folder.path / name / LOG) for name in stages}, path)
-        return path
 
     def _relative(self, path: Path) -> str | None:
         return path.relative_to(self.folder.path).as_posix() if path.is_file() else None

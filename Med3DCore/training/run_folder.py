@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from Med3DCore.errors import DataError, OutputError, SettingError
-from Med3DCore.io import read_volume, write_volume, written_beside
+from Med3DCore.io import write_volume, written_beside
 from Med3DCore.models.package import ModelPackage, load_package, utc_now
 from Med3DCore.tasks import Label
 from Med3DCore.training.case_label import read_label
-from Med3DCore.training.cases import UNKNOWN, Case, case_from_dict
+from Med3DCore.training.cases import UNKNOWN, Case, case_from_dict, read_image
 from Med3DCore.training.checkpoint import LOG, read_log
 from Med3DCore.volume import Volume
 
@@ -94,7 +94,8 @@ class RunFolder:
     def store_case(self, number: int, case: Case, image: Volume | None = None, label: Volume | None = None) -> Case:
         """Copy a case into the folder, on one grid and without the names of its files.
 
-        Of a label that was not annotated nothing is known then, wherever the label file has its value.
+        Of a label that was not annotated nothing is known then, wherever the label file has its value. A case without a
+        label file only shows what is absent.
 
         Args:
             number: Its place among the cases.
@@ -109,10 +110,11 @@ class RunFolder:
             DataError: Image and label do not fit.
             OutputError: The folder cannot be written to, or the disk is full.
         """
-        image = image or read_volume(case.image)
-        if label is None:
+        image = image or read_image(case)
+        if label is None and case.label:
             label = Volume(read_label(case, image.geometry), image.geometry)
-        if not label.geometry.is_close(image.geometry, tolerance_mm=0.1) or label.array.shape != image.array.shape:
+        grid = label.geometry if label else image.geometry
+        if not grid.is_close(image.geometry, tolerance_mm=0.1) or (label and label.array.shape != image.array.shape):
             raise DataError(
                 f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."
             )
@@ -121,13 +123,17 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+        path = folder / f"{number}_image.nii.gz"
+        write_volume(image, path)
+        case = replace(case, image=path, frame=0)
+        if label is None:
+            return replace(case, annotated=(), values={})
         values = {name: value for name, value in case.values.items() if name in case.annotated}
         dropped = [case.inside(label.array, name) for name in case.values if name not in values]
         array = np.where(np.logical_or.reduce(dropped), UNKNOWN, label.array) if dropped else label.array
-        paths = {"image": folder / f"{number}_image.nii.gz", "label": folder / f"{number}_label.nii.gz"}
-        write_volume(image, paths["image"])
-        write_volume(Volume(array.astype(np.uint8, copy=False), image.geometry), paths["label"])
-        return replace(case, values=values, **paths)
+        path = folder / f"{number}_label.nii.gz"
+        write_volume(Volume(array.astype(np.uint8, copy=False), image.geometry), path)
+        return replace(case, values=values, label=path)
 
     def describe(self) -> dict:
         """What was asked for.
@@ -237,5 +243,5 @@ def _case_to_dict(case: Case, folder: Path) -> dict:
     """The inverse of ``case_from_dict``."""
     values = {item.name: getattr(case, item.name) for item in fields(case)}
     for name in ("image", "label"):
-        values[name] = values[name].relative_to(folder).as_posix()
+        values[name] = values[name] and values[name].relative_to(folder).as_posix()
     return values | {"values": {name: np.atleast_1d(v).tolist() for name, v in case.values.items()}}

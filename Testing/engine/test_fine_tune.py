@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from training_boxes import save_parent, write_case, write_data
 
-from Med3DCore.errors import Cancelled, DataError, SettingError
+from Med3DCore.cli.main import main
+from Med3DCore.errors import Cancelled, DataError, Med3DError, SettingError
 from Med3DCore.inference.device import Device
-from Med3DCore.io import read_label_map
+from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models.package import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
@@ -152,7 +154,8 @@ def test_what_nobody_labelled_is_learned_from_the_parent(parent, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "training,sentence", [({"rate": 1}, "Unknown setting 'rate'"), ({"batch": "many"}, "not what it should be")]
+    "training,sentence",
+    [({"rate": 1}, "Unknown setting 'rate'"), ({"batch": "many"}, "'batch' is 'many'; it must be a whole")],
 )
 def test_wrong_settings_are_named(parent, tmp_path, training, sentence):
     with pytest.raises(SettingError, match=sentence):
@@ -256,3 +259,42 @@ def test_a_short_time_takes_smaller_batches_then_smaller_patches(parent, tmp_pat
     assert fitted(recipe, 1e6, CPU).batch == 2 and fitted(recipe, 1e6, CPU).patch == (64, 64, 64)
     short = fitted(recipe, 1e-3, CPU)
     assert short.batch == 1 and short.patch == (48, 48, 48)
+
+
+# -- what is refused or left out ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change", [{"training": {"steps": "many"}}, {"training": {"stepz": 1}}, {"device": "cuda:77"}], ids=str
+)
+def test_a_wrong_setting_does_not_keep_the_folder(parent, tmp_path, change):
+    with pytest.raises(Med3DError):
+        fine_tune(parent, boxes(tmp_path), tmp_path / "run", replace(SETTINGS, **change))
+    with pytest.raises(Cancelled):  # and not as one that was begun with that setting
+        stop = iter((False,) * 8)
+        progress = Progress(is_cancelled=lambda: next(stop, True))
+        fine_tune(parent, boxes(tmp_path), tmp_path / "run", SETTINGS, progress)
+
+
+def test_cases_that_only_say_what_is_absent_are_kept_and_those_that_say_nothing_are_not(parent, tmp_path, capsys):
+    entries = [write_case(tmp_path, f"p{i}", i) for i in range(5)]
+    entries[2]["split"] = "validation"
+    entries[3] |= {"label": None, "values": {}, "annotated": [], "absent": ["liver"], "split": "validation"}
+    entries[4] |= {"label": None, "annotated": ["liver"], "split": "validation"}
+    path, run = write_data(tmp_path, entries), tmp_path / "run"
+    options = [f"--set={name}={value}" for name, value in SHORT.items()]
+    command = ["fine-tune", str(parent.path), str(path), "-o", str(run), "--device", "cpu", "--minutes", "9"]
+    assert main([*command, "--quiet", "--json", *options]) == 0
+    out, err = capsys.readouterr()
+    assert "Warning: p4 show none of the labels" in err and set(json.loads(out)["after"]["liver"]) == {"p2"}
+    stored = {case.name: case for case in RunFolder(run).cases}
+    assert set(stored) == {"p0", "p1", "p2", "p3"} and stored["p3"].label is None and stored["p3"].absent == ("liver",)
+
+
+def test_the_frame_that_is_meant_is_copied(tmp_path):
+    (case,) = boxes(tmp_path, 1)
+    volume = read_volume(case.image)
+    other = volume.with_array(volume.array + 100)
+    sitk.WriteImage(sitk.JoinSeries([volume.to_sitk(), other.to_sitk()]), str(case.image))
+    stored = RunFolder(tmp_path / "run").store_case(1, replace(case, frame=1))
+    assert stored.frame == 0 and np.array_equal(read_volume(stored.image).array, other.array)

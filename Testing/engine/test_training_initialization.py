@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from training_boxes import write_boxes, write_recipe
+from training_boxes import save_parent, write_boxes, write_recipe
 
 from Med3DCore.cli.main import main
 from Med3DCore.errors import ModelError
@@ -40,6 +40,7 @@ def files(encoder, tmp_path_factory):
         modality="CT/MR",
         licence="CC0",
         encoder=ENCODER,
+        provenance={"seed": 7},
     )
     torch.save({"state_dict": {f"module.{k}": v for k, v in weights.items()}}, folder / "medicalnet.pth")
     colours = {**weights, "conv1.weight": weights["conv1.weight"].repeat(1, 3, 1, 1, 1) / 3, "fc.weight": torch.ones(4)}
@@ -124,6 +125,20 @@ def test_one_command_trains_both_stages_from_an_encoder(files, tmp_path, capsys)
     package.verify()
     assert package.stages[1].network["decoder"]["name"] == "denseaspp"
     assert package.provenance["training"]["liver"]["region"] == {"expand": 0.3, "shift": 0.1}
+    assert package.provenance["started_from"] == dict.fromkeys(("coarse", "liver"), "the encoder enc-1.0.0")
+    assert package.provenance["parent"] == {"seed": 7} and "coarse from the encoder enc-1.0.0" in package.card
+    assert main([*command, files["medicalnet"]]) == 0, "the same weights from another file"
+    capsys.readouterr()
+    assert main([*command, "scratch"]) == 2
+    assert "holds a training with other settings or data" in capsys.readouterr().err
+
+
+def test_a_model_that_fits_no_stage_is_refused(files, tmp_path, capsys):
+    recipe, data = write_two_stages(tmp_path), write_boxes(tmp_path)
+    stranger = str(save_parent(tmp_path).path)
+    assert main(["train", str(recipe), str(data), "-o", str(tmp_path / "run"), "--quiet", "--init", stranger]) == 2
+    assert "has none of the recipe's stages ('coarse', 'liver')" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_regions_hold_the_label_and_stay_near_it():
