@@ -229,6 +229,7 @@ def test_what_was_learned_is_right_on_patients_never_seen(trained):
     assert not training & {nodule["patient"] for nodule in trained.metrics["nodules"].values()}
     assert "Wilson" in trained.card and "4 nodules of 2 patients" in trained.card
     assert trained.provenance["started_from"] == "random weights"
+    assert trained.path.with_name("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_classifier_is_never_taken_for_a_model_that_segments(trained, tmp_path, capsys, monkeypatch):

@@ -165,6 +165,7 @@ def test_med3d_pretrain_writes_an_encoder_that_networks_take(data, tmp_path, cap
     recipe, run = write_co_training(tmp_path), tmp_path / "run"
     assert main(["pretrain", str(recipe), str(data), "-o", str(run), "--device", "cpu", "--quiet"]) == 0
     assert "upper/liver: Dice" in capsys.readouterr().out
+    assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
     package = load_package(run / "tiny-0.0.1.med3d.zip")
     package.verify()
     assert package.kind == "encoder" and package.encoder == {"name": "resnet", "depth": 10, "width": 4}
