@@ -293,7 +293,7 @@ def test_a_time_budget_ends_the_run_and_its_learning_rate(tmp_path):
     rates = [entry["rate"] for entry in curve(tmp_path) if "rate" in entry]
     assert max(rates) > 0.03 and rates[-1] < 0.02
     assert len([entry for entry in curve(tmp_path) if "score" in entry]) >= 2, "now and then, and after"
-    assert task.fractions == sorted(task.fractions) and task.fractions[-1] > 0.5, "a task can follow the time, too"
+    assert task.fractions == sorted(task.fractions) and task.fractions[-1] > 0.1, "a task can follow the time, too"
 
 
 @pytest.mark.parametrize("minutes", [0, -1, math.nan])
