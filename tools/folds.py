@@ -4,9 +4,11 @@
     python tools/folds.py split runs/data/dataset.json runs/folds
     cd runs/folds
     med3d train ../../Resources/Recipes/folds-start.json start.json -o start
-    med3d train ../../Resources/Recipes/folds.json fold1.json -o 1 --init start/liver-lungs-start-0.4.0.med3d.zip
-    med3d train ../../Resources/Recipes/folds.json fold2.json -o 2 --init start/liver-lungs-start-0.4.0.med3d.zip
-    python ../../tools/folds.py table SHIPPED.med3d.zip 1/*.med3d.zip 2/*.med3d.zip
+    for fold in 1 2; do
+        med3d train ../../Resources/Recipes/folds.json fold$fold.json -o $fold --init start/*.med3d.zip
+        med3d train ../../Resources/Recipes/folds-second.json fold$fold.json -o ${fold}b --init $fold/*.med3d.zip
+    done
+    python ../../tools/folds.py table SHIPPED.med3d.zip 1b/*.med3d.zip 2b/*.med3d.zip
 
 The shipped model is fold 0: it was trained without the patients of the data folder's own validation split. The other
 folds start from one network that saw none of the patients of any fold.
