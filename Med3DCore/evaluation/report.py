@@ -138,7 +138,13 @@ def evaluate(
     warnings = _doubts(pairs, prediction, reference, ignore_value)
     *arrays, geometry, remarks = on_one_grid(prediction, reference, ignore_value, background_beyond)
     reports = {pair.name: _evaluate_label(pair, *arrays, geometry, nsd_tolerance_mm, ignore_value) for pair in pairs}
-    return CaseReport(case or prediction.name, reports, (*warnings, *remarks))
+    empty = [
+        f"Neither the prediction {prediction.name} nor the reference {reference.name} has a voxel of '{name}', which "
+        "counts as perfect; check its value."
+        for name, report in reports.items()
+        if report.overlap.prediction == report.overlap.reference == 0
+    ]
+    return CaseReport(case or prediction.name, reports, (*warnings, *remarks, *empty))
 
 
 def _evaluate_label(
@@ -208,11 +214,6 @@ def _pairs(
     return pairs
 
 
-def _shows(prediction: Volume, values: tuple[int, ...], reference: Volume, others: tuple[int, ...]) -> bool:
-    """Whether either has a voxel of a label."""
-    return bool(_mask(prediction.array, values).any() or _mask(reference.array, others).any())
-
-
 def _doubts(pairs: list[LabelPair], prediction: Volume, reference: Volume, ignore_value: int | None) -> list[str]:
     """What may be wrong with the choice of labels, as sentences."""
     if not any(pair.prediction for pair in pairs):
@@ -229,11 +230,6 @@ def _doubts(pairs: list[LabelPair], prediction: Volume, reference: Volume, ignor
         ):
             if not values:
                 doubts.append(f"The {role} {volume.name} has no label called '{pair.name}'; it counts as empty.")
-        if pair.prediction and pair.reference and not (_shows(prediction, pair.prediction, reference, pair.reference)):
-            doubts.append(
-                f"Neither the prediction {prediction.name} nor the reference {reference.name} has a voxel of "
-                f"'{pair.name}', which counts as perfect; check its value."
-            )
     if ignore_value is None and len(pairs) > 1 and any(255 in pair.reference for pair in pairs):
         doubts.append(
             f"The value 255 of the reference {reference.name} was judged as a label; if it means unknown, ignore it "

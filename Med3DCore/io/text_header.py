@@ -14,7 +14,8 @@ from pathlib import Path
 from Med3DCore.errors import VolumeError
 
 _LONGEST = 1 << 20
-_CHUNK = 1 << 20
+# Up to a thousand times as much may come out of it.
+_CHUNK = 1 << 16
 
 
 def require_spacing(path: Path, format_name: str) -> None:

@@ -34,18 +34,16 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     Raises:
         OutputError: The ending is unknown, the folder is missing or read-only, or the disk is full.
     """
-    write_fields(volume, {}, path)
-
-
-def write_fields(volume: Volume, fields: dict[str, str], path: str | Path) -> None:
-    """Like :func:`write_volume`, with header fields of one's own, which only .nrrd and .mha keep."""
-    with fields_written(volume, fields, path):
+    with fields_written(volume, {}, path):
         pass
 
 
 @contextmanager
 def fields_written(volume: Volume, fields: dict[str, str], path: str | Path) -> Iterator[None]:
-    """As :func:`write_fields`; the file takes its place when the block ends well, so that several do or none."""
+    """Like :func:`write_volume`, with header fields of one's own, which only .nrrd and .mha keep.
+
+    The file takes its place when the block ends well, so that of several all do or none.
+    """
     path = as_path(path)
     check_output(path)
     volume = volume.with_array(smallest_type(volume.array))
