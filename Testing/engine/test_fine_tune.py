@@ -86,16 +86,17 @@ def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path
 
 def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent, tmp_path, monkeypatch):
     cases = boxes(tmp_path)
-    halfway = fine_tune(parent, cases, tmp_path / "half", SETTINGS)
+    far = replace(SETTINGS, training=SHORT | {"learning_rate": 0.05})  # so far that 16 bits tell half of it from all
+    halfway = fine_tune(parent, cases, tmp_path / "half", far)
     monkeypatch.setattr("Med3DCore.training.fine_tune.choose_way", lambda *_: ALL_THE_WAY)
-    all_the_way = fine_tune(parent, cases, tmp_path / "all", SETTINGS)
+    all_the_way = fine_tune(parent, cases, tmp_path / "all", far)
     assert (halfway.way, all_the_way.way) == (HALFWAY, ALL_THE_WAY)
     old, half, new = (
         model.read_weights("liver") for model in (parent, *(load_package(t.package) for t in (halfway, all_the_way)))
     )
-    assert not same(old, new)
-    for name in [name for name in old if old[name].is_floating_point()]:
-        assert torch.allclose(half[name], (old[name] + new[name]) / 2, atol=2e-3, rtol=2e-3)  # they are kept in 16 bits
+    gone = [(half[name] - old[name]).norm() for name in old if old[name].is_floating_point()]
+    learned = [(new[name] - old[name]).norm() for name in old if old[name].is_floating_point()]
+    assert sum(learned) > 1 and sum(gone) / sum(learned) == pytest.approx(0.5, abs=0.02)
     assert "halfway" in load_package(halfway.package).card and "halfway" not in load_package(all_the_way.package).card
 
 

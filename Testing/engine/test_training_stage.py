@@ -25,9 +25,9 @@ def data(tmp_path):
     return write_boxes(tmp_path)
 
 
-def train(data, recipe_path, folder, progress=None):
+def train(data, recipe_path, folder, progress=None, initial=None):
     recipe = read_recipe(recipe_path)
-    return trainer.train_stage(recipe.stages[0], read_cases(data), folder, recipe.seed, CPU, progress)
+    return trainer.train_stage(recipe.stages[0], read_cases(data), folder, recipe.seed, CPU, progress, initial)
 
 
 def task_of(recipe, data):
@@ -65,6 +65,15 @@ def test_a_checkpoint_of_other_settings_is_not_taken(data, tmp_path):
     train(data, write_recipe(tmp_path), tmp_path / "run")
     with pytest.raises(DataError, match="training with other settings"):
         train(data, write_recipe(tmp_path, batch=1), tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_start_is_not_taken(data, tmp_path):
+    recipe = write_recipe(tmp_path)
+    start = train(data, recipe, tmp_path / "start").weights
+    begun = train(data, recipe, tmp_path / "run", initial=start)
+    assert same(begun.weights, train(data, recipe, tmp_path / "run", initial=start).weights)
+    with pytest.raises(DataError, match="training with other settings"):
+        train(data, recipe, tmp_path / "run", initial={name: value * 1.01 for name, value in start.items()})
 
 
 def test_deep_supervision_trains_the_coarser_heads_too(data, tmp_path):
