@@ -53,14 +53,16 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     Raises:
         Med3DError: As :func:`Med3DCore.training.fine_tune.fine_tune`.
     """
+    from Med3DCore.inference.device import choose_device
     from Med3DCore.models.catalogue import Catalogue
     from Med3DCore.training.fine_tune import continue_tuning, fine_tune
     from Med3DCore.training.run_folder import TuneSettings
 
-    if ranks.world > 1:
-        raise SettingError("Fine-tuning takes minutes and one process; start it without torchrun.")
+    device = choose_device(ranks.device(args.device))
+    with ranks.joined(device.torch_device):
+        is_begun = ranks.from_main(lambda: args.finish or (args.output / "run.json").is_file())
     with resumable(args) as progress:
-        if args.finish or (args.output / "run.json").is_file():
+        if is_begun:
             tuned = continue_tuning(args.output, progress, args.finish)
         else:
             settings = TuneSettings(
@@ -68,6 +70,8 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
             )
             parent, cases = Catalogue().find(args.model), _cases(args, progress)
             tuned = fine_tune(parent, cases, args.output, settings, progress)
+    if not ranks.is_main:
+        return 0
     installed = Catalogue().install(tuned.package)
     print(json.dumps(_values(tuned, str(installed)), indent=2) if args.json else _text(tuned, str(installed)))
     return 0

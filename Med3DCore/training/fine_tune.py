@@ -1,4 +1,7 @@
-"""Fine-tuning: a model, a handful of corrected cases and some minutes give a new model, checked beside the old one."""
+"""Fine-tuning: a model, a handful of corrected cases and some minutes give a new model, checked beside the old one.
+
+Under torchrun all processes train; whatever else is done or written, the first one does (:mod:`.distributed`).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from Med3DCore.training.cache import prepare_cases
 from Med3DCore.training.cases import Case
 from Med3DCore.training.checkpoint import LAST
 from Med3DCore.training.curve import draw_curve
+from Med3DCore.training.distributed import Ranks
 from Med3DCore.training.fit_time import fitted
 from Med3DCore.training.held_out import Checked, Scores, agreement, check, choose_held_out, scores, verdict
 from Med3DCore.training.loop import train
@@ -75,11 +79,25 @@ def fine_tune(
         ModelError: The parent is a classifier.
         Med3DError: As :func:`Med3DCore.training.loop.train`.
     """
-    settings, progress = settings or TuneSettings(), progress or Progress()
-    run = RunFolder(Path(folder))
+    settings, progress, ranks = settings or TuneSettings(), progress or Progress(), Ranks.here()
+    run, device = RunFolder(Path(folder)), choose_device(ranks.device(settings.device))
+    with ranks.joined(device.torch_device):
+        ranks.from_main(lambda: _begin(run, parent, cases, settings, progress, labels, arrays or {}))
+    return continue_tuning(run.path, progress)
+
+
+def _begin(
+    run: RunFolder,
+    parent: ModelPackage,
+    cases: Sequence[Case],
+    settings: TuneSettings,
+    progress: Progress,
+    labels: Sequence[Label],
+    arrays: Mapping[str, tuple[Volume, Volume]],
+) -> None:
+    """Check what was asked for, and fill the folder."""
     if parent.kind != ENCODER:
         parent.require_pipeline()
-    choose_device(settings.device)
     if not any(case.annotated for case in cases):
         raise DataError("No case has a labelled organ; label one in at least one case.")
     if (run.path / "run.json").exists():
@@ -89,14 +107,13 @@ def fine_tune(
         stored = []
         for number, case in enumerate(chosen, start=1):
             progress.update((number - 1) / len(chosen))
-            stored.append(run.store_case(number, case, *(arrays or {}).get(case.name, ())))
+            stored.append(run.store_case(number, case, *arrays.get(case.name, ())))
     # What would stop it at once is refused before the folder is one of a training, which has its settings for good. The
     # random weights of new stages are drawn again later, as if they had not been drawn here.
     with torch.random.fork_rng(devices=[]):
         for stage in tuned_stages(parent, [case for case in stored if case.split == "training"], settings):
             check_stage(stage.recipe)
     run.begin(parent, stored, _labels_of(stored, labels), settings)
-    return continue_tuning(run.path, progress)
 
 
 def continue_tuning(folder: Path, progress: Progress | None = None, finish: bool = False) -> FineTuned:
@@ -126,6 +143,7 @@ class _Tuning:
         self.folder, self.progress, self.finish = folder, progress, finish
         self.settings, self.cases = folder.settings, folder.cases
         self.labels, self.parent = folder.labels, folder.parent
+        self.ranks = Ranks.here()
         # As if the stages that began in an earlier call had taken all their time.
         spent = sum(value for key, value in folder.read_plan().items() if key.startswith("minutes of "))
         self.begin = time.monotonic() - 60 * spent
@@ -135,11 +153,14 @@ class _Tuning:
         result = self.folder.read_result()
         if result is not None:
             return FineTuned.from_dict(result, self.folder.path)
-        self.device = choose_device(self.settings.device)
+        self.device = choose_device(self.ranks.device(self.settings.device))
+        with self.ranks.joined(self.device.torch_device):
+            return self._run()
+
+    def _run(self) -> FineTuned:
         training = [case for case in self.cases if case.split == "training"]
         stages = tuned_stages(self.parent, training, self.settings)
-        before = self._check_parent()
-        self.folder.add_to_plan({"stages": len(stages)})
+        before = self.ranks.from_main(lambda: self._check_parent(len(stages)))
         if self.finish:
             stages = self._begun(stages)
         share = 0.7 / len(stages)
@@ -150,7 +171,7 @@ class _Tuning:
         stages = [stage for stage in stages if trained[stage.recipe.stage.name].steps or not stage.is_new]
         if not stages:
             raise DataError(f"{self.settings.minutes:g} minutes are too few to learn anything; allow more time.")
-        return self._publish(stages, trained, before)
+        return self.ranks.from_main(lambda: self._publish(stages, trained, before))
 
     def _begun(self, stages: Sequence[TunedStage]) -> list[TunedStage]:
         """The stages that learned something. Of a new label the coarse one alone will do."""
@@ -161,7 +182,7 @@ class _Tuning:
 
     # -- before --------------------------------------------------------------------------------------------------------
 
-    def _check_parent(self) -> Scores:
+    def _check_parent(self, stages: int) -> Scores:
         """Dice of the parent on the held-out cases, kept in the plan; its label maps stay in the folder."""
         plan = self.folder.read_plan()
         if "before" not in plan:
@@ -170,7 +191,8 @@ class _Tuning:
                 pipeline = Pipeline(self.parent, self.device)
                 checked = check(pipeline, self.cases, self.progress, share=0.06)
                 self._keep(checked, "before")
-            self.folder.add_to_plan({"before": scores(checked), "check_seconds": time.monotonic() - begin})
+            seconds = time.monotonic() - begin
+            self.folder.add_to_plan({"before": scores(checked), "check_seconds": seconds, "stages": stages})
         return self.folder.read_plan()["before"]
 
     # -- training ------------------------------------------------------------------------------------------------------
@@ -184,8 +206,8 @@ class _Tuning:
             require_taught(prepared, {name: i for i, name in enumerate(labels) if name in learned})
             if not stage.is_new:
                 prepared = remembered(prepared, recipe.stage, stage.initial, self.device, quiet)
-            minutes = self._minutes(recipe.stage.name, stages_left)
-            recipe = self._fitted(recipe, minutes)
+            minutes = self.ranks.from_main(lambda: self._minutes(recipe.stage.name, stages_left))
+            recipe = self.ranks.from_main(lambda: self._fitted(recipe, minutes))
         task = SegmentationTask(recipe, prepared, self.settings.seed, stage.initial)
         folder, seed = self._folder_of(stage), self.settings.seed
         return train(task, recipe.training, folder, seed, self.device, self.progress, minutes, share, self.finish)

@@ -16,9 +16,8 @@ import torch
 from test_co_training import data, make_task, write_co_training  # noqa: F401 - data is a fixture
 from test_training_loop import SETTINGS, Line, curve, equal, run, state
 from torch import nn
-from training_boxes import CPU, write_boxes, write_recipe
+from training_boxes import CPU, save_parent, write_boxes, write_recipe
 
-from Med3DCore.cli.main import main
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.models.package import load_package
 from Med3DCore.progress import Progress
@@ -236,15 +235,30 @@ def test_a_killed_process_ends_the_others_and_the_command_goes_on(tmp_path):
     assert [entry["step"] for entry in read_log(log) if "loss" in entry] == list(range(1, 15))
 
 
-def test_what_makes_no_sense_for_several_processes_is_refused(monkeypatch, tmp_path, capsys):
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost"}.items():
         monkeypatch.setenv(name, value)
     assert Ranks.here() == Ranks(1, 2, 1)
     assert (Ranks.here().device("cpu"), Ranks.here().device("cuda")) == ("cpu", "cuda:1")
     with pytest.raises(SettingError, match="each process has a GPU of its own; use the device auto, not cuda:0"):
         Ranks.here().device("cuda:0")
-    assert main(["fine-tune", "liver-lungs", str(write_boxes(tmp_path)), "-o", str(tmp_path / "run")]) == 2
-    assert "start it without torchrun" in capsys.readouterr().err
+
+
+def test_two_processes_fine_tune_and_the_first_one_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    parent, data_set, folder = save_parent(tmp_path), write_boxes(tmp_path), tmp_path / "run"
+    settings = ["steps=3", "patch=[16,16,16]", "batch=2", "learning_rate=0.01"]
+    command = ["fine-tune", parent.path, data_set, "-o", folder, "--device", "cpu", "--minutes", "9", "--json"]
+    command += [argument for setting in settings for argument in ("--set", setting)]
+    for _ in range(2):  # the second time it is done already, and gives the same again
+        process = torchrun("Med3DCore.cli.main", *command)
+        output, errors = process.communicate(timeout=180)
+        assert process.returncode == 0, errors
+        result = json.loads(output)
+        assert result["steps"] == 9 and set(result["after"]) == {"liver", "lungs"}
+    load_package(tmp_path / "models" / Path(result["model"]).name).verify()
+    for stage in ("coarse", "liver", "lungs"):
+        assert [entry["step"] for entry in read_log(folder / stage / "log.jsonl") if "loss" in entry] == [1, 2, 3]
 
 
 if __name__ == "__main__":
