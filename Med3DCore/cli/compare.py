@@ -68,6 +68,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.picture import require_matplotlib
     from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.cases import training_spacings
     from Med3DCore.training.comparison.comparison import Comparison
     from Med3DCore.training.comparison.leaks import find_leaks
     from Med3DCore.training.comparison.plan import Init, Plan
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         say(f"Warning: {sentence}")
     if args.splits:
         cases = apply_split(cases, args.splits, args.fold)
+    stage = stage.at(training_spacings(cases))
     leaks = find_leaks(plan.inits, cases)
     for sentence in leaks:
         say(f"Warning: {sentence}")

@@ -14,6 +14,7 @@ from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
+    from Med3DCore.training.cases import Case
     from Med3DCore.training.distributed import Ranks
     from Med3DCore.training.recipe import Recipe, StageRecipe
 
@@ -46,25 +47,21 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.cases import training_spacings
     from Med3DCore.training.curve import draw_curve
-    from Med3DCore.training.data_sets import read_data_set
     from Med3DCore.training.initialization import find_starts
     from Med3DCore.training.loop import train
     from Med3DCore.training.publish import publish
     from Med3DCore.training.recipe import read_recipe
-    from Med3DCore.training.splits import apply_split
     from Med3DCore.training.trainer import stage_task
 
-    recipe, reading = read_recipe(args.recipe), Progress()
-    stages = {stage.stage.name: stage for stage in ([recipe.stage(args.stage)] if args.stage else recipe.stages)}
-    folders = {name: args.output / name for name in stages}
-    _check(recipe, stages, folders, args)
-    cases = read_data_set(args.data, progress=reading)
+    recipe = read_recipe(args.recipe)
+    folders = {name: args.output / name for name in _chosen(recipe, args)}
+    _check(recipe.at([(1.0, 1.0, 1.0)]), folders, args)  # whatever spacing a rule will give
     device = choose_device(ranks.device(args.device))
-    for sentence in reading.warnings:
-        say(f"Warning: {sentence}")
-    if args.splits:
-        cases = apply_split(cases, args.splits, args.fold)
+    cases = _cases(args)
+    recipe = recipe.at(training_spacings(cases))
+    stages = _chosen(recipe, args)
     cache = None if args.no_cache else CaseCache(cache_folder())
     found = find_starts(args.init, [stage.stage for stage in stages.values()])
     starts = dict(zip(stages, found, strict=True))
@@ -97,15 +94,31 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     return 0
 
 
-def _check(
-    recipe: Recipe, stages: Mapping[str, StageRecipe], folders: Mapping[str, Path], args: argparse.Namespace
-) -> None:
+def _chosen(recipe: Recipe, args: argparse.Namespace) -> dict[str, StageRecipe]:
+    """The stages to train, by name."""
+    stages = [recipe.stage(args.stage)] if args.stage else recipe.stages
+    return {stage.stage.name: stage for stage in stages}
+
+
+def _cases(args: argparse.Namespace) -> list[Case]:
+    """The data set, split as wanted."""
+    from Med3DCore.training.data_sets import read_data_set
+    from Med3DCore.training.splits import apply_split
+
+    reading = Progress()
+    cases = read_data_set(args.data, progress=reading)
+    for sentence in reading.warnings:
+        say(f"Warning: {sentence}")
+    return apply_split(cases, args.splits, args.fold) if args.splits else cases
+
+
+def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace) -> None:
     """Refuse what could not become a model in the end, before any case is read."""
     from Med3DCore.training.checkpoint import LAST
     from Med3DCore.training.publish import describe_recipe
     from Med3DCore.training.trainer import check_stage
 
-    for stage in stages.values():
+    for stage in _chosen(recipe, args).values():
         check_stage(stage)
     if not args.stage:
         describe_recipe(recipe)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import DataError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, Triple
 from Med3DCore.io import find_scan, read_found
+from Med3DCore.io.header import read_header
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
 from Med3DCore.training.case_label import read_label
 from Med3DCore.volume import Volume
@@ -195,6 +197,17 @@ def read_image(case: Case, progress: Progress | None = None) -> Volume:
     if case.frame != getattr(scan, "frame", 0):
         raise DataError(f"Case '{case.name}': {case.image} holds one volume only, so its frame cannot be {case.frame}.")
     return read_found(scan, case.image, progress)
+
+
+def training_spacings(cases: Iterable[Case]) -> Iterator[Triple]:
+    """Spacing (x, y, z) in mm along the patient's axes of every training case; headers are read when asked for.
+
+    Raises:
+        VolumeError: A header cannot be read.
+    """
+    for case in cases:
+        if case.split == "training":
+            yield spacing_of(read_header(case.image, case.frame).geometry)
 
 
 def _values(value: int | list[int]) -> Values:

@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.io.header import read_header
 from Med3DCore.models.package import ModelPackage, check_description
-from Med3DCore.preprocessing import domain_spacing
-from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases import Case, training_spacings
 from Med3DCore.training.data_sets import read_data_set
 from Med3DCore.training.recipe import StageRecipe, TrainingSettings, package_of, stage_from_dict
 
@@ -63,16 +60,7 @@ class Domain:
             SettingError: The spacing is neither three numbers nor a known rule.
             VolumeError: A header cannot be read.
         """
-        preprocessing = self.recipe.stage.preprocessing
-        if not isinstance(preprocessing["spacing"], str):
-            return self.recipe
-        spacings = [
-            spacing_of(read_header(case.image, case.frame).geometry) for case in cases if case.split == "training"
-        ]
-        spacing = [round(v, 3) for v in domain_spacing(spacings, preprocessing["spacing"])]
-        return replace(
-            self.recipe, stage=replace(self.recipe.stage, preprocessing={**preprocessing, "spacing": spacing})
-        )
+        return self.recipe.at(training_spacings(cases))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from Med3DCore.errors import SettingError
+from Med3DCore.geometry import Triple
 from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.networks.checks import check_counts
+from Med3DCore.preprocessing import domain_spacing
 from Med3DCore.training.augmentation import Augmentation
 from Med3DCore.training.loop_settings import LoopSettings
 from Med3DCore.training.region import RegionSampling
@@ -51,10 +54,33 @@ class TrainingSettings(LoopSettings):
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """A stage of the pipeline and how to train it."""
+    """A stage of the pipeline and how to train it.
+
+    Args:
+        stage: The stage; the spacing of its preprocessing may still be a rule of :func:`domain_spacing`.
+        training: How to train it.
+    """
 
     stage: Stage
     training: TrainingSettings
+
+    def at(self, spacings: Iterable[Triple]) -> StageRecipe:
+        """At the spacing in mm that follows from those of the training cases, where it has a rule for it.
+
+        Raises:
+            SettingError: The rule is unknown, or there is no case.
+        """
+        if not self.has_rule:
+            return self
+        preprocessing = self.stage.preprocessing
+        spacing = [round(v, 3) for v in domain_spacing(list(spacings), preprocessing["spacing"])]
+        return replace(self, stage=replace(self.stage, preprocessing={**preprocessing, "spacing": spacing}))
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether its spacing is a rule instead of three numbers."""
+        preprocessing = self.stage.preprocessing
+        return isinstance(preprocessing, dict) and isinstance(preprocessing.get("spacing"), str)
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,11 @@ class Recipe:
     model: dict
     stages: tuple[StageRecipe, ...]
     seed: int = 0
+
+    def at(self, spacings: Iterable[Triple]) -> Recipe:
+        """As :meth:`StageRecipe.at`, all stages."""
+        spacings = list(spacings) if any(stage.has_rule for stage in self.stages) else ()
+        return replace(self, stages=tuple(stage.at(spacings) for stage in self.stages))
 
     def stage(self, name: str) -> StageRecipe:
         """The stage called ``name``.

@@ -13,9 +13,10 @@ from Med3DCore.errors import Cancelled, DataError, ModelError, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.models.package import load_package
 from Med3DCore.networks import build_network
+from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
 from Med3DCore.training.co_training import CoTraining, DomainBatch, prepare_domains
-from Med3DCore.training.domains import gather_cases, read_co_training, spacing_of
+from Med3DCore.training.domains import gather_cases, read_co_training
 from Med3DCore.training.loop import train
 from Med3DCore.training.optimization import ParameterGroup, make_optimizer
 

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from training_boxes import CPU, write_boxes, write_case, write_data, write_recip
 
 from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError, SettingError
-from Med3DCore.io import read_label_map
+from Med3DCore.io import read_label_map, read_volume, write_volume
 from Med3DCore.models.package import load_package
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -194,6 +195,7 @@ def second_stage(values, **changes):
         (lambda v: v["stages"][0]["network"].update(out_channels=3), "2 labels but 3 output channels"),
         (lambda v: v.update(stages=[]), "it has no stage"),
         (lambda v: second_stage(v, preprocessing={"spacing": [0, 1, 1], "intensity": {"name": "window"}}), "spacing"),
+        (lambda v: v["stages"][0]["preprocessing"].update(spacing="finest"), "Unknown spacing rule 'finest'"),
         (lambda v: second_stage(v, labels=["liver", "heart"]), "No training case shows where 'heart' is"),
     ],
 )
@@ -220,6 +222,22 @@ def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_mod
     assert package.label_names == ("Tumour 1", "heart") and package.labels[0].title == "Tumour 1"
     assert {label: set(cases) for label, cases in package.metrics.items()} == {"Tumour 1": {"b", "d"}, "heart": {"b"}}
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_spacing_can_follow_from_the_training_cases(data, tmp_path):
+    wide = tmp_path / "b_ct.nii.gz"
+    image = read_volume(wide)
+    geometry = replace(image.geometry, spacing=(6.0, 4.0, 5.0))
+    for path in (wide, tmp_path / "b_seg.nii.gz"):
+        write_volume(replace(read_volume(path), geometry=geometry), path)
+    rule = changed(
+        write_recipe(tmp_path, steps=1, patch=[16, 16, 16]),
+        lambda v: v["stages"][0]["preprocessing"].update(spacing="average"),
+    )
+    assert main(command(data, rule, tmp_path / "run")) == 0
+    (stage,) = load_package(tmp_path / "run" / "boxes-0.0.1.med3d.zip").stages
+    spacings = np.array([read_volume(tmp_path / f"{name}_ct.nii.gz").geometry.spacing for name in "ab"])
+    assert stage.preprocessing["spacing"] == spacings.mean(axis=0).tolist()
 
 
 def test_finishing_waits_for_every_stage(data, tmp_path, capsys, monkeypatch):
