@@ -1,4 +1,4 @@
-"""``med3d models``: list, show, verify, install, export and remove models, and import pre-trained encoders."""
+"""``med3d models``: list, show, verify, install, export, remove and combine models, and import pre-trained encoders."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.add_argument("--output", type=path, help="folder or file; by default your models")
     action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_import_checkpoint)
+
+    action = actions.add_parser("combine", help="make one model of several that average what they find")
+    action.add_argument("models", nargs="+", metavar="model", help="names or files of models with the same stages")
+    action.add_argument("--name", required=True, help="name of the new model")
+    action.add_argument("--version", default="1.0.0", help="three numbers (default: %(default)s)")
+    action.add_argument("--title", default="", help="name shown to people")
+    action.add_argument("--output", type=path, help="folder or file; by default your models")
+    action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
+    action.set_defaults(act=_combine)
 
     parser.set_defaults(run=run)
 
@@ -178,16 +187,28 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
+def _combine(args: argparse.Namespace) -> int:
+    from Med3DCore.models.combine import combine
+
+    catalogue = Catalogue()
+    package, weights = combine([catalogue.find(model) for model in args.models], args.name, args.version, args.title)
+    print(f"Saved as {_saved(package, weights, args)}")
+    return 0
+
+
+def _saved(package: ModelPackage, weights: dict, args: argparse.Namespace, half: bool = True) -> Path:
+    """Write a new model where the user wants it."""
+    if args.output is None:
+        return Catalogue().save(package, weights, half, args.overwrite)
+    return save_package(package, weights, args.output, half)
+
+
 def _import_checkpoint(args: argparse.Namespace) -> int:
     from Med3DCore.models.checkpoints import encoder_package, import_checkpoint
 
     encoder = import_checkpoint(args.file, args.in_channels)
     package = encoder_package(encoder, args.name, args.version, args.licence, args.title)
-    weights = {"encoder": encoder.state_dict}
-    if args.output is None:
-        target = Catalogue().save(package, weights, args.half, args.overwrite)
-    else:
-        target = save_package(package, weights, args.output, args.half)
+    target = _saved(package, {"encoder": encoder.state_dict}, args, args.half)
     report = encoder.report
     print(
         f"ResNet-{encoder.depth}, shortcut {encoder.shortcut}, width {encoder.width}, {encoder.in_channels} channel(s)"

@@ -12,6 +12,7 @@ from Med3DCore.networks.checks import check_choice, check_count
 if TYPE_CHECKING:
     from torch import nn
 
+    from Med3DCore.networks.average import Average
     from Med3DCore.networks.network import Network
 
 # Names in a description, and where the class is: torch is imported only when a network is built.
@@ -29,16 +30,18 @@ DECODERS = {
 GIVEN_BY_ENCODER = ("in_channels", "strides", "out_channels")
 
 
-def build_network(spec: dict) -> Network:
+def build_network(spec: dict) -> Network | Average:
     """Make a network with random weights.
 
     Args:
         spec: Plain JSON values: ``encoder`` and ``decoder``, each a ``name`` and the arguments of that class
-            (what is left out takes the class's default), and ``out_channels``, the number of classes.
+            (what is left out takes the class's default), ``out_channels``, the number of classes, and perhaps
+            ``members``, how many such networks answer together.
 
     Returns:
-        A module whose ``encoder`` and ``decoder`` are what the description names. It maps float ``[n, c, z, y, x]``
-        to logits ``[n, out_channels, z, y, x]``, or ``[n, out_channels]`` with the classification head.
+        A module whose ``encoder`` and ``decoder`` are what the description names, or the average of several. It maps
+        float ``[n, c, z, y, x]`` to logits ``[n, out_channels, z, y, x]``, or ``[n, out_channels]`` with the
+        classification head.
 
     Raises:
         SettingError: A name or argument is unknown, missing or out of range.
@@ -49,13 +52,19 @@ def build_network(spec: dict) -> Network:
         >>> network.encoder.channels
         [4, 4, 8, 16, 32]
     """
-    _check_keys("the network", spec, {"encoder", "decoder", "out_channels"}, {"encoder", "decoder", "out_channels"})
-    out_channels = spec["out_channels"]
+    required = {"encoder", "decoder", "out_channels"}
+    _check_keys("the network", spec, {*required, "members"}, required)
+    out_channels, members = spec["out_channels"], spec.get("members", 1)
     check_count("out_channels of the network", out_channels)
+    check_count("members of the network", members)
+    from Med3DCore.networks.average import Average
     from Med3DCore.networks.network import Network
 
-    encoder = build_encoder(spec["encoder"])
-    return Network(encoder, build_decoder(spec["decoder"], encoder, out_channels))
+    def build() -> Network:
+        encoder = build_encoder(spec["encoder"])
+        return Network(encoder, build_decoder(spec["decoder"], encoder, out_channels))
+
+    return build() if members == 1 else Average([build() for _ in range(members)])
 
 
 def build_encoder(spec: dict) -> nn.Module:

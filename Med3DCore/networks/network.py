@@ -18,6 +18,10 @@ class Network(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    def encoders(self) -> list[nn.Module]:
+        """All encoders in it: the one."""
+        return [self.encoder]
+
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Float ``[n, c, z, y, x]`` to logits; a list of them, finest first, under deep supervision in training."""
         # Fine maps are kept in memory only for a decoder that needs them.

@@ -110,7 +110,8 @@ def set_weights(network: nn.Module, weights: dict[str, Tensor], name: str) -> No
         ModelError: They do not fit; nothing is changed then.
     """
     if is_encoder_alone(weights):
-        load_into(network.encoder, {key.removeprefix(_PREFIX): value for key, value in weights.items()}, name)
+        for encoder in network.encoders():
+            load_into(encoder, {key.removeprefix(_PREFIX): value for key, value in weights.items()}, name)
     else:
         load_into(network, weights, name)
 
@@ -119,7 +120,7 @@ def _fitted(weights: dict[str, Tensor], stage: Stage, name: str) -> dict[str, Te
     """Weights of an encoder under a network's names, with as many input channels as the stage has."""
     from Med3DCore.networks import build_network
 
-    wanted = build_network(stage.network).encoder.state_dict()
+    wanted = build_network(stage.network).encoders()[0].state_dict()
     if "conv1.weight" in weights and weights["conv1.weight"].ndim == 5:
         kernel = adapt_channels(weights["conv1.weight"], wanted["conv1.weight"].shape[1])
         weights = {**weights, "conv1.weight": kernel}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from Med3DCore.training.sampling import PatchSampler
 from Med3DCore.training.task import Task, Trained, Validation
 
 _ENCODER_LAYERS = ("layer1", "layer2", "layer3", "layer4")
+_MEMBER = re.compile(r"^members\.\d+\.")
 
 
 def train_stage(
@@ -208,14 +210,14 @@ class SegmentationTask(Task):
         """What the weights to start from are of: nothing, the encoder or all."""
         if self.initial is None:
             return []
-        return [network.encoder if is_encoder_alone(self.initial) else network]
+        return network.encoders() if is_encoder_alone(self.initial) else [network]
 
 
 def rates_by_depth(network: nn.Module, settings: TrainingSettings) -> list[ParameterGroup]:
     """What is not the encoder at the full rate, the encoder as the settings say: early layers learn slowest."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        part, _, rest = name.partition(".")
+        part, _, rest = _MEMBER.sub("", name).partition(".")
         rate = 1.0
         if part == "encoder":
             layer = rest.partition(".")[0]
