@@ -53,7 +53,7 @@ def test_a_combined_model_is_fine_tuned_as_any_other(two, tmp_path, monkeypatch)
     command = ["fine-tune", "both", str(data), "-o", str(tmp_path / "run"), "--minutes", "5", "--device", "cpu"]
     short = ["steps=2", "patch=[16,16,16]", "batch=2"]
     assert main([*command, "--quiet", *(word for each in short for word in ("--set", each))]) == 0
-    (tuned,) = (tmp_path / "run").glob("*.med3d.zip")
+    (tuned,) = (tmp_path / "models").glob("tiny-fine-tuned-*.med3d.zip")
     tuned = load_package(tuned)
     assert tuned.stages == both.stages
     before, after = both.read_weights("liver"), tuned.read_weights("liver")
