@@ -78,6 +78,7 @@ def _series_facts(series: Series, number: int) -> dict:
         "size": list(series.geometry.size),
         "spacing_mm": list(series.geometry.spacing),
         "problem": series.problem,
+        "usable": series.usable,
         "summary": str(series),
     }
 
@@ -166,7 +167,8 @@ def _text(facts: dict) -> str:
     if "size" in facts:
         lines += _volume_lines(facts)
     elif facts.get("series"):
-        lines.append(("Choose", "one of them with --series, such as --series 1"))
+        example = next((one["number"] for one in facts["series"] if one["usable"]), 1)
+        lines.append(("Choose", f"one of them with --series, such as --series {example}"))
     return "\n".join(f"{name:<12} {value}" for name, value in lines)
 
 

@@ -9,8 +9,12 @@ from math import isfinite, isnan
 from Med3DCore.evaluation.report import MEASURES, CaseReport
 from Med3DCore.evaluation.summary import LabelSummary, summarise
 
-# Jaccard says what VOE says; with precision and sensitivity it is only in the JSON.
-_COLUMNS = ("dice", "voe", "rvd", "assd_mm", "rmsd_mm", "hd95_mm", "mssd_mm", "nsd", "volume_ml", "reference_volume_ml")
+# Precision and sensitivity are only in the JSON.
+_COLUMNS = (
+    *("dice", "jaccard", "voe", "rvd"),
+    *("assd_mm", "rmsd_mm", "hd95_mm", "mssd_mm", "nsd"),
+    *("volume_ml", "reference_volume_ml"),
+)
 _STATISTICS = ("mean", "sd", "min", "max", "n", "undefined")
 
 

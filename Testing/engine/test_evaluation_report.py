@@ -252,8 +252,8 @@ def test_json_is_strict():
 
 def test_table():
     lines = format_table([case("a", 0.9, nan), case("longer name", 0.25, inf)]).splitlines()
-    assert lines[0].split()[:3] == ["case", "label", "Dice"]
-    assert lines[1].split()[:6] == ["a", "liver", "0.9000", "0.5000", "0.5000", "-"]
+    assert lines[0].split()[:4] == ["case", "label", "Dice", "Jaccard"]
+    assert lines[1].split()[:7] == ["a", "liver", "0.9000", "0.5000", "0.5000", "0.5000", "-"]
     assert "inf" in lines[2]
     assert any(line.split()[:3] == ["mean", "liver", "0.5750"] for line in lines)
     assert "worst: longer name (Dice" in lines[-1]

@@ -104,7 +104,7 @@ def test_a_folder_of_several_series_is_listed(tmp_path, capsys):
     three_series(tmp_path)
     text = told(capsys, tmp_path)
     assert "Series 2     CT 'Venous" in text
-    assert "--series" in text
+    assert "such as --series 2" in text, "the first is the scout"
     assert "Spacing" not in text
     assert "0.7 x 0.9 x 5 mm" in told(capsys, tmp_path, "--series", "3")
     facts = json.loads(told(capsys, tmp_path, "--series", "3", "--json"))
