@@ -58,9 +58,8 @@ WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
 # What may be lung where nobody labelled the lungs: the rule of the folder's own liver-only labels.
 MAY_BE_LUNG_HU = -300
 
-# How often a patient is drawn, beside another's 1: what people outlined more often than drafts, livers most, since most
-# others are drafts; and the only head more often than that.
-HUMAN_WEIGHT = {"liver": 3.0, "lungs": 2.0}
+# How often a patient is drawn, beside another's 1: what people outlined more often than drafts, and the only head.
+HUMAN_WEIGHT = 6.0
 HEAD_WEIGHT = 4.0
 
 
@@ -82,7 +81,6 @@ def describe(data: Path, livers: Path, out: Path) -> list[dict]:
             label = write_label(name, data / info["ct"], label, drafts, out / f"{name}_label.nii.gz")
         if label is None:
             continue
-        weights = [HUMAN_WEIGHT[organ] for organ in info["annotated"]] or [1.0]
         entries.append(
             {
                 "name": name,
@@ -94,7 +92,7 @@ def describe(data: Path, livers: Path, out: Path) -> list[dict]:
                 "ignore": UNSURE,
                 "patient": info["patient"],
                 "split": info["split"],
-                "weight": HEAD_WEIGHT if name == "acrinflt_001a" else max(weights),
+                "weight": HEAD_WEIGHT if name == "acrinflt_001a" else HUMAN_WEIGHT if info["annotated"] else 1.0,
                 "source": {"data": info["dataset"], "licence": info["licence"], "labels": "; ".join(by)},
             }
         )
