@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 import Med3DCore
+from Med3DCore.allocator import keep_freed_memory
 from Med3DCore.cli.console import say
 from Med3DCore.errors import Cancelled, Med3DError
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped it (130 for Ctrl-C), 141 if nobody reads its output to the end.
     """
     if arguments is None:
+        keep_freed_memory()
         stop = _Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import Med3DCore
+from Med3DCore.allocator import keep_freed_memory, return_freed_memory
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.worker.connection import Connection
@@ -101,6 +102,7 @@ class Server:
                 sentence = "Med3D came upon something unexpected and stopped; please report it with the details."
                 outcome = self._fail(job, "unexpected", sentence)
         self._warm.rest()
+        return_freed_memory()
         _log(f"{request.type} {request.id}: {outcome} after {time.monotonic() - begin:.2f} s")
 
     def _fail(self, job: Job, code: str, sentence: str) -> str:
@@ -197,6 +199,7 @@ def serve(idle_minutes: float) -> int:
     Args:
         idle_minutes: End after so many minutes without a request.
     """
+    keep_freed_memory()
     faulthandler.enable()  # a crash in native code leaves its stack in the log
     if hasattr(os, "setpgid") and not os.isatty(0):
         with suppress(PermissionError):  # it leads a session already

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from Med3DCore.inference.device import choose_device
 from Med3DCore.io import read_volume
 from Med3DCore.networks import build_network
+from Med3DCore.networks.conv import Conv3d
 from Med3DCore.phantom.data_set import write_phantom_cases
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -225,8 +227,11 @@ def network_steps(description: dict, arguments: argparse.Namespace, device: torc
 
 
 def plain_network(description: dict, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Network and optimizer with MedicalNet's settings."""
+    """Network and optimizer with MedicalNet's settings, and torch's own convolutions."""
     network = build_network(description).to(device).train()
+    for module in network.modules():
+        if isinstance(module, Conv3d):
+            module.forward = partial(nn.Conv3d.forward, module)
     return network, torch.optim.SGD(network.parameters(), 0.001, momentum=0.9, weight_decay=1e-3)
 
 

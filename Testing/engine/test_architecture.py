@@ -15,6 +15,7 @@ BASE = {"errors", "geometry", "progress", "tasks", "threads", "volume"}
 CHARTS = {"chart", "chart_comparison"}
 # What each part may import besides itself. Parts that are not here are seen by nobody but those that name them.
 MAY_IMPORT = {
+    "allocator": set(),
     "errors": set(),
     "geometry": set(),
     "progress": {"errors"},

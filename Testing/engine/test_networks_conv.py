@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from Med3DCore.networks import blocked_conv, conv
+from Med3DCore.networks import blocked_conv, conv, tap_gradient
 from Med3DCore.networks.blocked_conv import BlockedConv3d, conv3x3x3
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.resnet import ResNetEncoder
+from Med3DCore.networks.tap_gradient import is_faster_by_taps
 
 
 def plain(module, x):
@@ -94,3 +95,50 @@ def test_the_direct_path_is_left_where_torch_must_decide(monkeypatch):
         assert not conv._torch_may_be_slow(x, weight)
         monkeypatch.undo()
     assert not conv._torch_may_be_slow(x, weight)  # a gradient may be wanted
+
+
+@pytest.mark.parametrize("dilation,padding", [(1, 1), (4, 4), ((1, 2, 3), (0, 1, 3)), (9, 9)])
+def test_gradients_by_taps_are_torchs_but_for_rounding(monkeypatch, dilation, padding):
+    monkeypatch.setattr(tap_gradient, "_MIN_CHANNELS", 3)
+    monkeypatch.setattr(tap_gradient, "_MAX_VOXELS_A_CHANNEL", 1000)
+    taken = []
+    monkeypatch.setattr(conv, "conv3d_by_taps", lambda *args: (taken.append(1), tap_gradient.conv3d_by_taps(*args))[1])
+    torch.manual_seed(0)
+    module = Conv3d(3, 5, (3, 2, 3), padding=padding, dilation=dilation)
+    gradients = []
+    for forward in (module, lambda x: plain(module, x)):
+        x = torch.randn(2, 3, 7, 8, 9, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        module.zero_grad()
+        y = forward(x)
+        (y * torch.arange(y.numel()).reshape(y.shape).sin()).sum().backward()
+        gradients.append((y.detach(), x.grad, module.weight.grad.clone(), module.bias.grad.clone()))
+    assert len(taken) == 1
+    for ours, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_taps_are_for_many_weights_and_small_maps_in_training():
+    maps, kernel = torch.zeros(2, 128, 8, 8, 8), torch.zeros(128, 128, 3, 3, 3).requires_grad_()
+    assert is_faster_by_taps(maps, kernel)
+    for other in (
+        (torch.zeros(2, 128, 16, 16, 16), kernel),
+        (torch.zeros(2, 64, 8, 8, 8), torch.zeros(128, 64, 3, 3, 3).requires_grad_()),
+        (maps, torch.zeros(128, 128, 1, 1, 1).requires_grad_()),
+        (maps, kernel.detach()),
+        (maps.double(), kernel),
+    ):
+        assert not is_faster_by_taps(*other)
+    with torch.no_grad():
+        assert not is_faster_by_taps(maps, kernel)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not is_faster_by_taps(maps, kernel)
+
+
+def test_a_frozen_input_and_a_frozen_kernel_get_no_gradient():
+    module = Conv3d(128, 128, 3, padding=1)
+    x = torch.randn(1, 128, 2, 2, 2)
+    module(x).sum().backward()
+    assert module.weight.grad is not None and x.grad is None
+    module.weight.requires_grad_(False)
+    module(x.requires_grad_()).sum().backward()
+    assert x.grad is not None
