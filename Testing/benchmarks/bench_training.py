@@ -29,6 +29,7 @@ from scipy import ndimage
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from Med3DCore.allocator import keep_freed_memory
 from Med3DCore.inference.device import choose_device
 from Med3DCore.io import read_volume
 from Med3DCore.networks import build_network
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=3, help="steps before the other's turn")
     parser.add_argument("--blocks", type=int, default=8)
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the command does; both profit
     folder = Path(tempfile.gettempdir()) / "med3d-bench" / "training"
     folder.mkdir(parents=True, exist_ok=True)
     cases = [case_from_dict(entry, folder) for entry in write_phantom_cases(folder, CASES)]
