@@ -2,7 +2,7 @@
 programs.
 
 The limits were measured with the shipped model on scans that it never saw, as they are and spoilt on purpose; the table
-is in docs/models/liver-lungs-0.3.2.md.
+is in docs/models/liver-lungs-0.4.0.md.
 """
 
 from __future__ import annotations
