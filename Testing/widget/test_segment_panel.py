@@ -444,8 +444,7 @@ def test_closing_the_scene_during_a_run(module, panel, ct):
 
 
 def test_the_window_never_waits(module, panel):
-    """CPU seconds of the main thread between two turns of the event loop: 0.04 to 0.05, and twice that when the other
-    core is busy, which shares caches with this one."""
+    """CPU seconds of the main thread between two turns of the event loop: how busy the computer is does not count."""
     from Med3DCore.geometry import Geometry
     from Med3DCore.volume import Volume
     from Med3DSegmentationLib.volume_nodes import volumeToNode
@@ -469,6 +468,6 @@ def test_the_window_never_waits(module, panel):
         assert panel.host.process_events(30, until=lambda s=segmentation: shown(panel, s))
         panel.host.process_events(0.1)
         timer.stop()
-        assert max(np.diff(ticks)) < 0.15, np.sort(np.diff(ticks))[-5:]
+        assert max(np.diff(ticks)) < 0.1, np.sort(np.diff(ticks))[-5:]
         ticks.clear()
     assert np.array_equal(organMask(segmentation, "liver", node), array > 60)
