@@ -6,7 +6,8 @@ What changes, for every Qt class (slicer_runtime.md, section 4; measured there a
 * ``connect("clicked(bool)", f)`` and ``disconnect``; a signal that does not exist raises (PythonQt prints and
   returns False);
 * setting an unknown attribute on a Qt object raises AttributeError;
-* ``name``, ``className()``, ``delete()``, dynamic properties as attributes, ``findChild(ren)`` by class name.
+* ``name``, ``className()``, ``delete()``, dynamic properties as attributes, ``findChild(ren)`` by class name;
+* ``QTimer.singleShot`` is a timer for 0 ms, too; PySide6 posts an event, which overtakes timers that are due.
 
 Not imitated: ``isinstance(widget, qt.QWidget)`` is False in PythonQt and True here, so never rely on it.
 """
@@ -89,9 +90,7 @@ def _patch(cls: type, lookup: Callable) -> None:
     for i in range(meta.propertyCount()):
         name = meta.property(i).name()
         own = i >= meta.propertyOffset() or name in vars(cls)  # a getter implemented again would hide the attribute
-        if (
-            own and not isinstance(vars(cls).get(name), staticmethod) and name != "singleShot"
-        ):  # QTimer's function stays
+        if own and name != "singleShot":  # QTimer's function of that name is what Slicer's code calls
             setattr(cls, name, _Property(cls, meta.property(i)))
     cls.__getattribute__ = _reader(lookup)
     cls.__setattr__ = _write
@@ -105,6 +104,20 @@ def _patch_object() -> None:
     cls.delete = lambda self: shiboken6.delete(self)
     cls.findChildren = find_children
     cls.findChild = lambda self, kind=None, name="": next(iter(find_children(self, kind, name)), None)
+    QtCore.QTimer.singleShot = staticmethod(_single_shot)
+
+
+def _single_shot(milliseconds: int, function: Callable[[], None]) -> None:
+    timer = QtCore.QTimer(QtCore.QCoreApplication.instance())
+
+    def fire() -> None:
+        timer.deleteLater()
+        function()
+
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", fire)
+    timer.start()
 
 
 class _Property:
