@@ -109,10 +109,11 @@ def _patch_object() -> None:
 
 def _single_shot(milliseconds: int, function: Callable[[], None]) -> None:
     timer = QtCore.QTimer(QtCore.QCoreApplication.instance())
+    functions = [function]
 
     def fire() -> None:
         timer.deleteLater()
-        function()
+        functions.pop()()  # nothing keeps what it knows once it was called
 
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)
