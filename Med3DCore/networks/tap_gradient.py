@@ -97,7 +97,7 @@ def weight_gradient(
     """
     channels, out_channels = x.shape[1], grad.shape[1]
     inputs, outputs = (maps.permute(0, 2, 3, 4, 1) for maps in (x, grad))
-    gradient = x.new_zeros(out_channels, *kernel, channels)
+    gradient = x.new_empty(out_channels, *kernel, channels)
     for tap in product(*map(range, kernel)):
         shift = [t * d - p for t, d, p in zip(tap, dilation, padding, strict=True)]
         # Where the tap of an output voxel lies inside of the input.
@@ -106,5 +106,7 @@ def weight_gradient(
         if all(a < b for a, b in zip(first, last, strict=True)):
             seen = outputs[:, *map(slice, first, last)]
             sees = inputs[:, *(slice(a + s, b + s) for a, b, s in zip(first, last, shift, strict=True))]
-            gradient[:, *tap] = seen.reshape(-1, out_channels).T @ sees.reshape(-1, channels)
+            torch.mm(seen.reshape(-1, out_channels).T, sees.reshape(-1, channels), out=gradient[:, *tap])
+        else:
+            gradient[:, *tap] = 0
     return gradient.permute(0, 4, 1, 2, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 Shape = tuple[int, int, int]
+_BENDS = (5, 5, 5)  # independent displacements of the elastic deformation along z, y, x
 
 
 @dataclass(frozen=True)
@@ -55,32 +57,29 @@ class Augmentation:
         require_ranges(self, ("scale", "stretch", "contrast", "gamma"), 1)
         require_ranges(self, ("probability", "cut"), 0, 1)
 
-    def sampling_grid(self, shape: Shape, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
+    def positions(self, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
         """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.
 
         Args:
-            shape: Shape ``(z, y, x)`` of the case.
             centre: Centre (z, y, x) in voxels of the case.
             patch: Shape of the patch.
             rng: Source of randomness.
 
         Returns:
-            float32 ``[1, z, y, x, 3]`` in ``grid_sample``'s normalised (x, y, z) coordinates, ``align_corners=True``.
+            float32 ``[z, y, x, 3]``, in voxels of the case, in the order (x, y, z).
         """
         zoom = np.exp(rng.uniform(-1, 1) * np.log(self.scale) + rng.uniform(-1, 1, 3) * np.log(self.stretch))
         for axis in self.mirror:
             zoom[axis] *= rng.choice([-1, 1])
         matrix = _rotation(np.deg2rad(rng.uniform(-self.rotation, self.rotation, 3))) * zoom
         z, y, x = (np.arange(n)[:, None] - (n - 1) / 2 for n in patch)
-        z, y, x = (along @ row[None] for along, row in zip((z, y, x), matrix.T, strict=True))
-        plane = torch.from_numpy((y[:, None] + x + centre).astype(np.float32))
+        z, y, x = (along @ row[None, ::-1] for along, row in zip((z, y, x), matrix.T, strict=True))
+        plane = torch.from_numpy((y[:, None] + x + centre[::-1]).astype(np.float32))
         positions = torch.from_numpy(z.astype(np.float32))[:, None, None] + plane
         if rng.random() < self.probability:
-            coarse = torch.from_numpy(rng.uniform(-self.bend, self.bend, (1, 3, 5, 5, 5)).astype(np.float32))
-            bend = functional.interpolate(coarse, patch, mode="trilinear", align_corners=True)
-            positions = positions + bend[0].permute(1, 2, 3, 0)
-        span = torch.tensor([max(1, n - 1) for n in shape], dtype=torch.float32)
-        return (positions / span * 2 - 1).flip(-1)[None]
+            coarse = torch.from_numpy(rng.uniform(-self.bend, self.bend, (3, *_BENDS)).astype(np.float32))
+            positions += _enlarged(coarse.flip(0).permute(1, 2, 3, 0), patch)
+        return positions
 
     def vary_intensity(self, image: torch.Tensor, statistics: Statistics, rng: np.random.Generator) -> torch.Tensor:
         """Shift, contrast, gamma, blur, thick slices and noise.
@@ -128,44 +127,65 @@ class Augmentation:
 
 
 def cut_patch(
-    image: np.ndarray, target: np.ndarray, grid: torch.Tensor, outside: float
+    image: np.ndarray, target: np.ndarray, positions: torch.Tensor, outside: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sample a patch of a case.
 
     Args:
         image: float32 ``[z, y, x]``.
         target: uint8 ``[c, z, y, x]``.
-        grid: As returned by :meth:`Augmentation.sampling_grid`.
+        positions: As returned by :meth:`Augmentation.positions`.
         outside: Intensity outside of the scan.
 
     Returns:
         Image ``[1, 1, z, y, x]`` float32 and target ``[1, c, z, y, x]`` uint8. Beyond the scan there is nothing to see,
         so no organ is there either: target 0.
     """
-    low, high = _needed(grid, image.shape)
+    low, high = _needed(positions, image.shape)
     region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    # From -1..1 over the case to -1..1 over its part: (grid + 1) / 2 * span = low + (local + 1) / 2 * own (x, y, z).
-    own = np.maximum(1, np.subtract(high, low) - 1)[::-1]
-    span = np.maximum(1, np.subtract(image.shape, 1))[::-1]
-    factor, offset = span / own, (span - 2 * np.array(low[::-1])) / own - 1
-    local = torch.from_numpy(offset.astype(np.float32)) + grid * torch.from_numpy(factor.astype(np.float32))
     part = torch.from_numpy(image[region] - outside)[None, None]
-    patch = functional.grid_sample(part, local, mode="bilinear", align_corners=True) + outside
+    grid = sampling_grid(positions, part.shape[2:], low)
+    patch = functional.grid_sample(part, grid, mode="bilinear", align_corners=True) + outside
     labels = torch.from_numpy(target[(slice(None), *region)].astype(np.float32))[None]
-    labels = functional.grid_sample(labels, local, mode="nearest", align_corners=True)
+    labels = functional.grid_sample(labels, grid, mode="nearest", align_corners=True)
     return patch, labels.to(torch.uint8)
 
 
-def _needed(grid: torch.Tensor, shape: Shape) -> tuple[list[int], list[int]]:
-    """Range of voxels (z, y, x) that a sampling grid touches, at least two along each axis where there are two."""
+def sampling_grid(positions: torch.Tensor, shape: Shape, first: Sequence[int] = (0, 0, 0)) -> torch.Tensor:
+    """Positions as ``grid_sample`` wants them, with ``align_corners=True``.
+
+    Args:
+        positions: As returned by :meth:`Augmentation.positions`.
+        shape: Shape (z, y, x) of what is sampled.
+        first: Its first voxel (z, y, x), if it is a part of the case.
+
+    Returns:
+        ``[1, z, y, x, 3]``, -1..1 from its first to its last voxel.
+    """
+    factor = 2 / torch.tensor([max(1, n - 1) for n in reversed(shape)])
+    offset = -1 - torch.tensor(first[::-1]) * factor
+    return torch.addcmul(offset, positions, factor)[None]
+
+
+def _needed(positions: torch.Tensor, shape: Shape) -> tuple[list[int], list[int]]:
+    """Range of voxels (z, y, x) that positions touch, at least two along each axis where there are two."""
     low, high = [], []
     for axis, n in zip((2, 1, 0), shape, strict=True):
-        ends = torch.stack([grid[..., axis].min(), grid[..., axis].max()])
-        first, last = ((ends + 1) / 2 * max(1, n - 1)).tolist()
-        start = int(np.clip(np.floor(first) - 1, 0, max(0, n - 2)))
+        along = positions[..., axis].numpy()
+        start = int(np.clip(np.floor(along.min()) - 1, 0, max(0, n - 2)))
         low.append(start)
-        high.append(int(np.clip(np.ceil(last) + 2, min(n, start + 2), n)))
+        high.append(int(np.clip(np.ceil(along.max()) + 2, min(n, start + 2), n)))
     return low, high
+
+
+def _enlarged(coarse: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Trilinear from corner to corner, ``[z, y, x, c]``; the slow axis last, half of ``interpolate``'s time."""
+    z, y, x = (
+        functional.interpolate(torch.eye(m)[None], n, mode="linear", align_corners=True)[0].T
+        for m, n in zip(coarse.shape, shape, strict=False)
+    )
+    planes = torch.einsum("yb,xc,abcv->ayxv", y, x, coarse)
+    return (z @ planes.flatten(1)).view(*shape, -1)
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from Med3DCore.models.package import CLASSIFYING
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
+from Med3DCore.training.augmentation import sampling_grid
 from Med3DCore.training.cases import PreparedCase
 from Med3DCore.training.initialization import set_weights
 from Med3DCore.training.nodule_patches import middle_of
@@ -130,7 +131,7 @@ class ClassificationTask(Task):
         """A patch ``[1, z, y, x]`` as another scan of another such nodule might show it."""
         settings, block = self.recipe.training, np.array(nodule.image)
         middle = (np.array(block.shape) - 1) / 2 + rng.uniform(-_SHIFT, _SHIFT, 3) * settings.patch
-        grid = settings.augmentation.sampling_grid(block.shape, middle, settings.patch, rng)
+        grid = sampling_grid(settings.augmentation.positions(middle, settings.patch, rng), block.shape)
         # A turned and zoomed patch may reach beyond the block; lung goes on there, and is not air.
         image = functional.grid_sample(
             torch.from_numpy(block)[None, None], grid, padding_mode="border", align_corners=True

@@ -54,11 +54,14 @@ def make_optimizer(
     learning = [{"params": list(g.parameters), "scale": g.rate} for g in groups if g.rate > 0 and g.parameters]
     if not learning:
         raise SettingError("Every part of the network is frozen, so there is nothing to train.")
-    # All tensors of a group at once, as torch does by itself on a GPU: the same bits in half of the time.
-    common = {"lr": learning_rate, "weight_decay": weight_decay, "foreach": True}
+    # All tensors of a group at once, as torch does by itself on a GPU; on a CPU Adam needs just one pass over weights,
+    # gradients and moments. SGD's single pass cannot leave idle branches out.
+    common = {"lr": learning_rate, "weight_decay": weight_decay}
     if kind == "sgd":
-        return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, **common)
-    return (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(learning, **common)
+        return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, foreach=True, **common)
+    on_cpu = all(parameter.device.type == "cpu" for group in learning for parameter in group["params"])
+    adam = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+    return adam(learning, fused=on_cpu, foreach=not on_cpu, **common)
 
 
 def rate_factor(schedule: str, fraction: float) -> float:

@@ -70,8 +70,8 @@ class PatchSampler:
         scans = _weighted_choice(patients, rng)
         case = scans[rng.integers(len(scans))]
         centre = self._centre(case, label, rng)
-        grid = self.augmentation.sampling_grid(case.image.shape, centre, self.patch, rng)
-        image, target = cut_patch(case.image, case.target, grid, outside=case.statistics.floor)
+        positions = self.augmentation.positions(centre, self.patch, rng)
+        image, target = cut_patch(case.image, case.target, positions, outside=case.statistics.floor)
         image = self.augmentation.vary_intensity(image, case.statistics, rng)
         self.augmentation.end_scan(image, target, case.statistics.floor, rng)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target

@@ -101,9 +101,23 @@ def one_patch(sampler, step):
     """Image and labels of one patch whose place does not depend on what else is drawn."""
     rng = np.random.default_rng(step)
     case = sampler.cases[0]
-    grid = sampler.augmentation.sampling_grid(case.image.shape, np.array([20.0, 15.0, 18.0]), sampler.patch, rng)
-    image, target = cut_patch(case.image, case.target, grid, case.statistics.floor)
+    positions = sampler.augmentation.positions(np.array([20.0, 15.0, 18.0]), sampler.patch, rng)
+    image, target = cut_patch(case.image, case.target, positions, case.statistics.floor)
     return image, target.float()
+
+
+def test_the_elastic_deformation_is_trilinear_between_few_displacements():
+    still = {"rotation": 0, "scale": 1, "stretch": 1}
+    centre, patch = np.array([20.0, 15.0, 18.0]), (9, 12, 7)
+    bent, straight = (
+        Augmentation(probability=chance, bend=4.0, **still).positions(centre, patch, np.random.default_rng(3))
+        for chance in (1, 0)
+    )
+    assert straight[0, 0, 0].tolist() == [15.0, 9.5, 16.0]  # x, y, z
+    moved = (bent - straight).permute(3, 0, 1, 2)[None]
+    assert moved.abs().max() <= 4 and moved.std() > 0.5
+    along = moved[0, :, ::2, 0, 0]  # 9 voxels over 5 displacements: each second one is a displacement
+    assert torch.allclose(moved[0, :, 1::2, 0, 0], (along[:, 1:] + along[:, :-1]) / 2, atol=1e-5)
 
 
 def test_gamma_bends_the_models_range_and_leaves_its_ends():
