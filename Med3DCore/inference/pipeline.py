@@ -19,6 +19,7 @@ from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
 from Med3DCore.inference.paint import paint_labels
 from Med3DCore.inference.plausibility import check, leave_out_disputed
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
+from Med3DCore.inference.scan_end import end_at_padding, touched_ends, warn_of_cut
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.io.memory import is_out_of_memory
@@ -27,6 +28,7 @@ from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing.padding import continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
@@ -99,9 +101,11 @@ class Pipeline:
                 f"{self.package.reference} was never taught mirrored anatomy and would fail on it, so no mirrored "
                 "copies were averaged."
             )
+        with progress.stage("edge", share=0.01):
+            seen, padding = self._continued(volume)
         results: dict[str, StageResult | None] = {}
         for stage in stages:
-            results[stage.name] = self._run_stage(stage, volume, results, progress, share=0.7 / len(stages))
+            results[stage.name] = self._run_stage(stage, seen, results, progress, share=0.7 / len(stages))
         earlier = {name: results[stage.region["stage"]] if stage.region else None for name, stage in final.items()}
         left_out = {
             name: leave_out_disputed(name, results[stage.name], earlier[name], volume.geometry)
@@ -109,18 +113,30 @@ class Pipeline:
         }
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
+            cut = set() if padding is None else end_at_padding(found, padding)
+            for label in (label for label in found.labels if label.name in cut):
+                warn_of_cut(label, "scan", progress)
         with progress.stage("check", share=0.01):
             is_ct = self.package.modality == "CT"
             for name, stage in final.items():
-                check(name, found, volume, is_ct, results[stage.name], earlier[name], left_out[name], progress)
+                is_cut = name in cut or any(touched_ends(found, name))
+                check(name, found, volume, is_ct, is_cut, results[stage.name], earlier[name], left_out[name], progress)
         return found
+
+    def seen(self, volume: Volume) -> Volume:
+        """The scan as the stages get it: a CT goes on where its grid is only padded."""
+        return self._continued(volume)[0]
+
+    def _continued(self, volume: Volume) -> tuple[Volume, np.ndarray | None]:
+        is_ct = self.package.modality == "CT" and looks_like_ct(volume.array)
+        return continue_into_padding(volume) if is_ct else (volume, None)
 
     def find_box(self, stage: Stage, volume: Volume, progress: Progress, share: float = 1.0) -> Box | None:
         """Where a stage looks, found by running the stages that it depends on.
 
         Args:
             stage: One of the package's stages.
-            volume: The scan, in any orientation.
+            volume: The scan, in any orientation, as :meth:`seen` gives it.
             progress: Followed, and may cancel.
             share: Part of the progress's whole job.
 

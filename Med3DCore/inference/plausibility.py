@@ -81,6 +81,7 @@ def check(
     labels: LabelMap,
     volume: Volume,
     is_ct: bool,
+    is_cut: bool,
     last: StageResult | None,
     before: StageResult | None,
     left_out_ml: float,
@@ -93,6 +94,7 @@ def check(
         labels: The result, on the scan's grid.
         volume: The scan.
         is_ct: Whether its values are HU, if it is what the model was made for.
+        is_cut: Whether the label goes on where the scan ends.
         last: Of the stage that the result is from; None if it had nowhere to look.
         before: Of the stage that told it where; None if there is none.
         left_out_ml: What :func:`leave_out_disputed` left out.
@@ -106,7 +108,7 @@ def check(
             sentence += f"; {left_out_ml:.0f} mL looked like it, but a coarse and a close look at them do not agree"
         progress.warn(f"{sentence}.", name, "missing")
         return
-    for flag, sentence in doubts(label, _gather(name, labels, ml, volume, last, before), is_ct):
+    for flag, sentence in doubts(label, _gather(name, labels, ml, is_cut, volume, last, before), is_ct):
         progress.warn(sentence, name, flag)
 
 
@@ -134,7 +136,13 @@ def leave_out_disputed(name: str, last: StageResult | None, before: StageResult 
 
 
 def _gather(
-    name: str, labels: LabelMap, ml: float, volume: Volume, last: StageResult, before: StageResult | None
+    name: str,
+    labels: LabelMap,
+    ml: float,
+    is_cut: bool,
+    volume: Volume,
+    last: StageResult,
+    before: StageResult | None,
 ) -> Evidence:
     """Measure a label of which there is something."""
     value = labels.value(name)
@@ -144,7 +152,6 @@ def _gather(
     step = max(1, round((volume.array.size / _SAMPLES) ** (1 / 3)))
     thin = (slice(None, None, step),) * 3
     sample = volume.array[thin][labels.array[thin] == value]
-    is_cut = any(value in np.take(labels.array, end, axis) for axis in range(3) for end in (0, -1))
     main = size if is_cut else _main_pieces(inside, name)
     return Evidence(
         ml=ml,

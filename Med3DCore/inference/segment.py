@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 import Med3DCore
 from Med3DCore.inference import sides
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
+from Med3DCore.inference.scan_end import touched_ends, warn_of_cut
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.progress import Progress
@@ -108,10 +108,8 @@ def conclude(
         progress: Gets the warnings.
         edge: What ends with the labels at the end (0 or -1) of an array axis, for the warning.
     """
-    for value, label in enumerate(labels.labels, start=1):
-        ends = [(axis, end) for axis in range(3) for end in (0, -1)]
-        for cut in sorted({edge(*each) for each in ends if value in np.take(labels.array, each[1], axis=each[0])}):
-            sentence = f"{label.title}: cut by the edge of the {cut}; the volume is that of the part inside."
-            progress.warn(sentence, label.name, "cut")
+    for label in labels.labels:
+        for cut in sorted({edge(*end) for end in touched_ends(labels, label.name)}):
+            warn_of_cut(label, cut, progress)
     device, told = pipeline.device, (tuple(progress.warnings), tuple(progress.flags))
     return Segmentation(labels, pipeline.package.reference, device.title, device.reason, *told)

@@ -35,6 +35,7 @@ def _titles() -> dict[str, str]:
     return {
         "read": _("Reading the volume"),
         "load model": _("Loading the model"),
+        "edge": _("Looking for the edge of the scan"),
         "prepare": _("Preparing"),
         "copy the cases": _("Copying the cases"),
         "prepare cases": _("Preparing the cases"),

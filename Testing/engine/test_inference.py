@@ -69,7 +69,8 @@ def balls(geometry, spheres, background=-100.0):
     """HU volume with balls (centre LPS mm, radius mm, HU)."""
     index = np.stack(np.meshgrid(*(np.arange(n) for n in geometry.size), indexing="ij"), axis=-1)
     points = (index @ geometry.index_to_physical[:3, :3].T + geometry.origin).transpose(2, 1, 0, 3)
-    array = np.full(geometry.shape, background, np.int16)
+    noise = np.random.default_rng(0).integers(0, 5, geometry.shape)  # one value all around would be padding
+    array = (background + noise).astype(np.int16)
     for centre, radius, hu in spheres:
         array[np.linalg.norm(points - centre, axis=-1) <= radius] = hu
     return Volume(array, geometry, "balls")

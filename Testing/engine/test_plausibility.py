@@ -5,6 +5,7 @@ import pytest
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts, leave_out_disputed
+from Med3DCore.inference.scan_end import touched_ends
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import LABELS, find_labels
@@ -53,7 +54,17 @@ def found(boxes, sure=1.0, before=None, stray=0, hu=100):
     for box in boxes if before is None else before:
         seen[tuple(slice(s.start // 2, s.stop // 2) for s in box)] = 1.0
     progress = Progress()
-    check("liver", labels, volume, True, last, StageResult({"liver": seen}, coarse, {"liver": 1}), 0.0, progress)
+    check(
+        "liver",
+        labels,
+        volume,
+        True,
+        any(touched_ends(labels, "liver")),
+        last,
+        StageResult({"liver": seen}, coarse, {"liver": 1}),
+        0.0,
+        progress,
+    )
     assert [flag["sentence"] for flag in progress.flags] == progress.warnings
     assert all(flag["label"] == "liver" for flag in progress.flags)
     return [flag["flag"] for flag in progress.flags]
@@ -85,7 +96,7 @@ def test_one_stage_alone_has_nothing_to_agree_with():
     labels = LabelMap(array, GRID, "scan", find_labels(["liver"]))
     progress = Progress()
     last = StageResult({"liver": array.astype(np.float32)}, GRID, {"liver": int(array.sum())})
-    check("liver", labels, Volume(array * 100, GRID), True, last, None, 0.0, progress)
+    check("liver", labels, Volume(array * 100, GRID), True, False, last, None, 0.0, progress)
     assert progress.warnings == []
     assert leave_out_disputed("liver", last, None, GRID) == leave_out_disputed("liver", None, last, GRID) == 0.0
 
@@ -106,7 +117,7 @@ def test_something_small_is_left_out_when_two_looks_disagree(name, size, shift, 
 def test_what_was_left_out_is_told():
     labels = LabelMap(np.zeros(GRID.shape, np.uint8), GRID, "scan", find_labels(["liver"]))
     progress = Progress()
-    check("liver", labels, Volume(labels.array, GRID, "scan"), True, None, None, 106.2, progress)
+    check("liver", labels, Volume(labels.array, GRID, "scan"), True, False, None, None, 106.2, progress)
     assert progress.warnings[0].startswith("No liver found in scan; 106 mL looked like it")
     assert [flag["flag"] for flag in progress.flags] == ["missing"]
 

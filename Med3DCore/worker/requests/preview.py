@@ -14,7 +14,7 @@ from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.volume import Volume
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
-from Med3DCore.worker.scan import Scan, read_scan
+from Med3DCore.worker.scan import read_scan
 from Med3DCore.worker.warm import interruptible
 
 if TYPE_CHECKING:
@@ -63,15 +63,17 @@ def run(fields: Fields, job: Job) -> dict:
     with progress.stage("load model", share=0.1):
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device)
     package, stage = pipeline.package, _choose_stage(pipeline, fields)
+    with progress.stage("edge", share=0.05):
+        seen = pipeline.seen(scan.seen)
     box, box_from = scan.region.bounds(), "region"
     if fields.region is None:
         with interruptible(progress):
-            box, box_from = _find_box(pipeline, stage, scan, progress)
+            box, box_from = _find_box(pipeline, stage, seen, progress)
     preprocessing = Preprocessing.from_dict(stage.preprocessing)
     with progress.stage("prepare", share=0.2):
-        statistics = preprocessing.intensity.measure(scan.seen)
+        statistics = preprocessing.intensity.measure(seen)
         progress.update(0.5)
-        prepared = preprocessing.apply(scan.seen, box)
+        prepared = preprocessing.apply(seen, box)
     with progress.stage("measure", share=0.1):
         before, after = _summary(scan.whole), _summary(prepared)
     with progress.stage("write", share=0.1):
@@ -103,12 +105,12 @@ def _choose_stage(pipeline: Pipeline, fields: Fields) -> Stage:
     raise SettingError(f"The model {pipeline.package.reference} has no stage '{fields.stage}'; it has {known}.")
 
 
-def _find_box(pipeline: Pipeline, stage: Stage, scan: Scan, progress: Progress) -> tuple[Box, str]:
+def _find_box(pipeline: Pipeline, stage: Stage, seen: Volume, progress: Progress) -> tuple[Box, str]:
     """The box that the stage looks at, and what gave it."""
-    box = pipeline.find_box(stage, scan.seen, progress, share=0.4)
+    box = pipeline.find_box(stage, seen, progress, share=0.35)
     if box is None:
         progress.warn(f"Nothing was found for the stage {stage.name} to look at; the whole scan is shown.")
-        return scan.seen.geometry.bounds(), "scan"
+        return seen.geometry.bounds(), "scan"
     return box, stage.region["stage"] if stage.region else "scan"
 
 

@@ -1,0 +1,104 @@
+"""CT volumes whose own grid holds voxels that no scanner measured: padding.
+
+A volume that was turned onto another grid is a tilted box in a box of one constant value, and a body wider than the
+field of view ends in a circle of it. What ends there looks to a network like the surface of the body, as at the edge
+of a scan, and is cured in the same way: what was measured goes on for :data:`.preprocessing.EDGE_MM`.
+
+Padding is told from air, which clipping makes constant, too, by what it touches: between skin and air there is always
+a voxel or two of both, while padding ends sharply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.preprocessing.preprocessing import EDGE_MM
+from Med3DCore.volume import Volume
+
+# Hounsfield units of what a scanner stores for air, and the least of what is certainly body.
+_AIR = (-1100, -900)
+_TISSUE = -300
+# Padding is looked for on about this grid, and then put on the scan's own.
+_SPACING_MM = 2.5
+# Of the rows of voxels that are looked at, as many must go from air straight into tissue.
+_MIN_SHARE = 0.02
+_ROWS = 64
+# Of all voxels; connected ones that have the very value of a corner by chance are fewer.
+_LEAST_SHARE = 0.002
+
+
+def continue_into_padding(volume: Volume) -> tuple[Volume, np.ndarray | None]:
+    """What was measured, continued for 20 mm into the padding.
+
+    Args:
+        volume: A CT in Hounsfield units.
+
+    Returns:
+        A volume on the same grid and where its padding is, bool ``[z, y, x]``. Voxels that are not padding are the
+        same. Padding of a value that is not air's is air from 20 mm on. Without padding the same volume and None.
+    """
+    steps = [max(1, int(_SPACING_MM / spacing)) for spacing in reversed(volume.spacing)]
+    small = volume.array[tuple(slice(None, None, step) for step in steps)]
+    value, padding = _find(volume.array, small)
+    if padding is None:
+        return volume, None
+    sampling = [step * spacing for step, spacing in zip(steps, reversed(volume.spacing), strict=True)]
+    distance, nearest = ndimage.distance_transform_edt(padding, sampling, return_indices=True)
+    filled = small[tuple(nearest)]
+    goes_on = distance <= EDGE_MM
+    if _AIR[0] <= value <= _AIR[1]:  # air between the body and the padding is the same, and no skin goes on there
+        goes_on &= filled > _TISSUE
+    filled[~goes_on] = min(value, volume.array.min()) if value > _AIR[1] else value
+    return _filled(volume, value, filled, ndimage.binary_dilation(padding), steps)
+
+
+def _find(array: np.ndarray, small: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """The value of the padding and where it is on the coarser grid; None if there is none."""
+    last = [max(1, n - 1) for n in array.shape]
+    values, counts = np.unique(array[:: last[0], :: last[1], :: last[2]], return_counts=True)
+    for value, count in sorted(zip(values, counts, strict=True), key=lambda each: (each[0] <= _AIR[1], -each[1])):
+        if value > _AIR[1] or (count >= 4 and _ends_in_tissue(array, value)):
+            padding = small == value
+            if padding.mean() > _LEAST_SHARE:
+                padding = _touching_the_edge(padding)
+            if _LEAST_SHARE < padding.mean() < 1:
+                return value, padding
+    return 0.0, None
+
+
+def _ends_in_tissue(array: np.ndarray, value: float) -> bool:
+    """Whether air goes straight into tissue in more than a few of evenly spread rows, along any axis."""
+    for axis in range(3):
+        rows = np.moveaxis(array, axis, -1)
+        rows = rows[:: max(1, rows.shape[0] // _ROWS), :: max(1, rows.shape[1] // _ROWS)]
+        empty, tissue = rows == value, rows > _TISSUE
+        meets = (empty[..., 1:] & tissue[..., :-1]) | (empty[..., :-1] & tissue[..., 1:])
+        if meets.any(axis=-1).mean() > _MIN_SHARE:
+            return True
+    return False
+
+
+def _touching_the_edge(mask: np.ndarray) -> np.ndarray:
+    """Those connected parts of a mask that reach an end of the volume."""
+    parts, _ = ndimage.label(mask)
+    ends = [np.take(parts, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+    reached = np.unique(np.concatenate(ends))
+    return np.isin(parts, reached[reached > 0])
+
+
+def _filled(
+    volume: Volume, value: float, filled: np.ndarray, near: np.ndarray, steps: list[int]
+) -> tuple[Volume, np.ndarray]:
+    """The volume with what was found on a coarser grid in its padding, and where that is."""
+    array, padding = volume.array.copy(), np.zeros(volume.array.shape, bool)
+    z, y, x = (
+        np.minimum((np.arange(n) + step // 2) // step, m - 1)
+        for n, step, m in zip(array.shape, steps, near.shape, strict=True)
+    )
+    for i, plane in enumerate(array):
+        padding[i] = near[z[i]][np.ix_(y, x)] & (plane == value)
+        plane[padding[i]] = filled[z[i]][np.ix_(y, x)][padding[i]]
+    return replace(volume, array=array), padding
