@@ -26,8 +26,8 @@ _SPACING_MM = 2.5
 # Of the rows of voxels that are looked at, as many must go from air straight into tissue.
 _MIN_SHARE = 0.02
 _ROWS = 64
-# Of all voxels; connected ones that have the very value of a corner by chance are fewer.
-_LEAST_SHARE = 0.002
+# On the coarser grid. Connected voxels that share a value by chance, in noise, are some dozens.
+_LEAST_VOXELS = 500
 
 
 def continue_into_padding(volume: Volume) -> tuple[Volume, np.ndarray | None]:
@@ -62,10 +62,10 @@ def _find(array: np.ndarray, small: np.ndarray) -> tuple[float, np.ndarray | Non
     for value, count in sorted(zip(values, counts, strict=True), key=lambda each: (each[0] <= _AIR[1], -each[1])):
         if value > _AIR[1] or (count >= 4 and _ends_in_tissue(array, value)):
             padding = small == value
-            if padding.mean() > _LEAST_SHARE:
-                padding = _touching_the_edge(padding)
-            if _LEAST_SHARE < padding.mean() < 1:
-                return value, padding
+            if np.count_nonzero(padding) >= _LEAST_VOXELS:
+                padding = _large_at_the_edge(padding)
+                if padding.any() and not padding.all():
+                    return value, padding
     return 0.0, None
 
 
@@ -81,12 +81,13 @@ def _ends_in_tissue(array: np.ndarray, value: float) -> bool:
     return False
 
 
-def _touching_the_edge(mask: np.ndarray) -> np.ndarray:
-    """Those connected parts of a mask that reach an end of the volume."""
+def _large_at_the_edge(mask: np.ndarray) -> np.ndarray:
+    """Those connected parts of a mask that reach an end of the volume, without what noise makes."""
     parts, _ = ndimage.label(mask)
     ends = [np.take(parts, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
     reached = np.unique(np.concatenate(ends))
-    return np.isin(parts, reached[reached > 0])
+    sizes = np.bincount(parts.ravel())
+    return np.isin(parts, reached[(reached > 0) & (sizes[reached] >= _LEAST_VOXELS)])
 
 
 def _filled(

@@ -6,9 +6,12 @@ from test_inference import coarse_to_fine
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.scan_end import end_at_padding
+from Med3DCore.io import write_volume
+from Med3DCore.preprocessing import Preprocessing, Window
 from Med3DCore.preprocessing.padding import continue_into_padding
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
+from Med3DCore.training.cases import UNKNOWN, case_from_dict, prepare_case
 from Med3DCore.volume import LabelMap, Volume
 
 GRID = Geometry((60, 56, 50), (2.0, 2.0, 2.5), (-60.0, -56.0, -60.0))
@@ -89,3 +92,16 @@ def test_labels_beside_padding_are_named():
     assert end_at_padding(labels, padding) == {"liver", "lungs"}
     assert array[2, 1, 1] == 1 and array[1, 2, 2] == 2 and not array[3].any()
     assert end_at_padding(labels, padding) == {"liver"}
+
+
+def test_padding_of_a_training_case_goes_on_too_and_teaches_nothing(tmp_path):
+    volume, label = padded(0), (LIVER & TILTED).astype(np.uint8)
+    write_volume(volume, tmp_path / "ct.nii.gz")
+    write_volume(Volume(label, GRID), tmp_path / "label.nii.gz")
+    entry = {"name": "a", "image": "ct.nii.gz", "label": "label.nii.gz", "values": {"liver": 1}, "annotated": ["liver"]}
+    case = case_from_dict({**entry, "patient": "a", "split": "training"}, tmp_path)
+    prepared = prepare_case(case, Preprocessing(GRID.spacing, Window(-160, 240)), ("liver",))
+    assert np.array_equal(prepared.target[0] == UNKNOWN, ~TILTED)
+    assert np.array_equal(prepared.target[0][TILTED], label[TILTED])
+    seen, _ = continue_into_padding(volume)
+    assert np.allclose(prepared.image, np.clip(seen.array, prepared.image.min(), prepared.image.max()), atol=1e-3)
