@@ -28,7 +28,7 @@ from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
-from Med3DCore.preprocessing.padding import continue_into_padding
+from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
@@ -102,7 +102,7 @@ class Pipeline:
                 "copies were averaged."
             )
         with progress.stage("edge", share=0.01):
-            seen, padding = self._continued(volume)
+            seen = self.seen(volume)
         results: dict[str, StageResult | None] = {}
         for stage in stages:
             results[stage.name] = self._run_stage(stage, seen, results, progress, share=0.7 / len(stages))
@@ -113,7 +113,7 @@ class Pipeline:
         }
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
-            cut = set() if padding is None else end_at_padding(found, padding)
+            cut = set() if seen.padding is None else end_at_padding(found, seen.padding)
             for label in (label for label in found.labels if label.name in cut):
                 warn_of_cut(label, "scan", progress)
         with progress.stage("check", share=0.01):
@@ -123,20 +123,17 @@ class Pipeline:
                 check(name, found, volume, is_ct, is_cut, results[stage.name], earlier[name], left_out[name], progress)
         return found
 
-    def seen(self, volume: Volume) -> Volume:
+    def seen(self, volume: Volume) -> Seen:
         """The scan as the stages get it: a CT goes on where its grid is only padded."""
-        return self._continued(volume)[0]
-
-    def _continued(self, volume: Volume) -> tuple[Volume, np.ndarray | None]:
         is_ct = self.package.modality == "CT" and looks_like_ct(volume.array)
-        return continue_into_padding(volume) if is_ct else (volume, None)
+        return continue_into_padding(volume) if is_ct else Seen(volume)
 
-    def find_box(self, stage: Stage, volume: Volume, progress: Progress, share: float = 1.0) -> Box | None:
+    def find_box(self, stage: Stage, seen: Seen, progress: Progress, share: float = 1.0) -> Box | None:
         """Where a stage looks, found by running the stages that it depends on.
 
         Args:
             stage: One of the package's stages.
-            volume: The scan, in any orientation, as :meth:`seen` gives it.
+            seen: The scan, in any orientation, as :meth:`seen` gives it.
             progress: Followed, and may cancel.
             share: Part of the progress's whole job.
 
@@ -146,8 +143,8 @@ class Pipeline:
         *earlier, stage = self._needed_stages([stage])
         results: dict[str, StageResult | None] = {}
         for each in earlier:
-            results[each.name] = self._run_stage(each, volume, results, progress, share / len(earlier))
-        return _box(stage, volume, results)
+            results[each.name] = self._run_stage(each, seen, results, progress, share / len(earlier))
+        return _box(stage, seen, results)
 
     def final_stage(self, label: str) -> Stage:
         """The last stage that finds a label.
@@ -171,20 +168,20 @@ class Pipeline:
     def _run_stage(
         self,
         stage: Stage,
-        volume: Volume,
+        seen: Seen,
         results: dict[str, StageResult | None],
         progress: Progress,
         share: float,
     ) -> StageResult | None:
         """Prepare, compute and clean one stage; None if there is no place to look at."""
-        box = _box(stage, volume, results)
+        box = _box(stage, seen, results)
         if box is None:
             return None
         with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
             preprocessing = Preprocessing.from_dict(stage.preprocessing)
-            grid = world_grid(volume.geometry, preprocessing.spacing, box)
-            require_maps(grid, len(stage.labels), volume)
-            prepared = preprocessing.apply(volume, box)
+            grid = world_grid(seen.volume.geometry, preprocessing.spacing, box)
+            require_maps(grid, len(stage.labels), seen.volume)
+            prepared = preprocessing.apply(seen.volume, box)
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
             probabilities = self._probabilities(stage, prepared.array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
@@ -264,10 +261,10 @@ class Pipeline:
         return LabelMap(array, volume.geometry, volume.name, tuple(labels[name] for name in found))
 
 
-def _box(stage: Stage, volume: Volume, results: dict[str, StageResult | None]) -> Box | None:
+def _box(stage: Stage, seen: Seen, results: dict[str, StageResult | None]) -> Box | None:
     """LPS box in mm that a stage looks at, or None if the stage before it found nothing there."""
     if stage.region is None:
-        low, high = volume.geometry.bounds()
+        low, high = seen.bounds()
         pad = _MARGIN_VOXELS * np.asarray(stage.preprocessing["spacing"])
         return low - pad, high + pad
     before = results[stage.region["stage"]]

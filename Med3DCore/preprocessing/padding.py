@@ -10,12 +10,12 @@ a voxel or two of both, while padding ends sharply.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from Med3DCore.preprocessing.preprocessing import EDGE_MM
+from Med3DCore.preprocessing.preprocessing import EDGE_MM, Box
 from Med3DCore.volume import Volume
 
 # Hounsfield units of what a scanner stores for air, and the least of what is certainly body.
@@ -28,23 +28,48 @@ _MIN_SHARE = 0.02
 _ROWS = 64
 # On the coarser grid. Connected voxels that share a value by chance, in noise, are some dozens.
 _LEAST_VOXELS = 500
+# Of the voxels, each so many-th along each axis tells how far the measured ones reach.
+_STEP = 4
 
 
-def continue_into_padding(volume: Volume) -> tuple[Volume, np.ndarray | None]:
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A scan as networks see it.
+
+    Args:
+        volume: On the scan's own grid.
+        padding: Where nothing was measured, bool ``[z, y, x]``; None if there is no padding.
+    """
+
+    volume: Volume
+    padding: np.ndarray | None = None
+
+    def bounds(self) -> Box:
+        """Lowest and highest LPS mm of what was measured: of a turned volume much less than its grid covers."""
+        if self.padding is None:
+            return self.volume.geometry.bounds()
+        measured = np.argwhere(~self.padding[::_STEP, ::_STEP, ::_STEP])[:, ::-1] * _STEP
+        to_world = self.volume.geometry.index_to_physical
+        points = measured @ to_world[:3, :3].T + to_world[:3, 3]
+        reach = _STEP * max(self.volume.spacing)
+        return points.min(axis=0) - reach, points.max(axis=0) + reach
+
+
+def continue_into_padding(volume: Volume) -> Seen:
     """What was measured, continued for 20 mm into the padding.
 
     Args:
         volume: A CT in Hounsfield units.
 
     Returns:
-        A volume on the same grid and where its padding is, bool ``[z, y, x]``. Voxels that are not padding are the
-        same. Padding of a value that is not air's is air from 20 mm on. Without padding the same volume and None.
+        Voxels that are not padding are the same. Padding of a value that is not air's is air from 20 mm on. Without
+        padding the same volume.
     """
     steps = [max(1, int(_SPACING_MM / spacing)) for spacing in reversed(volume.spacing)]
     small = volume.array[tuple(slice(None, None, step) for step in steps)]
     value, padding = _find(volume.array, small)
     if padding is None:
-        return volume, None
+        return Seen(volume)
     sampling = [step * spacing for step, spacing in zip(steps, reversed(volume.spacing), strict=True)]
     distance, nearest = ndimage.distance_transform_edt(padding, sampling, return_indices=True)
     filled = small[tuple(nearest)]
@@ -90,10 +115,8 @@ def _large_at_the_edge(mask: np.ndarray) -> np.ndarray:
     return np.isin(parts, reached[(reached > 0) & (sizes[reached] >= _LEAST_VOXELS)])
 
 
-def _filled(
-    volume: Volume, value: float, filled: np.ndarray, near: np.ndarray, steps: list[int]
-) -> tuple[Volume, np.ndarray]:
-    """The volume with what was found on a coarser grid in its padding, and where that is."""
+def _filled(volume: Volume, value: float, filled: np.ndarray, near: np.ndarray, steps: list[int]) -> Seen:
+    """The volume with what was found on a coarser grid in its padding."""
     array, padding = volume.array.copy(), np.zeros(volume.array.shape, bool)
     z, y, x = (
         np.minimum((np.arange(n) + step // 2) // step, m - 1)
@@ -102,4 +125,4 @@ def _filled(
     for i, plane in enumerate(array):
         padding[i] = near[z[i]][np.ix_(y, x)] & (plane == value)
         plane[padding[i]] = filled[z[i]][np.ix_(y, x)][padding[i]]
-    return replace(volume, array=array), padding
+    return Seen(replace(volume, array=array), padding)

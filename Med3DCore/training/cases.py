@@ -16,7 +16,7 @@ from Med3DCore.io.header import read_header
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.intensity import Statistics
-from Med3DCore.preprocessing.padding import continue_into_padding
+from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
@@ -282,17 +282,16 @@ def prepare_case(
     Raises:
         DataError: Image and label do not lie on the same grid, or the label has other values than described.
     """
-    volume, padding = read_image(case), None
-    if looks_like_ct(volume.array):
-        volume, padding = continue_into_padding(volume)
+    volume = read_image(case)
+    seen = continue_into_padding(volume) if looks_like_ct(volume.array) else Seen(volume)
     grid = world_grid(volume.geometry, preprocessing.spacing)
-    statistics = preprocessing.intensity.measure(volume)
+    statistics = preprocessing.intensity.measure(seen.volume)
     clip = (statistics.low - headroom, statistics.high + headroom)
-    image = resample(volume.array, volume.geometry, grid, clip, statistics.floor)
+    image = resample(seen.volume.array, volume.geometry, grid, clip, statistics.floor)
     label = None if case.label is None else read_label(case, volume.geometry)
     target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
-    if padding is not None:
-        target[:, _share(padding, volume.geometry, grid) > 0.5] = UNKNOWN
+    if seen.padding is not None:
+        target[:, _share(seen.padding, volume.geometry, grid) > 0.5] = UNKNOWN
     return PreparedCase(case, image, target, grid, statistics)
 
 

@@ -34,18 +34,25 @@ def padded(value, measured=TILTED):
     return Volume(np.where(measured, body(), value).astype(np.int16), GRID, "turned")
 
 
+def parts_of(volume):
+    """What is seen of a volume, and where it is padding."""
+    seen = continue_into_padding(volume)
+    return seen.volume, seen.padding
+
+
 def test_a_scan_without_padding_stays_as_it_is():
     volume = Volume(body(), GRID)
-    assert continue_into_padding(volume) == (volume, None)
+    seen = continue_into_padding(volume)
+    assert seen.volume is volume and seen.padding is None and np.array_equal(seen.bounds(), GRID.bounds())
     noise = np.random.default_rng(0).normal(0, 20, GRID.shape)
     noisy = Volume((body() + noise).astype(np.int16), GRID)
-    assert continue_into_padding(noisy) == (noisy, None)
+    assert continue_into_padding(noisy).volume is noisy
 
 
 @pytest.mark.parametrize("value", [-1000, -1024, -3024, 0])
 def test_tissue_goes_on_where_a_turned_scan_ends(value):
     volume = padded(value)
-    seen, padding = continue_into_padding(volume)
+    seen, padding = parts_of(volume)
     assert np.array_equal(seen.array[TILTED], volume.array[TILTED]) and seen.geometry == GRID
     assert padding[~TILTED].all() and (padding & TILTED).sum() <= (volume.array[TILTED] == value).sum()
     height = (Z - 0.3 * Y + 0.2 * X - 26) * 2.5 / np.sqrt(1 + (0.3 * 1.25) ** 2 + (0.2 * 1.25) ** 2)  # mm above the end
@@ -59,16 +66,24 @@ def test_tissue_goes_on_where_a_turned_scan_ends(value):
 
 def test_a_body_wider_than_the_field_of_view_goes_on():
     circle = (np.hypot((Y - 27.5), (X - 29.5)) < 18) & (Z >= 0)
-    seen, padding = continue_into_padding(padded(-3024, circle))
+    seen, padding = parts_of(padded(-3024, circle))
     assert np.array_equal(padding, ~circle)
     ring = ~circle & (np.hypot((Y - 27.5), (X - 29.5)) < 24)
     assert np.all(seen.array[ring] > -100)
 
 
+def test_only_what_was_measured_is_looked_at():
+    lower = padded(-3024, Z + 0 * Y + 0 * X < 26)
+    low, high = continue_into_padding(lower).bounds()
+    assert np.allclose(low, GRID.bounds()[0], atol=11) and np.allclose(high[:2], GRID.bounds()[1][:2], atol=11)
+    end = GRID.origin[2] + 25.5 * GRID.spacing[2]
+    assert end <= high[2] < end + 11
+
+
 def test_fine_grids_are_filled_without_gaps():
     fine = Volume(np.repeat(np.repeat(padded(-1000).array, 3, 1), 3, 2), Geometry((180, 168, 50), (2 / 3, 2 / 3, 2.5)))
-    seen, padding = continue_into_padding(fine)
-    coarse, expected = continue_into_padding(padded(-1000))
+    seen, padding = parts_of(fine)
+    coarse, expected = parts_of(padded(-1000))
     assert (padding != np.repeat(np.repeat(expected, 3, 1), 3, 2)).mean() < 0.01
     assert (seen.array != np.repeat(np.repeat(coarse.array, 3, 1), 3, 2)).mean() < 0.01
 
@@ -103,5 +118,5 @@ def test_padding_of_a_training_case_goes_on_too_and_teaches_nothing(tmp_path):
     prepared = prepare_case(case, Preprocessing(GRID.spacing, Window(-160, 240)), ("liver",))
     assert np.array_equal(prepared.target[0] == UNKNOWN, ~TILTED)
     assert np.array_equal(prepared.target[0][TILTED], label[TILTED])
-    seen, _ = continue_into_padding(volume)
+    seen, _ = parts_of(volume)
     assert np.allclose(prepared.image, np.clip(seen.array, prepared.image.min(), prepared.image.max()), atol=1e-3)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from Med3DCore.errors import SettingError
+from Med3DCore.preprocessing.padding import Seen
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.volume import Volume
 from Med3DCore.worker.exchange import write_volume_array
@@ -71,9 +72,9 @@ def run(fields: Fields, job: Job) -> dict:
             box, box_from = _find_box(pipeline, stage, seen, progress)
     preprocessing = Preprocessing.from_dict(stage.preprocessing)
     with progress.stage("prepare", share=0.2):
-        statistics = preprocessing.intensity.measure(seen)
+        statistics = preprocessing.intensity.measure(seen.volume)
         progress.update(0.5)
-        prepared = preprocessing.apply(seen, box)
+        prepared = preprocessing.apply(seen.volume, box)
     with progress.stage("measure", share=0.1):
         before, after = _summary(scan.whole), _summary(prepared)
     with progress.stage("write", share=0.1):
@@ -105,12 +106,12 @@ def _choose_stage(pipeline: Pipeline, fields: Fields) -> Stage:
     raise SettingError(f"The model {pipeline.package.reference} has no stage '{fields.stage}'; it has {known}.")
 
 
-def _find_box(pipeline: Pipeline, stage: Stage, seen: Volume, progress: Progress) -> tuple[Box, str]:
+def _find_box(pipeline: Pipeline, stage: Stage, seen: Seen, progress: Progress) -> tuple[Box, str]:
     """The box that the stage looks at, and what gave it."""
     box = pipeline.find_box(stage, seen, progress, share=0.35)
     if box is None:
         progress.warn(f"Nothing was found for the stage {stage.name} to look at; the whole scan is shown.")
-        return seen.geometry.bounds(), "scan"
+        return seen.bounds(), "scan"
     return box, stage.region["stage"] if stage.region else "scan"
 
 
