@@ -46,9 +46,10 @@ class Seen:
 
     def bounds(self) -> Box:
         """Lowest and highest LPS mm of what was measured: of a turned volume much less than its grid covers."""
-        if self.padding is None:
+        thin = (slice(None, None, _STEP),) * 3
+        if self.padding is None or self.padding[thin].all():  # the latter for a few slices in much padding
             return self.volume.geometry.bounds()
-        measured = np.argwhere(~self.padding[::_STEP, ::_STEP, ::_STEP])[:, ::-1] * _STEP
+        measured = np.argwhere(~self.padding[thin])[:, ::-1] * _STEP
         to_world = self.volume.geometry.index_to_physical
         points = measured @ to_world[:3, :3].T + to_world[:3, 3]
         reach = _STEP * max(self.volume.spacing)

@@ -78,6 +78,9 @@ def test_only_what_was_measured_is_looked_at():
     assert np.allclose(low, GRID.bounds()[0], atol=11) and np.allclose(high[:2], GRID.bounds()[1][:2], atol=11)
     end = GRID.origin[2] + 25.5 * GRID.spacing[2]
     assert end <= high[2] < end + 11
+    few = continue_into_padding(padded(-3024, (Z > 20) & (Z < 24) & (Y + X >= 0)))
+    assert few.padding is not None
+    assert np.array_equal(few.bounds(), GRID.bounds()), "three slices lie between those that are looked at"
 
 
 def test_fine_grids_are_filled_without_gaps():
