@@ -13,7 +13,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_frames import bytes_from_pixels_on, fault_of_frames
 from Med3DCore.io.files import first_bytes, is_dicom
-from Med3DCore.io.header import require_grid
+from Med3DCore.io.grid import require_grid
 from Med3DCore.io.itk import captured
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.files import as_path, first_bytes, is_dicom
-from Med3DCore.io.header import Header, read_header
+from Med3DCore.io.formats import read_header
+from Med3DCore.io.header import Header
 from Med3DCore.io.label_names import label_for
 from Med3DCore.io.memory import require_memory
-from Med3DCore.io.read import read_voxels, read_with_itk
+from Med3DCore.io.read import read_voxels
 from Med3DCore.io.seg_nrrd import HIGHEST_VALUE, Segment, read_segments, segment_fields
 from Med3DCore.io.warning import warner
 from Med3DCore.io.write import fields_written
@@ -97,8 +98,8 @@ def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], No
     if len(segments) > 255:
         raise VolumeError(f"{header.path} holds {len(segments)} segments; Med3D reads at most 255, split the file.")
     voxels = int(np.prod(header.geometry.size, dtype=np.int64))
-    require_memory(3 * header.stored_bytes + 3 * voxels, str(header.path))
-    layers = read_with_itk(header).reshape(*header.geometry.shape, header.components)
+    require_memory(3 * header.voxels.bytes + 3 * voxels, str(header.path))
+    layers = np.stack(list(header.voxels.slices())).reshape(*header.geometry.shape, header.components)
     low, high = layers.min(), layers.max()
     if layers.dtype.kind not in "iu" or low < 0 or high > HIGHEST_VALUE:
         raise VolumeError(f"{header.path} is no segmentation: its values ({low:g} to {high:g}) stand for no segments.")

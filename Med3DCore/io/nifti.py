@@ -1,101 +1,19 @@
-"""Voxels of NIfTI files, slice by slice.
-
-ITK knows where the voxels lie, but fills the missing part of a truncated or damaged NIfTI file with whatever was in
-memory and reports no full disk when it writes one (measured with SimpleITK 2.5.7). Neither may happen to a patient's
-image, so the voxels themselves are read and written here.
-"""
+"""Writing of NIfTI files: ITK reports no full disk when it writes one (measured with SimpleITK 2.5.7)."""
 
 from __future__ import annotations
 
 import gzip
-import math
 import struct
-import zlib
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from Med3DCore.errors import OutputError, VolumeError
-from Med3DCore.io.header import Header
+from Med3DCore.errors import OutputError
+from Med3DCore.io.nifti_header import TYPES
 from Med3DCore.volume import Volume
 
-_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
-_CODES = {np.dtype(name): code for code, name in _TYPES.items()}
+_CODES = {np.dtype(name): code for code, name in TYPES.items()}
 _HEADER_BYTES = 352
-_PIECE = 8 << 20
-_GZIP = zlib.MAX_WBITS | 16
-
-
-def read_nifti_slices(header: Header) -> Iterator[np.ndarray]:
-    """The slices of a scalar NIfTI file, or of one frame of it, in order, scaled by its slope and intercept.
-
-    Yields:
-        ``[y, x]`` arrays of the stored type, or float64 where a slope or intercept applies.
-
-    Raises:
-        VolumeError: The file ends early or its compressed data is damaged.
-    """
-    path, (columns, rows, slices) = header.path, header.geometry.size
-    dtype = np.dtype(_TYPES[int(header.metadata["datatype"])])
-    slope, intercept = float(header.metadata["scl_slope"]), float(header.metadata["scl_inter"])
-    scaled = math.isfinite(slope) and slope != 0 and math.isfinite(intercept) and (slope, intercept) != (1, 0)
-    try:
-        with path.open("rb") as file:
-            offset, count = int(float(header.metadata["vox_offset"])), columns * rows * dtype.itemsize
-            earlier = header.frame * slices
-            parts = _parts(file, path.name.lower().endswith(".gz"), (offset, *[count] * (earlier + slices)))
-            order = "<" if int.from_bytes(next(parts)[:4], "little") in (348, 540) else ">"
-            for part in islice(parts, earlier, None):
-                values = np.frombuffer(part, dtype.newbyteorder(order)).reshape(rows, columns)
-                yield values * slope + intercept if scaled else values
-    except (EOFError, OSError, zlib.error):
-        raise VolumeError(f"{path} is truncated or damaged; copy or export it again.") from None
-
-
-def _parts(file: BinaryIO, compressed: bool, sizes: Iterable[int]) -> Iterator[bytes]:
-    """So many bytes each time from the file's beginning.
-
-    Raises:
-        EOFError: The file, or what is compressed in it, ends early.
-        zlib.error: It is damaged.
-    """
-    pieces = _inflated(file) if compressed else iter(lambda: file.read(_PIECE), b"")
-    buffer = bytearray()
-    for size in sizes:
-        while len(buffer) < size:
-            if (piece := next(pieces, None)) is None:
-                raise EOFError
-            buffer += piece
-        with memoryview(buffer) as view:
-            part = bytes(view[:size])
-        del buffer[:size]
-        yield part
-    next(pieces, None)  # the checksum is compared only when its end comes
-
-
-def _inflated(file: BinaryIO) -> Iterator[bytes]:
-    """The content of a gzip file.
-
-    Python's own reader takes 8 KiB and its lock each time: alone it is a fifth slower, and next to a thread that
-    imports torch far slower still.
-    """
-    member, data = zlib.decompressobj(_GZIP), file.read(_PIECE)
-    while True:
-        piece = member.decompress(data, 4 * _PIECE)
-        if piece:
-            yield piece
-        if member.eof:  # and its checksum is right
-            data = (member.unused_data or file.read(_PIECE)).lstrip(b"\0")  # zeros are padding
-            if not data:
-                return
-            member = zlib.decompressobj(_GZIP)
-        else:
-            data = member.unconsumed_tail or file.read(_PIECE)
-            if not (data or piece):
-                raise EOFError
 
 
 def write_nifti(volume: Volume, path: Path) -> None:

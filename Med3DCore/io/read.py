@@ -7,21 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.errors import SettingError
 from Med3DCore.io.dicom import Series, choose_series, list_series, read_series, series_of_file
 from Med3DCore.io.files import as_path, first_bytes, is_dicom
-from Med3DCore.io.header import Header, read_header
-from Med3DCore.io.itk import captured
+from Med3DCore.io.formats import read_header
+from Med3DCore.io.header import Header
 from Med3DCore.io.memory import require_memory
-from Med3DCore.io.nifti import read_nifti_slices
-from Med3DCore.io.text_header import require_all_voxels
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
-
-# What the libraries below ITK print, and no more, when a compressed MetaImage is damaged.
-_DAMAGE = ("Uncompress failed", "not read completely")
 
 
 def read_volume(
@@ -39,7 +34,7 @@ def read_volume(
             beginning of it. Needed only if several could be meant.
         progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
             Python's.
-        frame: Which volume of a 4D NIfTI file, from 0; without, such a file is refused.
+        frame: Which volume of a 4D file, from 0; without, such a file is refused.
 
     Returns:
         The volume, named after the file or folder.
@@ -75,10 +70,14 @@ def find_scan(
 
 def read_found(scan: Header | Series, path: str | Path, progress: Progress | None = None) -> Volume:
     """Read what :func:`find_scan` found for the same path; the second half of :func:`read_volume`."""
+    warn = warner(progress)
+    if isinstance(scan, Header):
+        for sentence in scan.warnings:
+            warn(sentence)
     array = read_voxels(scan, progress) if isinstance(scan, Header) else read_series(scan, progress)
     path = as_path(path)
     name = path.absolute().name or str(path)
-    fill_non_finite(array, name, warner(progress))
+    fill_non_finite(array, name, warn)
     require_contrast(array, name)
     return Volume(array, scan.geometry, name)
 
@@ -93,12 +92,10 @@ def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
         VolumeError: The file is truncated or damaged.
         ResourceError: It does not fit into the free memory.
     """
-    voxels = int(np.prod(header.geometry.size, dtype=np.int64))
-    result = voxels * (4 if "float" in header.pixel else 2)
-    # NIfTI comes slice by slice; ITK holds the others whole beside the result.
-    require_memory(result + (0 if header.format == "NIfTI" else header.stored_bytes), str(header.path))
-    slices = read_nifti_slices(header) if header.format == "NIfTI" else iter(read_with_itk(header))
-    return stack_slices(_followed(slices, header.geometry.size[2], progress), header.geometry.shape)
+    voxels, dtype = header.voxels, header.voxels.dtype
+    result = int(np.prod(header.geometry.size, dtype=np.int64)) * (4 if dtype.kind == "f" or voxels.scale else 2)
+    require_memory(result + (0 if voxels.is_streamed else 2 * voxels.bytes), str(header.path))
+    return stack_slices(_followed(voxels.slices(), header.geometry.size[2], progress), header.geometry.shape)
 
 
 def _followed(slices: Iterator[np.ndarray], count: int, progress: Progress | None) -> Iterator[np.ndarray]:
@@ -106,25 +103,3 @@ def _followed(slices: Iterator[np.ndarray], count: int, progress: Progress | Non
         yield values
         if progress is not None:
             progress.update((z + 1) / count)
-
-
-def read_with_itk(header: Header) -> np.ndarray:
-    """The voxels of a NRRD or MetaImage file as they are stored, ``[z, y, x]`` or ``[z, y, x, component]``.
-
-    Raises:
-        VolumeError: The file is truncated or damaged.
-    """
-    import SimpleITK as sitk
-
-    if header.format == "MetaImage":
-        require_all_voxels(header.path, header.stored_bytes)
-    with captured() as printed:
-        try:
-            image = sitk.ReadImage(str(header.path))
-        except RuntimeError:
-            image = None
-        if image is None or any(word in printed() for word in _DAMAGE):
-            raise VolumeError(f"{header.path} is truncated or damaged; copy or export it again.")
-    array = sitk.GetArrayFromImage(image)
-    shape = header.geometry.shape
-    return array.reshape(shape if header.components == 1 else (*shape, header.components))

@@ -11,8 +11,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry, Triple
-from Med3DCore.io import find_scan, read_found
-from Med3DCore.io.header import read_header
+from Med3DCore.io import find_scan, read_found, read_header
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.intensity import Statistics
