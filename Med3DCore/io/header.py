@@ -45,6 +45,11 @@ class Header:
         return self.voxels.type_name
 
     @property
+    def frame(self) -> int:
+        """Which of several volumes in the file is meant."""
+        return self.voxels.frame or 0
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """All that a user should know, sentences."""
         return (*((self.orientation_note,) if self.orientation_note else ()), *self.notes)
