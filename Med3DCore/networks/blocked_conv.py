@@ -15,18 +15,27 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.layers import Stride
 
 MIN_DILATION = 4
 MIN_CHANNELS = 480
 BLOCK = 256
 
 
-def conv3x3x3(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1, bias: bool = False) -> Conv3d:
-    """Convolution 3x3x3 whose padding keeps the size at stride 1."""
+def conv3x3x3(
+    in_channels: int,
+    out_channels: int,
+    stride: Stride = 1,
+    dilation: int = 1,
+    bias: bool = False,
+    flat: bool = False,
+) -> Conv3d:
+    """Convolution 3x3x3, or 1x3x3 if ``flat``, whose padding keeps the size at stride 1."""
     # The gradient sums over the output's channels, so either side can be the slow one.
     slow = dilation >= MIN_DILATION and max(in_channels, out_channels) >= MIN_CHANNELS
     cls = BlockedConv3d if slow else Conv3d
-    return cls(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=bias)
+    kernel, padding = ((1, 3, 3), (0, dilation, dilation)) if flat else (3, dilation)
+    return cls(in_channels, out_channels, kernel, stride, padding=padding, dilation=dilation, bias=bias)
 
 
 class BlockedConv3d(Conv3d):

@@ -1,10 +1,11 @@
-"""The 3D convolution of all networks here: torch's, less two slow paths."""
+"""The 3D convolution of all networks here: torch's, less three slow paths."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from Med3DCore.networks.few_slices import conv3d_of_few_slices, is_faster_in_2d
 from Med3DCore.networks.tap_gradient import conv3d_by_taps, is_faster_by_taps
 
 
@@ -14,12 +15,14 @@ class Conv3d(nn.Conv3d):
     For one float32 volume whose channels times z times y are at most 20480, torch leaves oneDNN for a plain im2col
     convolution, a rule made for 2D images; with 3D maps it costs 3 to 10 times more (128 channels at 12^3: 11 ms
     against 2.7 ms on two cores of an AMD Zen 5). Without gradients this class calls oneDNN directly. With them, the
-    gradient of many weights from small maps is computed by :mod:`.tap_gradient`. Same function, arguments and
-    state-dict keys.
+    gradient of many weights from small maps is computed by :mod:`.tap_gradient`, and a large kernel on the three slices
+    of a picture by :mod:`.few_slices`. Same function, arguments and state-dict keys.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``torch.nn.Conv3d``."""
+        if is_faster_in_2d(x, self):
+            return conv3d_of_few_slices(x, self.weight, self.bias, self.stride, self.padding)
         if self.stride == (1, 1, 1) and self.groups == 1 and is_faster_by_taps(x, self.weight):
             return conv3d_by_taps(x, self.weight, self.bias, self.padding, self.dilation)
         if not _torch_may_be_slow(x, self.weight):

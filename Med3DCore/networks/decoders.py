@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_choice
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import conv_bn_relu, crop, enlarge, initialise
+from Med3DCore.networks.layers import Stride, conv_bn_relu, crop, enlarge, initialise
 
 LUNG_CHANNELS = {
     "halving": ((256, 128), (128, 64), (64, 32)),
@@ -30,7 +30,7 @@ class UpsampleDecoder(nn.Module):
 
     uses_skips = False
 
-    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], out_channels: int) -> None:
+    def __init__(self, in_channels: Sequence[int], strides: Sequence[Stride], out_channels: int) -> None:
         super().__init__()
         self.stride = strides[-1]
         self.logits = Conv3d(in_channels[-1], out_channels, 1)
@@ -61,7 +61,7 @@ class LungDecoder(nn.Module):
     uses_skips = False
 
     def __init__(
-        self, in_channels: Sequence[int], strides: Sequence[int], out_channels: int, preset: str = "halving"
+        self, in_channels: Sequence[int], strides: Sequence[Stride], out_channels: int, preset: str = "halving"
     ) -> None:
         super().__init__()
         check_choice("preset of the decoder 'lung'", preset, LUNG_CHANNELS)

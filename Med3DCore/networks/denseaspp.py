@@ -14,7 +14,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import enlarge
+from Med3DCore.networks.layers import Stride, enlarge
 
 # (channels between a block's two convolutions, channels a block adds), named after DenseASPP's 2D backbones
 PRESETS = {
@@ -77,7 +77,7 @@ class DenseASPPDecoder(nn.Module):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         out_channels: int,
         preset: str = "densenet121",
         dilations: Sequence[int] = (3, 6, 12, 18, 24),

@@ -25,6 +25,8 @@ DECODERS = {
     "lung": ("decoders", "LungDecoder"),
     "skip": ("skip_decoder", "SkipDecoder"),
     "denseaspp": ("denseaspp", "DenseASPPDecoder"),
+    "unet": ("vdt_decoders", "UNetDecoder"),
+    "nodule": ("vdt_decoders", "NoduleDecoder"),
     "classification": ("heads", "ClassificationHead"),
 }
 GIVEN_BY_ENCODER = ("in_channels", "strides", "out_channels")

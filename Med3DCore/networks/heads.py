@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.layers import Stride
 
 
 class ClassificationHead(nn.Module):
@@ -20,7 +21,7 @@ class ClassificationHead(nn.Module):
 
     uses_skips = False
 
-    def __init__(self, in_channels: Sequence[int], strides: Sequence[int], out_channels: int) -> None:  # noqa: ARG002
+    def __init__(self, in_channels: Sequence[int], strides: Sequence[Stride], out_channels: int) -> None:  # noqa: ARG002
         super().__init__()
         self.pool = nn.AdaptiveAvgPool3d(1)
         self.logits = Conv3d(in_channels[-1], out_channels, 1)

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from Med3DCore.networks.conv import Conv3d
 
+Stride = int | tuple[int, int, int]
+"""Of all axes, or of z, y, x where they differ."""
+
 
 def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
     """Convolution 3x3x3 that keeps the size, batch norm, ReLU."""
@@ -29,14 +32,26 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
 
-def enlarge(x: Tensor, factor: int, size: Sequence[int]) -> Tensor:
+def per_axis(stride: Stride) -> tuple[int, int, int]:
+    """The strides of z, y, x."""
+    return (stride,) * 3 if isinstance(stride, int) else tuple(stride)
+
+
+def ratio(coarse: Stride, fine: Stride) -> Stride:
+    """How many voxels of a finer map make one of a coarser."""
+    found = tuple(a // b for a, b in zip(per_axis(coarse), per_axis(fine), strict=True))
+    return found[0] if len(set(found)) == 1 else found
+
+
+def enlarge(x: Tensor, factor: Stride, size: Sequence[int]) -> Tensor:
     """Trilinear up-sampling by a whole factor, cropped at the far end to ``size`` (z, y, x).
 
     Strided layers turn ``n`` voxels into ``ceil(n / factor)``, so ``factor`` times that is never too small. Cropping,
     unlike resizing straight to an odd ``size``, keeps every voxel at the same place relative to the coarse grid.
     """
-    if factor > 1:
-        x = F.interpolate(x, scale_factor=factor, mode="trilinear", align_corners=False)
+    if factor != 1:
+        scale = tuple(map(float, per_axis(factor)))
+        x = F.interpolate(x, scale_factor=scale, mode="trilinear", align_corners=False)
     return crop(x, size)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.layers import Stride
 from Med3DCore.networks.resnet import ResNetEncoder
 
 
@@ -20,12 +21,20 @@ class PreActBottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, planes: int, stride: int, dilation: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        planes: int,
+        stride: Stride,
+        dilation: int,
+        downsample: nn.Module | None,
+        flat: bool = False,
+    ) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm3d(in_channels)
         self.conv1 = Conv3d(in_channels, planes, 1, bias=False)
         self.bn2 = nn.BatchNorm3d(planes)
-        self.conv2 = conv3x3x3(planes, planes, stride, dilation)
+        self.conv2 = conv3x3x3(planes, planes, stride, dilation, flat=flat)
         self.bn3 = nn.BatchNorm3d(planes)
         self.conv3 = Conv3d(planes, 4 * planes, 1, bias=False)
         self.relu = nn.ReLU(inplace=True)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from Med3DCore.networks.checks import check_counts
+from Med3DCore.networks.checks import check_count, check_counts
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import conv_bn_relu, enlarge, initialise
+from Med3DCore.networks.layers import Stride, conv_bn_relu, enlarge, initialise, ratio
 
 
 class SkipDecoder(nn.Module):
@@ -28,6 +28,7 @@ class SkipDecoder(nn.Module):
         channels: Channels of the four levels, coarse to fine (at layer 3, 2, 1 and the stem). Default: those of
             the encoder's map, and half of them at the stem. Two convolution blocks a level, one at the finest.
         deep_supervision: In training also give the logits of the three coarser levels.
+        finest_blocks: Convolution blocks at the finest level.
 
     Raises:
         SettingError: ``channels`` is not a list of four whole numbers of at least 1.
@@ -38,24 +39,26 @@ class SkipDecoder(nn.Module):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         out_channels: int,
         channels: Sequence[int] | None = None,
         deep_supervision: bool = False,
+        finest_blocks: int = 1,
     ) -> None:
         super().__init__()
         skips = list(in_channels[-2::-1])
         if channels is None:
             channels = [*skips[:-1], max(1, skips[-1] // 2)]
         check_counts("channels of the decoder 'skip'", channels, len(skips))
+        check_count("finest_blocks of the decoder 'skip'", finest_blocks)
         self.deep_supervision = deep_supervision
-        self.factors = [coarse // fine for coarse, fine in zip(strides[:0:-1], strides[-2::-1], strict=True)]
+        self.factors = [ratio(coarse, fine) for coarse, fine in zip(strides[:0:-1], strides[-2::-1], strict=True)]
         self.stem_stride = strides[0]
 
         below = [in_channels[-1], *channels]
         self.reduce = nn.ModuleList(Conv3d(below[i], c, 1, bias=False) for i, c in enumerate(channels))
         self.merge = nn.ModuleList(
-            _level(skip + c, c, blocks=1 if i == len(channels) - 1 else 2)
+            _level(skip + c, c, blocks=finest_blocks if i == len(channels) - 1 else 2)
             for i, (skip, c) in enumerate(zip(skips, channels, strict=True))
         )
         supervised = channels if deep_supervision else channels[-1:]

@@ -58,7 +58,7 @@ def test_the_description_is_not_changed():
     [
         (["encoder", "name"], "vgg", "name of the encoder is 'vgg'; it must be one of: resnet, preact_resnet"),
         (["encoder", "name"], ["resnet"], "name of the encoder"),
-        (["decoder", "name"], "unet", "name of the decoder is 'unet'"),
+        (["decoder", "name"], "vnet", "name of the decoder is 'vnet'"),
         (["encoder"], {"depth": 10}, "encoder of the network has no name"),
         (["decoder"], "skip", "decoder of the network has no name"),
         (["encoder", "dept"], 10, "Unknown setting 'dept' of the encoder 'resnet'"),

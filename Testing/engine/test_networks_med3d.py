@@ -51,7 +51,7 @@ def test_eight_branches_of_the_paper_add_a_1x1x1_convolution_each():
     [
         ({}, "at least one domain"),
         ({"liver": ({"name": "upsample"}, 0)}, "number of classes of the domain 'liver'"),
-        ({"liver": ({"name": "unet"}, 1)}, "name of the decoder is 'unet'"),
+        ({"liver": ({"name": "vnet"}, 1)}, "name of the decoder is 'vnet'"),
     ],
 )
 def test_wrong_branches_are_named(branches, sentence):
