@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from Med3DCore.networks.average import Average
+    from Med3DCore.networks.layers import Stride
     from Med3DCore.networks.network import Network
 
 # Names in a description, and where the class is: torch is imported only when a network is built.
@@ -77,6 +78,18 @@ def build_encoder(spec: dict) -> nn.Module:
     """
     cls, arguments = _resolve("encoder", spec, ENCODERS, ())
     return cls(**arguments)
+
+
+def last_stride(spec: dict) -> Stride:
+    """Input voxels per voxel of the last map of an encoder, without making its weights.
+
+    Raises:
+        SettingError: As :func:`build_network`.
+    """
+    import torch
+
+    with torch.device("meta"):
+        return build_encoder(spec).strides[-1]
 
 
 def build_decoder(spec: dict, encoder: nn.Module, out_channels: int) -> nn.Module:

@@ -17,6 +17,8 @@ from Med3DCore.inference.postprocessing import Cleaning
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
 from Med3DCore.networks.checks import check_counts
+from Med3DCore.networks.factory import last_stride
+from Med3DCore.networks.layers import per_axis
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cache import CaseCache, prepare_cases
@@ -233,10 +235,9 @@ def _require_room(recipe: StageRecipe) -> None:
     Raises:
         SettingError: Patch and batch leave it just one.
     """
-    encoder = recipe.stage.network["encoder"]
-    stride = encoder.get("output_stride", 8) * encoder.get("stem_stride", 2) // 2
+    stride = last_stride(recipe.stage.network["encoder"])
     patch, batch = recipe.training.patch, recipe.training.batch
-    if batch * math.prod(math.ceil(size / stride) for size in patch) == 1:
+    if batch * math.prod(math.ceil(size / step) for size, step in zip(patch, per_axis(stride), strict=True)) == 1:
         raise SettingError(
             f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel on the "
             f"encoder's last grid, of stride {stride}; use a larger patch, a larger batch or a smaller stride."
