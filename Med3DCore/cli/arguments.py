@@ -20,3 +20,12 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
     return int(text)
+
+
+def add_choice_of_volume(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which volume of an input with several is meant."""
+    parser.add_argument(
+        "--series", help="which series of DICOM files: its number in `med3d info`, or the beginning of its UID"
+    )
+    parser.add_argument("--acquisition", help="which acquisition or phase of a DICOM series that holds several")
+    parser.add_argument("--frame", type=count, metavar="N", help="which volume of a 4D file, from 0")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.cli.arguments import path
+from Med3DCore.cli.arguments import add_choice_of_volume, path
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import Series, choose_series, list_series, read_header, read_volume
+from Med3DCore.io import Header, Series, choose_series, find_scan, list_series, read_found
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
@@ -32,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "input", metavar="INPUT", type=path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file"
     )
-    parser.add_argument("--series", help="which series of a DICOM folder: its number, or the beginning of its UID")
+    add_choice_of_volume(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -45,52 +44,53 @@ def run(args: argparse.Namespace) -> int:
     """
     progress = Progress()
     facts: dict = {"file": str(args.input)}
-    series, chosen = [], None
-    if args.input.is_dir():
-        series = list_series(args.input, progress)
-        facts["series"] = [_series_facts(one, number) for number, one in enumerate(series, start=1)]
-        chosen = _chosen(series, args)
-    if not series or chosen is not None:
-        number = series.index(chosen) + 1 if chosen else args.series
-        volume = read_volume(args.input, number, progress)
-        facts |= _origin_facts(args.input, chosen) | describe(volume)
+    scan, series = None, list_series(args.input, progress) if args.input.is_dir() else []
+    facts |= {"series": [_series_facts(one, number) for number, one in enumerate(series, start=1)]} if series else {}
+    try:
+        scan = _find(series, args, progress)
+    except VolumeError:
+        if not series or args.series is not None or args.acquisition is not None:
+            raise
+        facts["choice"] = _advice(series)
+    if scan is not None:
+        volume = read_found(scan, args.input, progress)
+        facts |= _origin_facts(scan) | describe(volume)
         facts["unusual"] = progress.warnings + unusual(volume, facts.get("modality"))
+    else:
+        facts["unusual"] = progress.warnings
     print(json.dumps(facts, indent=2) if args.json else _text(facts))
     return 0
 
 
-def _chosen(series: list[Series], args: argparse.Namespace) -> Series | None:
-    try:
-        return choose_series(series, args.series, args.input)
-    except VolumeError:
-        if args.series is not None:
-            raise
-        return None
+def _find(series: list[Series], args: argparse.Namespace, progress: Progress) -> Header | Series | None:
+    if series:
+        return choose_series(series, args.series, args.input, args.acquisition)
+    return find_scan(args.input, args.series, progress, args.frame, args.acquisition)
+
+
+def _advice(series: list[Series]) -> str:
+    example = next((number for number, one in enumerate(series, start=1) if one.usable), None)
+    if example is None:
+        return "none of them can be read as a volume; export what is missing again"
+    return f"one of them with --series, such as --series {example}"
 
 
 def _series_facts(series: Series, number: int) -> dict:
     return {
         "number": number,
-        "uid": series.uid,
-        "modality": series.modality,
-        "description": series.description,
-        "slices": series.geometry.size[2],
+        **{name: value for name, value in series.facts().items() if name != "left_out"},
         "size": list(series.geometry.size),
         "spacing_mm": list(series.geometry.spacing),
-        "problem": series.problem,
+        "problem": series.why_not,
         "usable": series.usable,
         "summary": str(series),
     }
 
 
-def _origin_facts(path: Path, series: Series | None) -> dict:
-    if series is not None:
-        return {"format": "DICOM", "modality": series.modality, "uid": series.uid}
-    try:
-        header = read_header(path)
-    except VolumeError:  # it was read, so it is one file of a DICOM series
-        return {"format": "DICOM"}
-    return {"format": header.format, "stored_as": header.pixel}
+def _origin_facts(scan: Header | Series) -> dict:
+    if isinstance(scan, Series):
+        return {"format": "DICOM", "modality": scan.modality, "uid": scan.uid, "scan": scan.facts()}
+    return {"format": scan.format, "stored_as": scan.pixel}
 
 
 def describe(volume: Volume) -> dict:
@@ -166,9 +166,9 @@ def _text(facts: dict) -> str:
         lines.append((f"Series {one['number']}", one["summary"]))
     if "size" in facts:
         lines += _volume_lines(facts)
-    elif facts.get("series"):
-        example = next((one["number"] for one in facts["series"] if one["usable"]), 1)
-        lines.append(("Choose", f"one of them with --series, such as --series {example}"))
+    else:
+        lines += [("Note", sentence) for sentence in facts["unusual"]]
+        lines.append(("Choose", facts["choice"]))
     return "\n".join(f"{name:<12} {value}" for name, value in lines)
 
 

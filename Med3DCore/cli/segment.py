@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.cli.arguments import path
+from Med3DCore.cli.arguments import add_choice_of_volume, path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.errors import Med3DError, OutputError, SettingError
-from Med3DCore.io import check_output, find_scan, read_found, write_label_maps
+from Med3DCore.io import Header, Series, check_output, find_scan, read_found, write_label_maps
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.write import WRITABLE
 from Med3DCore.models import Catalogue, ModelPackage
@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--picture", type=path, metavar="PNG", help="also draw the result over the scan")
     parser.add_argument("--model", help="name or file of a model (default: the newest that came with Med3D)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
-    parser.add_argument("--series", help="which series of a DICOM folder: its number or UID")
+    add_choice_of_volume(parser)
     parser.add_argument(
         "--mirror",
         action="store_true",
@@ -89,12 +89,13 @@ def run(args: argparse.Namespace) -> int:
     bar = ProgressBar(args.quiet)
     progress = Progress(bar)
     try:
-        volume, result = _segment(args, organs or package.label_names, package, outputs, progress)
+        scan, volume, result = _segment(args, organs or package.label_names, package, outputs, progress)
         drawn = args.picture is not None and _draw(volume, result, args.picture, progress)
     finally:
         bar.close()
     report = {
         "input": str(args.input),
+        **({"series": scan.facts()} if isinstance(scan, Series) else {}),
         "outputs": [str(output) for output in outputs],
         **({"picture": str(args.picture)} if drawn else {}),
         **result.report(),
@@ -125,10 +126,10 @@ def _choose(organs: tuple[str, ...], args: argparse.Namespace) -> ModelPackage:
 
 def _segment(
     args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage, outputs: list[Path], progress: Progress
-) -> tuple[Volume, Segmentation]:
+) -> tuple[Header | Series, Volume, Segmentation]:
     """Read, segment and write."""
     with progress.stage("read", share=0.1):
-        scan = find_scan(args.input, args.series, progress)
+        scan = find_scan(args.input, args.series, progress, args.frame, args.acquisition)
         starting = threading.Lock()  # alone of all locks not harmed when Ctrl-C comes while it is waited for
         starting.acquire()
         threading.Thread(target=_start_torch, args=(starting,)).start()
@@ -141,7 +142,7 @@ def _segment(
     result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
         write_label_maps(result.labels, outputs)
-    return volume, result
+    return scan, volume, result
 
 
 def _start_torch(starting: threading.Lock) -> None:
@@ -208,9 +209,15 @@ def _check_places(source: Path, outputs: list[Path], picture: Path | None) -> No
 
 def _text(report: dict) -> str:
     """The report for people."""
-    lines = [f"{organ['name']:12}{organ['volume_ml']:>10.1f} mL" for organ in report["labels"]]
+    lines = _series_lines(report["series"]) if "series" in report else []
+    lines += [f"{organ['name']:12}{organ['volume_ml']:>10.1f} mL" for organ in report["labels"]]
     lines += [f"Warning: {sentence}" for sentence in report["warnings"]]
     lines += ["", *(f"{name:20}{seconds:>8.2f} s" for name, seconds in report["seconds"].items())]
     lines.append(f"{report['total_seconds']:.1f} s with {report['model']} on {report['device']}")
     lines += [f"Wrote {path}" for path in (*report["outputs"], report.get("picture")) if path]
     return "\n".join(lines)
+
+
+def _series_lines(series: dict) -> list[str]:
+    """Which series of a DICOM folder it was."""
+    return [f"Of {series['title']}, {series['slices']} slices:", *(f"Left out {one}" for one in series["left_out"]), ""]

@@ -20,13 +20,18 @@ from Med3DCore.volume import Volume
 
 
 def read_volume(
-    path: str | Path, series: str | int | None = None, progress: Progress | None = None, frame: int | None = None
+    path: str | Path,
+    series: str | int | None = None,
+    progress: Progress | None = None,
+    frame: int | None = None,
+    acquisition: str | int | None = None,
 ) -> Volume:
     """Read a scan: NIfTI, NRRD, MetaImage, a folder with DICOM files at any depth, or one file of a DICOM series.
 
     Rescale slope and intercept are applied. Whole numbers that fit come as int16 (uint8 if stored so), all else as
     float32. NaN and infinite voxels, up to half of the volume, take its lowest value, with a warning. Slices of a
-    DICOM series that are missing, unevenly spaced or tilted are refused; unevenness below a tenth of a slice warns.
+    DICOM series that are unevenly spaced or tilted are refused; where slices are missing one by one, the mean of their
+    neighbours is taken, with a warning.
 
     Args:
         path: The file or folder.
@@ -35,6 +40,7 @@ def read_volume(
         progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
             Python's.
         frame: Which volume of a 4D file, from 0; without, such a file is refused.
+        acquisition: Which acquisition or phase of a DICOM series that holds several.
 
     Returns:
         The volume, named after the file or folder.
@@ -42,27 +48,35 @@ def read_volume(
     Raises:
         VolumeError: It cannot be read or is not a usable 3D volume.
         ResourceError: It does not fit into the free memory.
-        SettingError: ``series`` was given for something else than a folder.
+        SettingError: ``series``, ``acquisition`` or ``frame`` was given for what has none.
     """
-    return read_found(find_scan(path, series, progress, frame), path, progress)
+    return read_found(find_scan(path, series, progress, frame, acquisition), path, progress)
 
 
 def find_scan(
-    path: str | Path, series: str | int | None = None, progress: Progress | None = None, frame: int | None = None
+    path: str | Path,
+    series: str | int | None = None,
+    progress: Progress | None = None,
+    frame: int | None = None,
+    acquisition: str | int | None = None,
 ) -> Header | Series:
     """The scan that :func:`read_volume` would read, judged by headers alone, which takes a moment.
 
     Raises:
         VolumeError: It is not a usable 3D volume.
-        SettingError: ``series`` was given for something else than a folder.
+        SettingError: ``series``, ``acquisition`` or ``frame`` was given for what has none.
     """
     path = as_path(path)
-    if path.is_dir():
-        return choose_series(list_series(path, progress), series, path)
-    if series is not None:
-        raise SettingError(f"A series can be chosen from a DICOM folder only, and {path} is none; leave it out.")
-    if is_dicom(first_bytes(path)):
-        return series_of_file(path, progress)
+    folder = path.is_dir()
+    if folder or is_dicom(first_bytes(path)):
+        if frame is not None:
+            raise SettingError(f"A frame is one of a 4D file, and {path} is DICOM; choose a series or acquisition.")
+        if not folder:
+            return series_of_file(path, series, acquisition, progress)
+        return choose_series(list_series(path, progress), series, path, acquisition)
+    if series is not None or acquisition is not None:
+        what = "A series" if series is not None else "An acquisition"
+        raise SettingError(f"{what} can be chosen from a DICOM folder only, and {path} is none; leave it out.")
     header = read_header(path, frame)
     header.require_scalar()
     return header

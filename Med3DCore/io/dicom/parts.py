@@ -1,0 +1,182 @@
+"""Which images make a volume together: the series that they name, and its acquisitions or phases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from Med3DCore.io.dicom.image import PARALLEL, DicomImage
+from Med3DCore.io.dicom.stack import Stack, stack_images
+from Med3DCore.io.dicom.steps import SAME_PLACE
+
+# Of places where two images lie, looked at before all of them are: phases differ there, copies do not.
+_SAMPLES = 3
+_OWN_UIDS = "each of its images has a series UID of its own; they were taken as one series"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of a series that are a volume, or as near to one as they come.
+
+    Args:
+        stack: They, in order.
+        kind: What tells this part of the series from its others, such as ``"acquisition"``; empty if nothing does.
+        value: And its value, such as ``"2"``.
+    """
+
+    stack: Stack
+    kind: str = ""
+    value: str = ""
+
+
+def parts_of(images: Sequence[DicomImage]) -> list[Part]:
+    """Sort images into volumes.
+
+    Images of one series, plane, size and spacing belong together. If several lie at one place, or they make no even
+    steps, what else tells them apart decides: acquisition number, temporal position, echo, ..., time. Copies, which are
+    equal to the last pixel, count once.
+    """
+    groups = _groups(_unique(images))
+    strays = _of_one_series(groups)
+    taken = {id(image) for group in strays for image in group}
+    parts = [part for group in groups if id(group[0]) not in taken for part in _split(group)]
+    return parts + [Part(_noted(_renamed(group), _OWN_UIDS)) for group in strays]
+
+
+def _unique(images: Sequence[DicomImage]) -> list[DicomImage]:
+    """Without copies of files; a name that a careless export gave to all images does not make them copies."""
+    unique: dict[tuple, DicomImage] = {}
+    for image in images:
+        place = () if image.position is None else tuple(np.round(image.position, 3))
+        unique.setdefault((image.series_uid, image.image_uid or str(image.path), image.frame, place), image)
+    return list(unique.values())
+
+
+def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
+    """Images of the same series, size, spacing and plane, each."""
+    found: dict[tuple, list[list[DicomImage]]] = defaultdict(list)
+    for image in images:
+        alike = found[image.series_uid, image.size, image.fault == "holds colour pictures"]
+        group = next((group for group in alike if _same_plane(image, group[0])), None)
+        if group is None:
+            alike.append([image])
+        else:
+            group.append(image)
+    return [group for alike in found.values() for group in alike]
+
+
+def _same_plane(image: DicomImage, other: DicomImage) -> bool:
+    if not np.allclose(image.spacing, other.spacing, rtol=1e-3):
+        return False
+    if image.axes is None or other.axes is None:
+        return image.axes is other.axes
+    return bool(np.abs(image.axes - other.axes).max() <= PARALLEL)
+
+
+def _of_one_series(groups: list[list[DicomImage]]) -> list[list[DicomImage]]:
+    """Images that have a series UID each, as some anonymizers give them, but make a volume together."""
+    kin: dict[tuple, list[DicomImage]] = defaultdict(list)
+    for group in groups:
+        one = group[0]
+        if len(group) == 1 and not one.localizer and one.position is not None and one.axes is not None:
+            plane = tuple(np.round(one.axes.ravel() / (4 * PARALLEL)))
+            kin[one.kin, one.series_number, one.description, one.modality, one.size, one.spacing, plane].append(one)
+    return [images for images in kin.values() if len(images) > 2 and stack_images(images).problem is None]
+
+
+def _renamed(group: list[DicomImage]) -> list[DicomImage]:
+    uid = min(image.series_uid for image in group)
+    return [replace(image, series_uid=uid) for image in group]
+
+
+def _noted(images: Sequence[DicomImage], note: str) -> Stack:
+    stack = stack_images(images)
+    return replace(stack, notes=(*stack.notes, note))
+
+
+def _split(group: list[DicomImage]) -> list[Part]:
+    whole = stack_images(group)
+    if whole.problem is None or any(image.fault or image.position is None for image in group):
+        return [Part(whole)]
+    places = _places(whole)
+    most = 1 + max(2, *(len(there) for there in places))
+    for kind in group[0].marks:
+        if parts := _split_by(group, kind, lambda image, kind=kind: image.marks[kind], most):
+            return parts
+    if not whole.doubled:
+        return [Part(whole)]
+    fewer = _without_copies(places)
+    if len(fewer) < len(group):
+        return [Part(_noted(fewer, f"{len(group) - len(fewer)} of its images are copies of others and count once"))]
+    return _split_in_turn(group, len(places)) or [Part(whole)]
+
+
+def _places(stack: Stack) -> list[list[DicomImage]]:
+    """The images at each place."""
+    normal = stack.geometry.direction_matrix[:, 2]
+    places: list[list[DicomImage]] = []
+    last = -np.inf
+    for image in stack.images:
+        at = float(image.position @ normal)
+        if at - last < SAME_PLACE:
+            places[-1].append(image)
+        else:
+            places.append([image])
+        last = at
+    return places
+
+
+def _split_by(group: Sequence[DicomImage], kind: str, value_of: Callable[[DicomImage], str], most: int) -> list[Part]:
+    """The parts with one value each; none if they are too many, or no better than the whole."""
+    values: dict[str, list[DicomImage]] = defaultdict(list)
+    for image in group:
+        values[value_of(image)].append(image)
+    if not 1 < len(values) <= most:
+        return []
+    stacks = {value: stack_images(images) for value, images in values.items()}
+    if any(stack.doubled for stack in stacks.values()) or all(stack.problem for stack in stacks.values()):
+        return []
+    return [Part(stack, kind, value) for value, stack in sorted(stacks.items(), key=lambda item: _sortable(item[0]))]
+
+
+def _split_in_turn(group: Sequence[DicomImage], places: int) -> list[Part]:
+    """Phases that were taken one after the other, all of the same slices, as time or instance number tells."""
+    ordered = sorted(group, key=lambda image: image.order)
+    turns = {id(image): str(1 + i // places) for i, image in enumerate(ordered)}
+    ends = range(places, len(group), places)
+    if places < 3 or len(group) % places or any(ordered[i - 1].order == ordered[i].order for i in ends):
+        return []
+    return _split_by(group, "acquisition", lambda image: turns[id(image)], len(group) // places)
+
+
+def _sortable(value: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(value), value
+    except ValueError:
+        return 1, 0.0, value
+
+
+def _without_copies(places: list[list[DicomImage]]) -> list[DicomImage]:
+    """One image of those at one place whose pixels and values are equal."""
+    doubled = [there for there in places if len(there) > 1]
+    if all(len({_digest(image) for image in there}) == len(there) for there in doubled[:_SAMPLES]):
+        return [image for there in places for image in there]
+    return [
+        image
+        for there in places
+        for image in ({_digest(image): image for image in there}.values() if len(there) > 1 else there)
+    ]
+
+
+def _digest(image: DicomImage) -> bytes:
+    """Of what a slice shows."""
+    rescale = image.rescale
+    digest = hashlib.sha256(repr((rescale.slope, rescale.intercept, rescale.first)).encode())
+    digest.update(b"" if rescale.table is None else rescale.table.tobytes())
+    for piece in image.pixels.stored(image.frame):
+        digest.update(piece)
+    return digest.digest()

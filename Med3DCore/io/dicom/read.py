@@ -1,0 +1,84 @@
+"""The voxels of a DICOM series."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.io.dicom.decode import decode
+from Med3DCore.io.dicom.image import DicomImage
+from Med3DCore.io.dicom.series import Series
+from Med3DCore.io.itk import captured
+from Med3DCore.io.memory import require_memory
+from Med3DCore.io.voxels import stack_slices
+from Med3DCore.io.warning import warner
+from Med3DCore.progress import Progress
+from Med3DCore.threads import in_threads
+
+_AT_ONCE = 32
+
+
+def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
+    """The voxels of a series, each slice with its own rescale slope and intercept, or modality LUT, applied.
+
+    Returns:
+        ``[z, y, x]`` uint8, int16 or float32, see :func:`stack_slices`. Slices that are missing are the mean of their
+        neighbours.
+
+    Raises:
+        VolumeError: The series is no volume, or a file is damaged.
+        ResourceError: It does not fit into the free memory.
+    """
+    name = f"The series {series.description or series.uid} in {series.files[0].parent}"
+    if series.problem is not None:
+        raise VolumeError(
+            f"{name} {series.problem}; export it again in full, or load it in 3D Slicer and save it as NRRD."
+        )
+    for note in series.notes:
+        warner(progress)(f"{name}: {note}.")
+    shape = series.geometry.shape
+    require_memory(int(np.prod(shape, dtype=np.int64)) * 4, name)
+    with tempfile.TemporaryDirectory(prefix="med3d-", ignore_cleanup_errors=True) as folder:
+        return stack_slices(_filled(_slices(series.images, Path(folder), progress), series.missing), shape)
+
+
+def read_slice(image: DicomImage, folder: Path, name: str = "slice") -> np.ndarray:
+    """The values of one slice, ``[y, x]``.
+
+    Args:
+        image: The slice.
+        folder: For temporary files.
+        name: Of such a file; one that no other thread uses.
+
+    Raises:
+        VolumeError: The file is damaged, or gone.
+    """
+    data = b"".join(image.pixels.stored(image.frame))
+    stored = decode(image.pixels, data, folder, name) if image.pixels.compressed else image.pixels.values(data)
+    return image.rescale.apply(stored)
+
+
+def _slices(images: tuple[DicomImage, ...], folder: Path, progress: Progress | None) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), _AT_ONCE):
+        numbers = range(start, min(start + _AT_ONCE, len(images)))
+        with captured():  # never while progress is told: it may go to the error stream
+            slices = in_threads(lambda number: read_slice(images[number], folder, f"{number}.dcm"), numbers)
+        yield from slices
+        if progress is not None:
+            progress.update(min(1.0, (start + _AT_ONCE) / len(images)))
+
+
+def _filled(slices: Iterator[np.ndarray], missing: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Slices in order, with the mean of both neighbours where one is missing."""
+    last, number = None, 0
+    for values in slices:
+        if number in missing:
+            mean = (last.astype(np.float64) + values) / 2
+            yield mean if values.dtype.kind == "f" else np.rint(mean).astype(values.dtype)
+            number += 1
+        yield values
+        last, number = values, number + 1

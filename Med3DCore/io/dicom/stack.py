@@ -1,0 +1,96 @@
+"""Do these slices make one volume? Their order, their grid, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom.image import DicomImage
+from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
+
+_HEAD_FIRST = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_UNSAID = "it does not say how its slices lie (no ImageOrientationPatient); on the back, head first, was assumed"
+# Cosines of parallel slices that differ more are told.
+_NOTICEABLE = 1e-3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images in the order of their slices.
+
+    Args:
+        images: Ordered along the slice axis.
+        geometry: The grid of the whole.
+        missing: Which slices of it are to be filled in, from 0.
+        doubled: Whether two images are at one place.
+        problem: Why it is no volume, as the end of a sentence, or None.
+        notes: What to warn of, as the ends of sentences.
+    """
+
+    images: tuple[DicomImage, ...]
+    geometry: Geometry
+    missing: tuple[int, ...] = ()
+    doubled: bool = False
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def stack_images(images: Sequence[DicomImage]) -> Stack:
+    """Order images of one plane and size by position and find the grid that they fill.
+
+    The distance between slices is measured between their positions, never taken from Slice Thickness or Spacing
+    Between Slices, which scanners fill in freely. The axes are the rotation nearest to the mean of all images' axes.
+    """
+    images, axes, notes = tuple(images), _axes(images), []
+    if all(image.axes is None for image in images):
+        notes.append(_UNSAID)
+    elif max(np.abs(_axes((image,)) - axes).max() for image in images) > _NOTICEABLE:
+        notes.append("its slices are turned a little against each other; the mean was taken")
+    problem = next((image.fault for image in images if image.fault), None)
+    origins = np.array([(0.0, 0.0, 0.0) if image.position is None else image.position for image in images])
+    positions = origins @ axes[:, 2]
+    order = np.argsort(positions, kind="stable")
+    images, origins, positions = tuple(images[i] for i in order), origins[order], positions[order]
+    one, spacing = images[0], images[0].spacing
+    if len(images) == 1:
+        geometry = Geometry((*one.size, 1), (*spacing, one.thickness or 1.0), _floats(origins[0]), _floats(axes))
+        return Stack(images, geometry, problem=problem, notes=tuple(notes))
+    if any(image.position is None for image in images):
+        problem = problem or _unplaced(images)
+    steps = even_steps(positions)
+    notes += [steps.note] if steps.note else []
+    problem = problem or steps.problem or _tilted(origins, axes[:, 2], positions[-1] - positions[0])
+    origin = origins[0] + steps.start * axes[:, 2]
+    geometry = Geometry((*one.size, steps.count), (*spacing, steps.distance or 1.0), _floats(origin), _floats(axes))
+    doubled = bool(np.diff(positions).min() < SAME_PLACE)
+    return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes))
+
+
+def _axes(images: Sequence[DicomImage]) -> np.ndarray:
+    """The axes of the array as columns of a rotation."""
+    mean = np.mean([_HEAD_FIRST if image.axes is None else image.axes for image in images], axis=0)
+    left, _, right = np.linalg.svd(mean, full_matrices=False)
+    rows, columns = left @ right
+    return np.stack([rows, columns, np.cross(rows, columns)], axis=1)
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values.ravel())
+
+
+def _unplaced(images: Sequence[DicomImage]) -> str:
+    frames = images[0].pixels.frames
+    if frames > 1:
+        return f"does not say where each of its {frames} frames lies"
+    return "does not say where its slices lie (ImagePositionPatient is missing)"
+
+
+def _tilted(origins: np.ndarray, normal: np.ndarray, length: float) -> str | None:
+    drift = origins - origins[0]
+    drift = np.linalg.norm(drift - np.outer(drift @ normal, normal), axis=1).max()
+    if drift > 0.1 + 1e-3 * length:  # positions are often rounded to 0.1 mm
+        return f"was taken with the gantry tilted by about {np.degrees(np.arctan2(drift, length)):.1f} degrees"
+    return None
