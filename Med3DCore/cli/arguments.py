@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from Med3DCore.errors import SettingError
 from Med3DCore.io.files import as_path
+from Med3DCore.io.orientation import checked_letters
 
 
 def path(text: str) -> Path:
@@ -29,3 +31,21 @@ def add_choice_of_volume(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--acquisition", help="which acquisition or phase of a DICOM series that holds several")
     parser.add_argument("--frame", type=count, metavar="N", help="which volume of a 4D file, from 0")
+
+
+def add_orientation(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how the axes of an array run where its file does not, or lies."""
+    parser.add_argument(
+        "--orientation",
+        type=_orientation,
+        metavar="RAS",
+        help="how the axes x, y, z of the array run in the patient (Left or Right, Posterior or Anterior, Superior or "
+        "Inferior), where the file does not say it or lies",
+    )
+
+
+def _orientation(text: str) -> str:
+    try:
+        return checked_letters(text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None

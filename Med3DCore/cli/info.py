@@ -7,10 +7,11 @@ import json
 
 import numpy as np
 
-from Med3DCore.cli.arguments import add_choice_of_volume, path
+from Med3DCore.cli.arguments import add_choice_of_volume, add_orientation, path
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import Header, Series, choose_series, find_scan, list_series, read_found
+from Med3DCore.io.orientation import orientation_letters
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
@@ -32,6 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "input", metavar="INPUT", type=path, help="NIfTI, NRRD or MetaImage file, DICOM folder, or one DICOM file"
     )
     add_choice_of_volume(parser)
+    add_orientation(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -53,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
             raise
         facts["choice"] = _advice(series)
     if scan is not None:
-        volume = read_found(scan, args.input, progress)
+        volume = read_found(scan, args.input, progress, args.orientation)
         facts |= _origin_facts(scan) | describe(volume)
+        facts["orientation_from"] = _orientation_source(scan, args.orientation)
         facts["unusual"] = progress.warnings + unusual(volume, facts.get("modality"))
     else:
         facts["unusual"] = progress.warnings
@@ -93,6 +96,13 @@ def _origin_facts(scan: Header | Series) -> dict:
     return {"format": scan.format, "stored_as": scan.pixel}
 
 
+def _orientation_source(scan: Header | Series, said: str | None) -> str:
+    """``"option"``, ``"header"``, or ``"assumed"`` where the file does not say how the patient lies."""
+    if said is not None:
+        return "option"
+    return "header" if scan.is_oriented else "assumed"
+
+
 def describe(volume: Volume) -> dict:
     """Facts about a volume as plain values: size, spacing, place, and the distribution of its values.
 
@@ -113,18 +123,6 @@ def describe(volume: Volume) -> dict:
         "percentiles_1_50_99": [float(value) for value in percentiles],
         "memory_mb": array.nbytes / 1e6,
     }
-
-
-def orientation_letters(geometry: Geometry) -> str:
-    """The patient direction that each array axis x, y, z runs towards, such as ``"LPS"`` for a plain CT.
-
-    ITK-SNAP names the same volume by where the axes come from, ``"RAI"``. Oblique axes get the nearest letter.
-    """
-    letters = ""
-    for axis in geometry.direction_matrix.T:
-        nearest = int(np.argmax(np.abs(axis)))
-        letters += ("LPS" if axis[nearest] > 0 else "RAI")[nearest]
-    return letters
 
 
 def oblique_degrees(geometry: Geometry) -> float:
@@ -179,6 +177,8 @@ def _volume_lines(facts: dict) -> list[tuple[str, str]]:
     kind = facts["format"] + "".join(f", {facts[key]}" for key in ("modality", "stored_as") if facts.get(key))
     oblique = facts["oblique_degrees"]
     tilt = "" if oblique < 0.05 else f", {oblique:.1f} degrees oblique"
+    told = {"assumed": "not given, {} assumed", "option": "{} as said by --orientation", "header": "{}"}
+    orientation = told[facts["orientation_from"]].format(facts["orientation"])
     low, high = facts["range"]
     percentiles = ", ".join(format(value, "g") for value in facts["percentiles_1_50_99"])
     lines = [
@@ -186,7 +186,7 @@ def _volume_lines(facts: dict) -> list[tuple[str, str]]:
         ("Size", f"{joined(facts['size'], 'd')} voxels"),
         ("Spacing", f"{joined(facts['spacing_mm'], '.4g')} mm"),
         ("Extent", f"{joined(facts['extent_mm'], '.1f')} mm"),
-        ("Orientation", f"{facts['orientation']}{tilt}, {facts['handedness']}-handed ({_CONVENTION})"),
+        ("Orientation", f"{orientation}{tilt}, {facts['handedness']}-handed ({_CONVENTION})"),
         ("Values", f"{low:g} to {high:g}; 1 %, 50 % and 99 % lie below {percentiles}"),
         ("Memory", f"{facts['memory_mb']:.0f} MB as {facts['voxel_type']}"),
     ]

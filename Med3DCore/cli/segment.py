@@ -10,10 +10,11 @@ import shlex
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.cli.arguments import add_choice_of_volume, path
+from Med3DCore.cli.arguments import add_choice_of_volume, add_orientation, path
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.errors import Med3DError, OutputError, SettingError
 from Med3DCore.io import Header, Series, check_output, find_scan, read_found, write_label_maps
@@ -68,6 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--split-lungs", action="store_true", help="left and right lung as two organs in the place of lungs"
     )
+    add_orientation(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -133,7 +135,7 @@ def _segment(
         starting = threading.Lock()  # alone of all locks not harmed when Ctrl-C comes while it is waited for
         starting.acquire()
         threading.Thread(target=_start_torch, args=(starting,)).start()
-        volume = read_found(scan, args.input, progress)
+        volume = read_found(scan, args.input, progress, args.orientation)
     with progress.stage("start torch", share=0.05):
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.pipeline import InferenceSettings
@@ -141,7 +143,8 @@ def _segment(
     settings = InferenceSettings(mirror=args.mirror)
     result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
-        write_label_maps(result.labels, outputs)
+        # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
+        write_label_maps(replace(result.labels, geometry=scan.geometry), outputs)
     return scan, volume, result
 
 

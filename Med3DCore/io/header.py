@@ -50,11 +50,6 @@ class Header:
         return self.voxels.frame or 0
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """All that a user should know, sentences."""
-        return (*((self.orientation_note,) if self.orientation_note else ()), *self.notes)
-
-    @property
     def components(self) -> int:
         """Values a voxel: 1, 3 for colour, the number of layers for a layered segmentation, of volumes if 4D."""
         return self.voxels.components

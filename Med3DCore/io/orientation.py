@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -28,34 +29,42 @@ def orientation_letters(geometry: Geometry) -> str:
     return letters
 
 
+def checked_letters(letters: str) -> str:
+    """Letters as :func:`orientation_letters` gives them, in capitals.
+
+    Raises:
+        SettingError: They are not one each of L or R, P or A, S or I.
+    """
+    pairs = sorted("".join(pair) for pair in _LETTERS for letter in letters.upper() if letter in pair)
+    if len(letters) != 3 or pairs != sorted(_LETTERS):
+        raise SettingError(
+            "An orientation is three letters, one each of L or R, P or A, S or I, such as LPS or RAS, not "
+            f"{reprlib.repr(letters)}."
+        )
+    return letters.upper()
+
+
 def turned(geometry: Geometry, letters: str) -> Geometry:
     """The grid of the same array if its axes run towards ``letters``; its centre stays in place.
 
     Args:
         geometry: What the file says.
-        letters: As of :func:`orientation_letters`, in any case.
-
-    Raises:
-        SettingError: They are not one each of L or R, P or A, S or I.
+        letters: As of :func:`checked_letters`.
     """
-    axes = [next((i for i, pair in enumerate(_LETTERS) if letter in pair), 3) for letter in letters.upper()]
-    if sorted(axes) != [0, 1, 2]:
-        raise SettingError(
-            f"An orientation is three letters, one each of L or R, P or A, S or I, such as LPS or RAS, not '{letters}'."
-        )
     direction = np.zeros((3, 3))
-    for column, (axis, letter) in enumerate(zip(axes, letters.upper(), strict=True)):
+    for column, letter in enumerate(checked_letters(letters)):
+        axis = next(axis for axis, pair in enumerate(_LETTERS) if letter in pair)
         direction[axis, column] = 1.0 if letter == _LETTERS[axis][0] else -1.0
     half = (np.asarray(geometry.size) - 1) / 2 * np.asarray(geometry.spacing)
     origin = geometry.direction_matrix @ half + geometry.origin - direction @ half
     return Geometry(geometry.size, geometry.spacing, tuple(origin.tolist()), tuple(direction.ravel().tolist()))
 
 
-def not_given(path: Path, lacking: str, others: str = "") -> str:
+def not_given(path: Path | str, lacking: str, others: str = "") -> str:
     """The warning about a file that does not say how the patient lies.
 
     Args:
-        path: The file.
+        path: The file, or what to call the scan.
         lacking: What its header lacks, as the end of a sentence.
         others: How other programs than 3D Slicer take it, or nothing.
     """

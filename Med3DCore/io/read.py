@@ -13,6 +13,7 @@ from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.formats import read_header
 from Med3DCore.io.header import Header
 from Med3DCore.io.memory import require_memory
+from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
@@ -82,18 +83,32 @@ def find_scan(
     return header
 
 
-def read_found(scan: Header | Series, path: str | Path, progress: Progress | None = None) -> Volume:
-    """Read what :func:`find_scan` found for the same path; the second half of :func:`read_volume`."""
+def read_found(
+    scan: Header | Series, path: str | Path, progress: Progress | None = None, orientation: str | None = None
+) -> Volume:
+    """Read what :func:`find_scan` found for the same path; the second half of :func:`read_volume`.
+
+    Args:
+        scan: What was found.
+        path: Where.
+        progress: As for :func:`read_volume`.
+        orientation: How the axes x, y, z of the array run, such as ``"RAS"``, whatever the file says; its centre stays
+            in place.
+
+    Raises:
+        SettingError: The orientation makes no sense.
+        Med3DError: As :func:`read_volume`.
+    """
     warn = warner(progress)
-    if isinstance(scan, Header):
-        for sentence in scan.warnings:
-            warn(sentence)
+    geometry = scan.geometry if orientation is None else turned(scan.geometry, orientation)
     array = read_voxels(scan, progress) if isinstance(scan, Header) else read_series(scan, progress)
+    if scan.orientation_note and orientation is None:
+        warn(scan.orientation_note)
     path = as_path(path)
     name = path.absolute().name or str(path)
     fill_non_finite(array, name, warn)
     require_contrast(array, name)
-    return Volume(array, scan.geometry, name)
+    return Volume(array, geometry, name)
 
 
 def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
@@ -106,6 +121,8 @@ def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
         VolumeError: The file is truncated or damaged.
         ResourceError: It does not fit into the free memory.
     """
+    for sentence in header.notes:
+        warner(progress)(sentence)
     voxels, dtype = header.voxels, header.voxels.dtype
     result = int(np.prod(header.geometry.size, dtype=np.int64)) * (4 if dtype.kind == "f" or voxels.scale else 2)
     require_memory(result + (0 if voxels.is_streamed else 2 * voxels.bytes), str(header.path))

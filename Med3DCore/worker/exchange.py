@@ -19,11 +19,14 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
+from Med3DCore.io.grid import require_extent, require_grid
 from Med3DCore.io.write import written_beside
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 
 _PIECE_BYTES = 8_000_000
+# The axes of a Slicer node that was moved by a transform are less exact than those of a file.
+_SHEAR_TOLERANCE = 1e-2
 _PREFIX = "med3d-exchange-"
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 
@@ -132,8 +135,8 @@ def read_volume_array(description: dict) -> Volume:
         raise VolumeError(f"{name} has voxels of type {dtype}; use one of {', '.join(DTYPES)}.")
     if len(shape) != 3 or min(shape) < 1:
         raise VolumeError(f"{name} has the shape {list(shape)}; Med3D needs a 3D volume [z, y, x].")
-    _check_geometry(geometry, name)
     array = _map(path, dtype.newbyteorder("<"), shape, name)
+    _check_geometry(geometry, name)
     if "labels" not in description:
         return Volume(array, geometry, name)
     if dtype != np.uint8:
@@ -154,10 +157,7 @@ def _map(path: Path, dtype: np.dtype, shape: tuple[int, int, int], name: str) ->
 
 
 def _check_geometry(geometry: Geometry, name: str) -> None:
-    lengths = [len(geometry.spacing), len(geometry.origin), len(geometry.direction)]
-    numbers = np.array([*geometry.spacing, *geometry.origin, *geometry.direction])
-    if lengths != [3, 3, 9] or not np.isfinite(numbers).all() or min(geometry.spacing) <= 0:
+    if [len(geometry.spacing), len(geometry.origin), len(geometry.direction)] != [3, 3, 9]:
         raise VolumeError(f"{name} has no usable geometry: spacing, origin and direction must be 3, 3 and 9 numbers.")
-    matrix = geometry.direction_matrix
-    if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-2):
-        raise VolumeError(f"The axes of {name} are not perpendicular; resample it to a straight grid first.")
+    require_grid(name, geometry.spacing, geometry.origin, geometry.direction_matrix, _SHEAR_TOLERANCE)
+    require_extent(name, geometry.size, geometry.spacing)

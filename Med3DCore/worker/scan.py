@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
+from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, smallest_type
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
 from Med3DCore.progress import Progress
@@ -25,7 +26,8 @@ class Scan:
     """A scan, and the region of it to label.
 
     Args:
-        whole: The client's volume, memory-mapped.
+        whole: The client's volume, memory-mapped, lying as it was said to lie.
+        grid: Of that volume as the client has it.
         seen: The region and some millimetres around it, uint8, int16 or float32; or all of it.
         seen_start: First voxel (x, y, z) of what is seen.
         start: First voxel of the region.
@@ -33,6 +35,7 @@ class Scan:
     """
 
     whole: Volume
+    grid: Geometry
     seen: Volume
     seen_start: Index
     start: Index
@@ -51,12 +54,12 @@ class Scan:
         return LabelMap(labels.array[_slices(start, stop)], self.region, labels.name, labels.labels)
 
     def paste(self, labels: LabelMap) -> LabelMap:
-        """Labels of the region on the grid of the whole scan."""
+        """Labels of the region on the client's grid of the whole scan."""
         if labels.array.shape == self.whole.array.shape:
-            return labels
+            return replace(labels, geometry=self.grid)
         array = np.zeros(self.whole.array.shape, labels.array.dtype)
         array[_slices(self.start, self.stop)] = labels.array
-        return LabelMap(array, self.whole.geometry, labels.name, labels.labels)
+        return LabelMap(array, self.grid, labels.name, labels.labels)
 
     def edge(self, axis: int, end: int) -> str:
         """What the region ends with at an end (0 or -1) of an array axis."""
@@ -64,19 +67,23 @@ class Scan:
         return "scan" if at_end else "region"
 
 
-def read_scan(description: dict, region: list[list[float]] | None, progress: Progress) -> Scan:
+def read_scan(
+    description: dict, region: list[list[float]] | None, progress: Progress, orientation: str | None = None
+) -> Scan:
     """Map the volume of a request.
 
     Args:
         description: See :mod:`.exchange`.
         region: Lowest and highest LPS mm (x, y, z) to label, or None for all.
         progress: Gets warnings.
+        orientation: How the axes x, y, z of the array run, such as ``"RAS"``, whatever the description says.
 
     Raises:
         VolumeError: It cannot be read, or nothing can be seen in it.
-        SettingError: The region makes no sense or lies outside of the scan.
+        SettingError: The region or the orientation makes no sense, or the region lies outside of the scan.
     """
     whole = read_volume_array(description)
+    grid = whole.geometry
     start = seen_start = (0, 0, 0)
     stop = seen_stop = whole.geometry.size
     if region is not None:
@@ -85,11 +92,13 @@ def read_scan(description: dict, region: list[list[float]] | None, progress: Pro
         if any(a >= b for a, b in zip(start, stop, strict=True)):
             raise SettingError(f"The region lies outside of {whole.name}; place it over the organ.")
         seen_start, seen_stop = voxels_inside(whole.geometry, (low - _CONTEXT_MM, high + _CONTEXT_MM))
+    if orientation is not None:
+        whole = replace(whole, geometry=turned(grid, orientation))
     fill_non_finite(whole.array, whole.name, progress.warn)  # mapped copy-on-write: the file stays as it is
     array = whole.array[_slices(seen_start, seen_stop)]
     require_contrast(array, whole.name)
     seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)
-    return Scan(whole, seen, seen_start, start, stop)
+    return Scan(whole, grid, seen, seen_start, start, stop)
 
 
 def _box(region: list[list[float]]) -> Box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from test_worker_requests import make_volume
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, write_volume
+from Med3DCore.io.orientation import turned
 from Med3DCore.volume import Volume
 
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0)  # left-handed too
@@ -49,6 +51,30 @@ def test_organs_are_numbered_in_the_order_given_and_json_is_all_of_stdout(med3d)
     assert {"read", "only: network", "write"} <= set(report["seconds"])
     assert sum(report["seconds"].values()) <= report["total_seconds"] + 0.1
     assert "only: network" in err and "left" in err
+
+
+def test_the_orientation_said_is_used_and_the_result_lies_over_the_file(med3d):
+    plain = make_volume()
+    lying = turned(plain.geometry, "RSA")
+    write_volume(Volume(plain.array, lying), "truly.nii.gz")
+    assert med3d("truly.nii.gz", "-o", "truly.seg.nrrd")[0] == 0
+    code, out, err = med3d("scan.nii.gz", "--orientation", "rsa", "-o", "said.seg.nrrd", "--json")
+    assert code == 0, err
+    truly, said = read_label_map("truly.seg.nrrd"), read_label_map("said.seg.nrrd")
+    assert said.array.any() and np.array_equal(truly.array, said.array)
+    assert said.geometry.is_close(plain.geometry, 1e-3) and truly.geometry.is_close(lying, 1e-3)
+    assert json.loads(out)["labels"][1]["volume_ml"] == pytest.approx(truly.volume_ml("lungs"), abs=0.06)
+
+
+def test_an_orientation_that_is_not_given_is_told_unless_it_is_said(med3d):
+    data = bytearray(Path("scan.nii.gz").read_bytes())
+    data = bytearray(gzip.decompress(data))
+    data[252:256] = bytes(4)
+    Path("lost.nii.gz").write_bytes(gzip.compress(data))
+    warnings = json.loads(med3d("lost.nii.gz", "-o", "a.nii.gz", "--json")[1])["warnings"]
+    assert any("does not say how the patient lies" in sentence for sentence in warnings)
+    said = json.loads(med3d("lost.nii.gz", "-o", "b.nii.gz", "--json", "--orientation", "LPS")[1])["warnings"]
+    assert not any("does not say how the patient lies" in sentence for sentence in said)
 
 
 def test_left_and_right_lung_get_numbers_of_their_own(med3d):

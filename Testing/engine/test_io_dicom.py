@@ -15,7 +15,7 @@ from test_io_formats import turned
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import IDENTITY, Geometry
-from Med3DCore.io import list_series, read_volume
+from Med3DCore.io import find_scan, list_series, read_found, read_volume
 from Med3DCore.io.dicom import read_series
 from Med3DCore.progress import Progress
 
@@ -377,3 +377,17 @@ def test_real_scans(folder, size, spacing):
     image = sitk.ReadImage(names[middle], imageIO="GDCMImageIO")
     assert np.array_equal(sitk.GetArrayFromImage(image)[0], volume.array[middle])
     assert np.allclose(image.GetOrigin(), (volume.geometry.index_to_physical @ [0, 0, middle, 1])[:3], atol=1e-3)
+
+
+def test_slices_that_do_not_say_how_they_lie(tmp_path):
+    array = write_ct(tmp_path / "ct")
+    for path in (tmp_path / "ct").iterdir():  # another, unknown tag in the place of ImageOrientationPatient
+        path.write_bytes(path.read_bytes().replace(b"\x20\0\x37\0", b"\x20\0\x38\0"))
+    scan, progress = find_scan(tmp_path / "ct"), Progress()
+    assert not scan.is_oriented
+    assert np.array_equal(read_found(scan, tmp_path / "ct", progress).array, array)
+    assert "does not say how the patient lies: its slices have no ImageOrientationPatient" in progress.warnings[0]
+    progress = Progress()
+    volume = read_found(scan, tmp_path / "ct", progress, "RAS")
+    assert not progress.warnings
+    assert volume.geometry.direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)

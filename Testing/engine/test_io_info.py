@@ -14,6 +14,7 @@ from Med3DCore.cli import info
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import write_volume
+from Med3DCore.io.orientation import orientation_letters, turned
 from Med3DCore.volume import Volume
 
 
@@ -132,3 +133,34 @@ def test_what_was_repaired_is_told(tmp_path, capsys):
     array[0] = np.nan
     write_volume(ct.with_array(array), tmp_path / "ct.nii.gz")
     assert "NaN or infinite" in told(capsys, tmp_path / "ct.nii.gz")
+
+
+def test_an_orientation_that_is_not_given_or_said(tmp_path, capsys):
+    write_volume(a_ct(), tmp_path / "ct.nii")
+    assert "not given" not in told(capsys, tmp_path / "ct.nii")
+    assert "RAS as said by --orientation" in told(capsys, tmp_path / "ct.nii", "--orientation", "ras")
+    data = bytearray((tmp_path / "ct.nii").read_bytes())
+    data[252:256] = bytes(4)  # qform_code and sform_code
+    (tmp_path / "ct.nii").write_bytes(data)
+    text = told(capsys, tmp_path / "ct.nii")
+    assert "not given, LPS assumed" in text
+    assert "does not say how the patient lies" in text
+    facts = json.loads(told(capsys, tmp_path / "ct.nii", "--json"))
+    assert (facts["orientation"], facts["orientation_from"]) == ("LPS", "assumed")
+    facts = json.loads(told(capsys, tmp_path / "ct.nii", "--json", "--orientation", "RAS"))
+    assert (facts["orientation"], facts["orientation_from"]) == ("RAS", "option")
+    assert not any("does not say how the patient lies" in sentence for sentence in facts["unusual"])
+    for nonsense in ("RA", "RAP", "RASL", "xyz", "x" * 10000):
+        with pytest.raises(SystemExit):
+            told(capsys, tmp_path / "ct.nii", "--orientation", nonsense)
+        error = capsys.readouterr().err
+        assert "three letters" in error and len(error) < 1000
+
+
+def test_a_turned_grid_keeps_its_centre():
+    geometry = GEOMETRIES["oblique"]
+    middle = [*(np.array(geometry.size) - 1) / 2, 1]
+    for letters in ("LPS", "RAS", "ASL", "IRP"):
+        lying = turned(geometry, letters)
+        assert orientation_letters(lying) == letters
+        assert np.allclose(lying.index_to_physical @ middle, geometry.index_to_physical @ middle)

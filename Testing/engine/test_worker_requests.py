@@ -12,6 +12,7 @@ import torch
 from Med3DCore.errors import Cancelled, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
+from Med3DCore.io.orientation import turned
 from Med3DCore.models.package import ModelPackage, Stage, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
@@ -214,6 +215,33 @@ def test_the_preview_is_what_the_network_sees(client, scan, model, volume, how):
     assert (before["minimum"], before["maximum"]) == (volume.array.min(), volume.array.max())
     assert -1 <= after["minimum"] < after["maximum"] <= 1
     assert result["normalisation"] == {"name": "window", "low": -160, "high": 160, "mean": 0, "sd": 160}
+
+
+def test_a_request_may_say_how_the_scan_lies_and_the_result_lies_over_it_all_the_same(client, scan, model, volume):
+    lying = turned(volume.geometry, "RSA")
+    truly = {**scan, "direction": list(lying.direction), "origin": list(lying.origin)}
+    expected = read_volume_array(ask(client, truly, model)["labels"])
+    found = read_volume_array(ask(client, scan, model, orientation="rsa")["labels"])
+    assert found.array.any() and np.array_equal(found.array, expected.array)
+    assert found.geometry == volume.geometry and expected.geometry == lying
+    low, high = volume.geometry.bounds_of_box((10, 12, 14), (30, 30, 30))
+    part = ask(client, scan, model, orientation="RSA", region=[low.tolist(), high.tolist()])
+    part = read_volume_array(part["labels"])
+    assert part.geometry == volume.geometry and part.array[14:30, 12:30, 10:30].any()
+    assert np.count_nonzero(part.array) == np.count_nonzero(part.array[14:30, 12:30, 10:30])
+    seen = ask(client, scan, model, type="preview", stage="coarse", orientation="RSA")
+    truth = ask(client, truly, model, type="preview", stage="coarse")
+    assert seen["volume"]["shape"] == truth["volume"]["shape"] and seen["box"] == truth["box"]
+    with pytest.raises(RequestError, match="three letters"):
+        ask(client, scan, model, orientation="RAP")
+
+
+def test_an_absurd_spacing_is_refused_before_a_preview(client, scan, model):
+    for value in (1e-6, 1e30, 999):
+        spoilt = {**scan, "spacing": [1.5, 1.5, value]}
+        with pytest.raises(RequestError, match="spacing") as caught:
+            ask(client, spoilt, model, type="preview")
+        assert caught.value.code == "bad-volume"
 
 
 def test_requests_that_cannot_be_done_get_a_sentence_and_leave_no_file(client, scan, model):

@@ -33,7 +33,7 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
         VolumeError: The series is no volume, or a file is damaged.
         ResourceError: It does not fit into the free memory.
     """
-    name = f"The series {series.description or series.uid} in {series.files[0].parent}"
+    name = series.name
     if series.problem is not None:
         raise VolumeError(
             f"{name} {series.problem}; export it again in full, or load it in 3D Slicer and save it as NRRD."

@@ -13,6 +13,7 @@ from Med3DCore.io.dicom.files import files_below, images_in
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.parts import Part, parts_of
 from Med3DCore.io.files import as_path, ending_of, require_text
+from Med3DCore.io.orientation import not_given
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
 
@@ -81,6 +82,21 @@ class Series:
         if not self.scan:
             return f"{self.modality} is no scan"
         return self.problem or ("a single slice" if self.slices == 1 else None)
+
+    @property
+    def name(self) -> str:
+        """What to call it at the beginning of a sentence."""
+        return f"The series {self.description or self.uid} in {self.files[0].parent}"
+
+    @property
+    def is_oriented(self) -> bool:
+        """Whether it says how the patient lies."""
+        return any(image.axes is not None for image in self.images)
+
+    @property
+    def orientation_note(self) -> str | None:
+        """Why it is not sure how the patient lies, a sentence, or None."""
+        return None if self.is_oriented else not_given(self.name, "its slices have no ImageOrientationPatient")
 
     @property
     def title(self) -> str:

@@ -12,7 +12,6 @@ from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
 
 _HEAD_FIRST = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-_UNSAID = "it does not say how its slices lie (no ImageOrientationPatient); on the back, head first, was assumed"
 # Cosines of parallel slices that differ more are told.
 _NOTICEABLE = 1e-3
 
@@ -45,9 +44,7 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     Between Slices, which scanners fill in freely. The axes are the rotation nearest to the mean of all images' axes.
     """
     images, axes, notes = tuple(images), _axes(images), []
-    if all(image.axes is None for image in images):
-        notes.append(_UNSAID)
-    elif max(np.abs(_axes((image,)) - axes).max() for image in images) > _NOTICEABLE:
+    if max(np.abs(_axes((image,)) - axes).max() for image in images) > _NOTICEABLE:
         notes.append("its slices are turned a little against each other; the mean was taken")
     problem = next((image.fault for image in images if image.fault), None)
     origins = np.array([(0.0, 0.0, 0.0) if image.position is None else image.position for image in images])

@@ -35,6 +35,8 @@ class Fields:
         stage: Name of a stage of the model; None takes the last one for the first organ.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; for the stages that find the crop box.
         region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it.
+        orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. Preview and
+            box then lie in the patient, not over the scan of the description.
     """
 
     volume: dict
@@ -43,6 +45,7 @@ class Fields:
     stage: str | None = None
     device: str = "auto"
     region: list[list[float]] | None = None
+    orientation: str | None = None
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -60,7 +63,7 @@ def run(fields: Fields, job: Job) -> dict:
     """
     progress = job.progress
     with progress.stage("read", share=0.1):
-        scan = read_scan(fields.volume, fields.region, progress)
+        scan = read_scan(fields.volume, fields.region, progress, fields.orientation)
     with progress.stage("load model", share=0.1):
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device)
     package, stage = pipeline.package, _choose_stage(pipeline, fields)

@@ -23,6 +23,8 @@ class Fields:
         region: Lowest and highest LPS mm (x, y, z); only what lies inside is labelled. None for all.
         mirror: Also average over mirrored copies, where the model was taught mirrored anatomy: slower, a little better.
         split_lungs: Left and right lung as two labels in the place of "lungs".
+        orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. The result
+            lies on the grid of the description all the same.
     """
 
     volume: dict
@@ -32,6 +34,7 @@ class Fields:
     region: list[list[float]] | None = None
     mirror: bool = False
     split_lungs: bool = False
+    orientation: str | None = None
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -46,7 +49,7 @@ def run(fields: Fields, job: Job) -> dict:
     """
     progress = job.progress
     with progress.stage("read", share=0.02):
-        scan = read_scan(fields.volume, fields.region, progress)
+        scan = read_scan(fields.volume, fields.region, progress, fields.orientation)
     with progress.stage("load model", share=0.05):
         from Med3DCore.inference.segment import conclude
         from Med3DCore.inference.sides import split_lungs
