@@ -71,9 +71,12 @@ def read_label_map(path: str | Path, names: Sequence[str] | None = None, progres
     if path.is_dir() or is_dicom(first_bytes(path)):
         raise VolumeError(f"{path} is DICOM, not a label map file; load it in 3D Slicer and save it as .seg.nrrd.")
     header = read_header(path)
-    segments = read_segments(header)
+    warn = warner(progress)
+    for sentence in (*((header.orientation_note,) if header.orientation_note else ()), *header.notes):
+        warn(sentence)
+    segments = read_segments(header, warn)
     if segments:
-        array = _merge(header, segments, warner(progress))
+        array = _merge(header, segments, warn)
         return LabelMap(array, header.geometry, path.name, tuple(segment.label for segment in segments))
     header.require_scalar()
     array = _whole_numbers(read_voxels(header), path)
@@ -101,18 +104,23 @@ def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], No
     require_memory(3 * header.voxels.bytes + 3 * voxels, str(header.path))
     layers = np.stack(list(header.voxels.slices())).reshape(*header.geometry.shape, header.components)
     low, high = layers.min(), layers.max()
-    if layers.dtype.kind not in "iu" or low < 0 or high > HIGHEST_VALUE:
+    whole = layers.dtype.kind in "iu" or bool(np.all(layers == np.rint(layers)))  # False for NaN too
+    if not whole or low < 0 or high > HIGHEST_VALUE:
         raise VolumeError(f"{header.path} is no segmentation: its values ({low:g} to {high:g}) stand for no segments.")
+    layers = layers.astype(np.uint16, copy=False)
     merged = np.zeros(header.geometry.shape, np.uint8)
-    overlap = 0
+    overlap = lost = 0
     for layer in range(header.components):
         position_of = np.zeros(HIGHEST_VALUE + 1, np.uint8)
-        for position, segment in enumerate(segments, start=1):
+        for position, segment in reversed(list(enumerate(segments, start=1))):  # of two with one value the first has it
             if segment.layer == layer:
                 position_of[segment.value] = position
         positions = position_of[layers[..., layer]]
         overlap += np.count_nonzero((positions > 0) & (merged > 0))
+        lost += np.count_nonzero((positions == 0) & (layers[..., layer] > 0))
         np.maximum(merged, positions, out=merged)
     if overlap:
         warn(f"The segments of {header.path} overlap in {overlap} voxels; there the later segment was taken.")
+    if lost:
+        warn(f"{lost} voxels of {header.path} have values that belong to no segment; they were left out.")
     return merged

@@ -102,6 +102,8 @@ def read_found(
     warn = warner(progress)
     geometry = scan.geometry if orientation is None else turned(scan.geometry, orientation)
     array = read_voxels(scan, progress) if isinstance(scan, Header) else read_series(scan, progress)
+    for sentence in scan.notes if isinstance(scan, Header) else ():  # those of a series are told by who reads it
+        warn(sentence)
     if scan.orientation_note and orientation is None:
         warn(scan.orientation_note)
     path = as_path(path)
@@ -121,8 +123,6 @@ def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
         VolumeError: The file is truncated or damaged.
         ResourceError: It does not fit into the free memory.
     """
-    for sentence in header.notes:
-        warner(progress)(sentence)
     voxels, dtype = header.voxels, header.voxels.dtype
     result = int(np.prod(header.geometry.size, dtype=np.int64)) * (4 if dtype.kind == "f" or voxels.scale else 2)
     require_memory(result + (0 if voxels.is_streamed else 2 * voxels.bytes), str(header.path))

@@ -7,8 +7,10 @@ terminology entry are those that Slicer 5.13 itself writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.header import Header
@@ -77,17 +79,22 @@ def terminology_entry(label: Label) -> str:
     return "~".join((_TERMINOLOGY, *codes, _REGIONS, "^^", "^^"))
 
 
-def read_segments(header: Header) -> list[Segment]:
+def read_segments(header: Header, warn: Callable[[str], None] = lambda _: None) -> list[Segment]:
     """The segments that a file's header names, in its order; none if it is a plain image.
 
     A segment is one of Med3D's own labels if its codes, or else its name, say so. It keeps the file's title and colour.
-    Files of Slicer before 4.11 have no layers and values: there each segment is a layer of its own with value 1.
+    Files of Slicer before 4.11 have no layers and values: there each segment is a layer of its own with value 1. Other
+    programs leave out more, or say the same of two segments; what had to be guessed, or is lost, is told.
+
+    Args:
+        header: Of the file.
+        warn: Told what was guessed or is lost, in sentences.
 
     Raises:
         VolumeError: The file stores fractions, or no voxels, or its header contradicts itself.
     """
     meta = header.metadata
-    indices = sorted(int(match[1]) for key in meta if (match := re.fullmatch(r"Segment(\d+)_ID", key)))
+    indices = sorted({int(match[1]) for key in meta if (match := re.fullmatch(r"Segment(\d{1,6})_(ID|Name)", key))})
     if not indices:
         return []
     kind = meta.get("Segmentation_MasterRepresentation", meta.get("Segmentation_SourceRepresentation", _REPRESENTATION))
@@ -96,35 +103,85 @@ def read_segments(header: Header) -> list[Segment]:
     if header.geometry.size == (1, 1, 1):
         raise VolumeError(f"All segments of {header.path} are empty, so it has no grid; save it with a drawn segment.")
     try:
-        return _named_segments(header, indices)
+        return _named_segments(header, indices, warn)
     except ValueError:
         raise VolumeError(
             f"The segments in the header of {header.path} cannot be understood; load it in 3D Slicer and save it again."
         ) from None
 
 
-def _named_segments(header: Header, indices: list[int]) -> list[Segment]:
-    meta = header.metadata
-    segments, taken = [], set()
-    for position, index in enumerate(indices):
-        fields = {key: meta.get(f"Segment{index}_{key}", "") for key in ("ID", "Name", "Color", "Tags", "LabelValue")}
-        layer = int(meta.get(f"Segment{index}_Layer") or (position if header.components > 1 else 0))
-        if layer >= header.components:
-            raise VolumeError(f"{header.path} lacks layer {layer} of segment '{fields['Name']}'; save it again.")
-        label = _label(fields, len(segments))
+def _named_segments(header: Header, indices: list[int], warn: Callable[[str], None]) -> list[Segment]:
+    keys = ("ID", "Name", "Color", "Tags", "LabelValue", "Layer")
+    all_fields = [{key: header.metadata.get(f"Segment{index}_{key}", "") for key in keys} for index in indices]
+    labels = _distinct([_label(fields, position) for position, fields in enumerate(all_fields)])
+    layers = _layers(header, all_fields, labels, warn)
+    values = _values(header, all_fields, labels, layers, warn)
+    return [Segment(*each) for each in zip(labels, values, layers, strict=True)]
+
+
+def _distinct(labels: list[Label]) -> list[Label]:
+    """With a name for each that no other has."""
+    taken: set[str] = set()
+    for position, label in enumerate(labels):
         name, copy = label.name, 2
-        while label.name in taken:
-            label, copy = replace(label, name=f"{name}_{copy}"), copy + 1
-        taken.add(label.name)
-        value = int(fields["LabelValue"] or 1)
-        if not 0 < value <= HIGHEST_VALUE:
-            raise ValueError(value)
-        segments.append(Segment(label, value, layer))
-    return segments
+        while name in taken:
+            name, copy = f"{label.name}_{copy}", copy + 1
+        taken.add(name)
+        labels[position] = replace(label, name=name)
+    return labels
+
+
+def _layers(header: Header, all_fields: list[dict], labels: list[Label], warn: Callable[[str], None]) -> list[int]:
+    """The layer of each segment."""
+    available, layers = header.components, []
+    lacking = [label.title for fields, label in zip(all_fields, labels, strict=True) if not fields["Layer"]]
+    if lacking and available > 1 and not len(lacking) == len(labels) == available:
+        warn(
+            f"{header.path} has {available} layers but does not say in which of them {_listed(lacking)} lies; they "
+            "were taken in the order of the segments. Load it in 3D Slicer and look."
+        )
+    for position, (fields, label) in enumerate(zip(all_fields, labels, strict=True)):
+        layers.append(int(fields["Layer"] or min(position, available - 1)))
+        if not 0 <= layers[-1] < available:
+            raise VolumeError(f"{header.path} lacks layer {layers[-1]} of segment '{label.title}'; save it again.")
+    return layers
+
+
+def _values(
+    header: Header, all_fields: list[dict], labels: list[Label], layers: list[int], warn: Callable[[str], None]
+) -> list[int]:
+    """The voxel value of each segment in its layer; of those without one, the lowest that no other has there."""
+    values = [int(fields["LabelValue"]) if fields["LabelValue"] else None for fields in all_fields]
+    if any(value is not None and not 0 < value <= HIGHEST_VALUE for value in values):
+        raise ValueError(values)
+    guessed, owners = [], {}
+    for position, layer in enumerate(layers):
+        if values[position] is None:
+            taken = {values[other] for other in range(len(layers)) if layers[other] == layer and other != position}
+            values[position] = next(value for value in count(1) if value not in taken)
+            guessed += [labels[position].title] if taken else []
+        owner = owners.setdefault((layer, values[position]), position)
+        if owner != position:
+            first, second = _listed([labels[owner].title]), _listed([labels[position].title])
+            warn(
+                f"In {header.path}, {first} and {second} have the same LabelValue {values[position]} in one layer; all "
+                f"voxels were given to {first}, and {second} is empty."
+            )
+    if guessed:
+        warn(
+            f"{header.path} does not say which value {_listed(guessed)} has (LabelValue is missing); values were taken "
+            "in the order of the segments. Load it in 3D Slicer and look."
+        )
+    return values
+
+
+def _listed(titles: list[str]) -> str:
+    shown = ", ".join(f"'{reprlib.repr(title)[1:-1]}'" for title in titles[:3])
+    return shown + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
 
 
 def _label(fields: dict[str, str], position: int) -> Label:
-    title = fields["Name"] or fields["ID"]
+    title = fields["Name"] or fields["ID"] or f"segment {position + 1}"
     codes = _codes(fields["Tags"])
     known = next((label for label in LABELS.values() if codes and _same(label, codes)), None)
     if known is None:

@@ -186,6 +186,71 @@ def test_overlapping_segments_in_layers(tmp_path, old_slicer):
     assert "overlap in 20 voxels" in progress.warnings[0]
 
 
+def read_with_warnings(path) -> tuple[LabelMap, list[str]]:
+    progress = Progress()
+    return read_label_map(path, progress=progress), progress.warnings
+
+
+def halves(dtype: type = np.uint8) -> np.ndarray:
+    """1 in the first slice, 2 in the second, nothing in the third."""
+    array = np.zeros((3, 4, 5), dtype)
+    array[0], array[1] = 1, 2
+    return array
+
+
+def test_two_segments_with_one_value_are_told(tmp_path):
+    segments = [{"ID": name, "Name": name, "LabelValue": "1", "Layer": "0"} for name in ("A", "B")]
+    write_segmentation(tmp_path / "a.seg.nrrd", [halves()], segments)
+    labels, warnings = read_with_warnings(tmp_path / "a.seg.nrrd")
+    assert labels.array[:, 0, 0].tolist() == [1, 0, 0]
+    assert "'A' and 'B' have the same LabelValue 1" in warnings[0]
+    assert "'B' is empty" in warnings[0]
+    assert "20 voxels" in warnings[1] and "belong to no segment" in warnings[1]
+
+
+def test_segments_of_one_layer_without_values_are_numbered(tmp_path):
+    write_segmentation(tmp_path / "a.seg.nrrd", [halves()], [{"ID": name, "Name": name} for name in ("A", "B")])
+    labels, warnings = read_with_warnings(tmp_path / "a.seg.nrrd")
+    assert labels.array[:, 0, 0].tolist() == [1, 2, 0]
+    assert len(warnings) == 1 and "which value 'A', 'B' has" in warnings[0]
+    segments = [{"ID": "A", "Name": "A"}, {"ID": "B", "Name": "B", "LabelValue": "1"}]
+    write_segmentation(tmp_path / "a.seg.nrrd", [halves()], segments)
+    assert read_with_warnings(tmp_path / "a.seg.nrrd")[0].array[:, 0, 0].tolist() == [2, 1, 0]
+
+
+def test_segments_without_id_and_with_gaps_in_their_numbers(tmp_path):
+    path = tmp_path / "a.seg.nrrd"
+    image = sitk.GetImageFromArray(halves())
+    for number, value in ((3, 1), (11, 2)):
+        image.SetMetaData(f"Segment{number}_Name", f"Part {number}")
+        image.SetMetaData(f"Segment{number}_LabelValue", str(value))
+    sitk.WriteImage(image, str(path))
+    labels, warnings = read_with_warnings(path)
+    assert [label.title for label in labels.labels] == ["Part 3", "Part 11"]
+    assert labels.array[:, 0, 0].tolist() == [1, 2, 0]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.uint16])
+def test_whole_numbers_of_any_type_are_segments(tmp_path, dtype):
+    segments = [{"ID": name, "Name": name, "LabelValue": str(value)} for value, name in enumerate("AB", start=1)]
+    write_segmentation(tmp_path / "a.seg.nrrd", [halves(dtype)], segments)
+    assert read_with_warnings(tmp_path / "a.seg.nrrd")[0].array[:, 0, 0].tolist() == [1, 2, 0]
+    write_segmentation(tmp_path / "a.seg.nrrd", [halves(np.float32) / 2], segments)
+    with pytest.raises(VolumeError, match="stand for no segments"):
+        read_label_map(tmp_path / "a.seg.nrrd")
+
+
+def test_missing_layers_are_guessed_with_a_word(tmp_path):
+    first, second = np.zeros((2, 3, 4, 5), np.uint8)
+    first[0], second[1] = 1, 1
+    segments = [{"ID": "A", "Name": "A", "LabelValue": "1", "Layer": "0"}, {"ID": "B", "Name": "B", "LabelValue": "1"}]
+    write_segmentation(tmp_path / "a.seg.nrrd", [first, second], segments)
+    labels, warnings = read_with_warnings(tmp_path / "a.seg.nrrd")
+    assert labels.array[:, 0, 0].tolist() == [1, 2, 0]
+    assert len(warnings) == 1 and "in which of them 'B' lies" in warnings[0]
+
+
 @pytest.mark.parametrize(
     ("shape", "segment", "fields", "expected"),
     [
