@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
+from Med3DCore.io.grid import require_grid
 
 _HEAD_FIRST = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # Cosines of parallel slices that differ more are told.
@@ -54,7 +57,7 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     one, spacing = images[0], images[0].spacing
     if len(images) == 1:
         geometry = Geometry((*one.size, 1), (*spacing, one.thickness or 1.0), _floats(origins[0]), _floats(axes))
-        return Stack(images, geometry, problem=problem, notes=tuple(notes))
+        return Stack(images, geometry, problem=problem or _impossible(geometry, one.path), notes=tuple(notes))
     if any(image.position is None for image in images):
         problem = problem or _unplaced(images)
     steps = even_steps(positions)
@@ -62,6 +65,7 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     problem = problem or steps.problem or _tilted(origins, axes[:, 2], positions[-1] - positions[0])
     origin = origins[0] + steps.start * axes[:, 2]
     geometry = Geometry((*one.size, steps.count), (*spacing, steps.distance or 1.0), _floats(origin), _floats(axes))
+    problem = problem or _impossible(geometry, one.path)
     doubled = bool(np.diff(positions).min() < SAME_PLACE)
     return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes))
 
@@ -72,6 +76,15 @@ def _axes(images: Sequence[DicomImage]) -> np.ndarray:
     left, _, right = np.linalg.svd(mean, full_matrices=False)
     rows, columns = left @ right
     return np.stack([rows, columns, np.cross(rows, columns)], axis=1)
+
+
+def _impossible(geometry: Geometry, path: Path) -> str | None:
+    try:
+        require_grid(path, geometry.spacing, geometry.origin, geometry.direction_matrix)
+    except VolumeError:
+        shown = " x ".join(f"{value:g}" for value in geometry.spacing)
+        return f"has a spacing ({shown} mm) or a place that cannot be"
+    return None
 
 
 def _floats(values: np.ndarray) -> tuple[float, ...]:
