@@ -62,8 +62,7 @@ def images_in(paths: Iterable[Path], warn: Callable[[str], None]) -> list[DicomI
             elif path.suffix.lower() in _ENDINGS or not head.strip(b"\0"):
                 unreadable.append(path)
         except (OSError, VolumeError):
-            # Reports, plans and index files are no images either; an empty file without a name was one.
-            if any(scan in head for scan in _SCANS) or (not head and path.suffix.lower() in ("", *_ENDINGS)):
+            if _should_be_image(path, head):
                 unreadable.append(path)
     for folder in dict.fromkeys(path.parent for path in unreadable):
         names = [path.name for path in unreadable if path.parent == folder]
@@ -71,3 +70,11 @@ def images_in(paths: Iterable[Path], warn: Callable[[str], None]) -> list[DicomI
         what = "1 DICOM image" if len(names) == 1 else f"{len(names)} DICOM images"
         warn(f"{what} in {folder} cannot be read (truncated, encrypted, or no permission) and left out: {shown}.")
     return images
+
+
+def _should_be_image(path: Path, head: bytes) -> bool:
+    """Whether a file that cannot be read was meant to be an image, by its name and first bytes, if there are any."""
+    if not head:
+        return path.suffix.lower() in ("", *_ENDINGS)
+    marked = head[128:132] == b"DICM" and path.name.upper() != "DICOMDIR"
+    return marked or any(scan in head for scan in _SCANS)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.io.dicom import tags
-from Med3DCore.io.dicom.elements import DataSet, read_elements
+from Med3DCore.io.dicom.elements import DataSet, damaged, read_elements
 from Med3DCore.io.dicom.frames import frames_of
 from Med3DCore.io.dicom.pixels import PixelFormat, Rescale
 from Med3DCore.io.dicom.texts import coding_of
 
 # Cosines may be so far from those of a rotation (0.3 degrees): rounding to three decimals leaves a third of it.
 PARALLEL = 5e-3
+# SOP classes of CT, MR and PET images, with a dot at their end.
+_SCANS = tuple(f"1.2.840.10008.5.1.4.1.1.{end}." for end in (2, 4, 128))
 # What may part the images of one series into acquisitions or phases, the likeliest first.
 _MARKS = {
     "acquisition": tags.ACQUISITION,
@@ -88,6 +90,8 @@ def read_images(path: Path) -> list[DicomImage]:
     """
     header, syntax = read_elements(path)
     if header.pixels is None:
+        if f"{header.text(tags.SOP_CLASS)}.".startswith(_SCANS):
+            raise damaged(path)
         return []
     pixels = PixelFormat.of(path, header, syntax)
     frames = frames_of(header, pixels.frames)
