@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import reprlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def tensors_from_bytes(data: bytes, name: str) -> StateDict:
     """The inverse of :func:`tensors_to_bytes`; floats are float32.
 
     Raises:
-        ModelError: The bytes hold anything but plain tensors by name.
+        ModelError: The bytes hold anything but plain tensors of finite numbers by name.
     """
     with _as_zip(data, name) as archive:
         check_stored(archive, len(data), name)
@@ -124,6 +125,8 @@ def tensors_from_bytes(data: bytes, name: str) -> StateDict:
         raise ModelError(f"{name} is refused: it holds something else than tensors; get the original file.")
     if sum(t.nbytes for t in tensors.values()) > len(data):  # tensors that share memory
         raise ModelError(f"{name} is refused: it says to hold more than the file's size; get the original file.")
+    if broken := next((key for key, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()), None):
+        raise ModelError(f"{name} holds numbers that are not finite ({reprlib.repr(broken)}); get or train it again.")
     return {key: t.float() if t.is_floating_point() else t for key, t in tensors.items()}
 
 

@@ -106,6 +106,20 @@ def test_only_plain_tensors_by_name(package_file, content):
         package.read_weights("coarse")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_weights_that_are_not_finite_do_not_verify(package_file, value, dtype):
+    tensors = load_package(package_file).read_weights("coarse")
+    key = next(key for key, tensor in tensors.items() if tensor.ndim > 2)
+    tensors[key] = tensors[key].to(dtype)
+    tensors[key].view(-1)[3] = value
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    package = load_package(with_weights(package_file, buffer.getvalue()))
+    with pytest.raises(ModelError, match="not finite .*get or train it again"):
+        package.verify()
+
+
 def test_tensors_that_share_memory_cannot_swell(package_file):
     shared = torch.zeros(10000)
     buffer = io.BytesIO()
