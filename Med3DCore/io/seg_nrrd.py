@@ -21,6 +21,7 @@ _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _REPRESENTATION = "Binary labelmap"
 HIGHEST_VALUE = 65535
+_LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def read_segments(header: Header, warn: Callable[[str], None] = lambda _: None) 
         return []
     kind = meta.get("Segmentation_MasterRepresentation", meta.get("Segmentation_SourceRepresentation", _REPRESENTATION))
     if kind != _REPRESENTATION:
+        kind = reprlib.repr(kind)[1:-1]
         raise VolumeError(f"{header.path} stores segments as {kind}; in 3D Slicer, save them as a binary labelmap.")
     if header.geometry.size == (1, 1, 1):
         raise VolumeError(f"All segments of {header.path} are empty, so it has no grid; save it with a drawn segment.")
@@ -143,7 +145,9 @@ def _layers(header: Header, all_fields: list[dict], labels: list[Label], warn: C
     for position, (fields, label) in enumerate(zip(all_fields, labels, strict=True)):
         layers.append(int(fields["Layer"] or min(position, available - 1)))
         if not 0 <= layers[-1] < available:
-            raise VolumeError(f"{header.path} lacks layer {layers[-1]} of segment '{label.title}'; save it again.")
+            raise VolumeError(
+                f"{header.path} lacks layer {layers[-1]} of segment {_listed([label.title])}; save it again."
+            )
     return layers
 
 
@@ -181,7 +185,7 @@ def _listed(titles: list[str]) -> str:
 
 
 def _label(fields: dict[str, str], position: int) -> Label:
-    title = fields["Name"] or fields["ID"] or f"segment {position + 1}"
+    title = (fields["Name"] or fields["ID"] or f"segment {position + 1}")[:_LONGEST_TITLE]
     codes = _codes(fields["Tags"])
     known = next((label for label in LABELS.values() if codes and _same(label, codes)), None)
     if known is None:

@@ -116,7 +116,7 @@ def test_weights_that_are_not_finite_do_not_verify(package_file, value, dtype):
     buffer = io.BytesIO()
     torch.save(tensors, buffer)
     package = load_package(with_weights(package_file, buffer.getvalue()))
-    with pytest.raises(ModelError, match="not finite .*get or train it again"):
+    with pytest.raises(ModelError, match=r"not finite .*get or train it again"):
         package.verify()
 
 
