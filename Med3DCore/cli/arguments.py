@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from Med3DCore.errors import SettingError
@@ -22,6 +23,22 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
     return int(text)
+
+
+def with_names_joined(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which a file name that begins with "-" is joined to the ``-o`` before it, as argparse wants it.
+
+    Examples:
+        >>> with_names_joined(["segment", "ct.nrrd", "-o", "-1.nrrd", "--quiet"])
+        ['segment', 'ct.nrrd', '--output=-1.nrrd', '--quiet']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("-o", "--output") and argument.startswith("-") and Path(argument).suffix:
+            joined[-1] = f"--output={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def add_choice_of_volume(parser: argparse.ArgumentParser) -> None:
@@ -49,3 +66,10 @@ def _orientation(text: str) -> str:
         return checked_letters(text)
     except SettingError as error:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+
+def add_offset(parser: argparse.ArgumentParser) -> None:
+    """The argument that makes Hounsfield units of values that lack their offset."""
+    parser.add_argument(
+        "--offset", type=float, default=0.0, metavar="HU", help="is added to all values: -1024 for a CT of 0..4095"
+    )

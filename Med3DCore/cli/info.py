@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 
-from Med3DCore.cli.arguments import add_choice_of_volume, add_orientation, path
+from Med3DCore.cli.arguments import add_choice_of_volume, add_offset, add_orientation, path
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import Header, Series, choose_series, find_scan, list_series, read_found
 from Med3DCore.io.orientation import orientation_letters
-from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing.hounsfield import looks_like_ct, offset_hint
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -34,6 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add_choice_of_volume(parser)
     add_orientation(parser)
+    add_offset(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         facts["choice"] = _advice(series)
     if scan is not None:
-        volume = read_found(scan, args.input, progress, args.orientation)
+        volume = read_found(scan, args.input, progress, args.orientation, args.offset)
         facts |= _origin_facts(scan) | describe(volume)
         facts["orientation_from"] = _orientation_source(scan, args.orientation)
         facts["unusual"] = progress.warnings + unusual(volume, facts.get("modality"))
@@ -143,7 +144,8 @@ def unusual(volume: Volume, modality: str | None = None) -> list[str]:
     if modality not in (None, "CT"):
         sentences.append(f"It is {modality}, not CT; models for CT do not fit.")
     elif not looks_like_ct(volume.array):
-        sentences.append("Its values do not look like a CT in Hounsfield units (air near -1000, soft tissue near 50).")
+        values = "Its values do not look like a CT in Hounsfield units (air near -1000, soft tissue near 50)"
+        sentences.append(f"{values}{offset_hint(volume.array)}.")
     if max(spacing) > _THICK_MM:
         sentences.append(f"Its voxels are {max(spacing):g} mm long on one side; small structures cannot be seen.")
     if geometry.size[2] < _FEW_SLICES:

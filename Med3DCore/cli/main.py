@@ -92,8 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="backslashreplace")  # the name of a file may hold what a terminal cannot show
+    from Med3DCore.cli.arguments import with_names_joined
+
     parser = make_parser()
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(with_names_joined(sys.argv[1:] if arguments is None else arguments))
     if parsed.command is None:
         parser.print_help(sys.stderr)
         return 2

@@ -74,8 +74,8 @@ class Header:
         """
         if self.components > 1 and self.kind in _VOLUMES:
             raise VolumeError(
-                f"{self.path} holds {self.components} volumes (a 4D image); save the one to be used in a file of its "
-                "own."
+                f"{self.path} holds {self.components} volumes (a 4D image); choose one, such as --frame 0 for the "
+                "first, or save it in a file of its own."
             )
         if self.kind == "complex":
             raise VolumeError(f"The voxels of {self.path} are stored as complex numbers; convert them to real numbers.")

@@ -14,7 +14,7 @@ from Med3DCore.io.formats import read_header
 from Med3DCore.io.header import Header
 from Med3DCore.io.memory import require_memory
 from Med3DCore.io.orientation import turned
-from Med3DCore.io.voxels import fill_non_finite, require_contrast, stack_slices
+from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
@@ -84,7 +84,11 @@ def find_scan(
 
 
 def read_found(
-    scan: Header | Series, path: str | Path, progress: Progress | None = None, orientation: str | None = None
+    scan: Header | Series,
+    path: str | Path,
+    progress: Progress | None = None,
+    orientation: str | None = None,
+    offset: float = 0.0,
 ) -> Volume:
     """Read what :func:`find_scan` found for the same path; the second half of :func:`read_volume`.
 
@@ -94,6 +98,7 @@ def read_found(
         progress: As for :func:`read_volume`.
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, whatever the file says; its centre stays
             in place.
+        offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
 
     Raises:
         SettingError: The orientation makes no sense.
@@ -109,6 +114,7 @@ def read_found(
     path = as_path(path)
     name = path.absolute().name or str(path)
     fill_non_finite(array, name, warn)
+    array = shifted(array, offset)
     require_contrast(array, name)
     return Volume(array, geometry, name)
 

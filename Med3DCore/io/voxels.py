@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from Med3DCore.errors import VolumeError
+from Med3DCore.errors import SettingError, VolumeError
 
 _WIDER = {np.dtype(np.uint8): np.dtype(np.int16), np.dtype(np.int16): np.dtype(np.float32)}
 
@@ -37,6 +37,22 @@ def stack_slices(slices: Iterable[np.ndarray], shape: tuple[int, int, int]) -> n
 def smallest_type(array: np.ndarray) -> np.ndarray:
     """An array ``[z, y, x]`` of any real type as uint8, int16 or float32, by the rule of :func:`stack_slices`."""
     return array if array.dtype in (np.uint8, np.int16, np.float32) else stack_slices(array, array.shape)
+
+
+def shifted(array: np.ndarray, offset: float) -> np.ndarray:
+    """An array ``[z, y, x]`` with a number added to all values, by the rule of :func:`stack_slices`.
+
+    Raises:
+        SettingError: The offset is no finite number.
+    """
+    if offset == 0:
+        return array
+    if not np.isfinite(offset):
+        raise SettingError(f"An offset is a number of Hounsfield units, such as -1024, not {offset:g}.")
+    whole = array.dtype.kind in "iu" and float(offset).is_integer() and abs(offset) < 1 << 30
+    return stack_slices(
+        (values.astype(np.int64) + int(offset) if whole else values + offset for values in array), array.shape
+    )
 
 
 def _fits(values: np.ndarray, dtype: np.dtype) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _SAMPLES = 2_000_000
+_OFFSET = -1024
 
 
 def looks_like_ct(array: np.ndarray) -> bool:
@@ -17,8 +18,43 @@ def looks_like_ct(array: np.ndarray) -> bool:
     Args:
         array: ``[z, y, x]`` of any real type; about two million voxels spread evenly are looked at.
     """
-    sample = array.ravel()[:: max(1, array.size // _SAMPLES)]
+    return _is_ct(_sample(array))
 
+
+def missing_offset(array: np.ndarray) -> int | None:
+    """What to add to values that are those of a CT stored as 0..4095, without its offset: -1024; else None.
+
+    Only to be offered: an MR may look alike.
+
+    Args:
+        array: As for :func:`looks_like_ct`.
+    """
+    sample = _sample(array)
+    if _is_ct(sample):
+        return None
+    if sample.min() < 0:
+        sample = sample[sample > sample.min()]  # padding, perhaps
+    if sample.size == 0 or sample.min() < 0 or sample.max() < -_OFFSET:
+        return None
+    sample = sample.astype(np.float32) + _OFFSET
+    body = np.count_nonzero(sample > -300)
+    tissue = np.count_nonzero((sample > -150) & (sample < 200))
+    return _OFFSET if _is_ct(sample) and tissue > body / 2 else None
+
+
+def offset_hint(array: np.ndarray) -> str:
+    """The end of a sentence that offers the offset that is missing, or nothing."""
+    offset = missing_offset(array)
+    if offset is None:
+        return ""
+    return f"; they are like those of a CT stored without its offset: add it with --offset {offset} if it is one"
+
+
+def _sample(array: np.ndarray) -> np.ndarray:
+    return array.ravel()[:: max(1, array.size // _SAMPLES)]
+
+
+def _is_ct(sample: np.ndarray) -> bool:
     def share(low: float, high: float) -> float:
         return np.count_nonzero((sample > low) & (sample < high)) / sample.size
 

@@ -9,7 +9,7 @@ import numpy as np
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.orientation import turned
-from Med3DCore.io.voxels import fill_non_finite, require_contrast, smallest_type
+from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, smallest_type
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
@@ -68,7 +68,11 @@ class Scan:
 
 
 def read_scan(
-    description: dict, region: list[list[float]] | None, progress: Progress, orientation: str | None = None
+    description: dict,
+    region: list[list[float]] | None,
+    progress: Progress,
+    orientation: str | None = None,
+    offset: float = 0.0,
 ) -> Scan:
     """Map the volume of a request.
 
@@ -77,10 +81,11 @@ def read_scan(
         region: Lowest and highest LPS mm (x, y, z) to label, or None for all.
         progress: Gets warnings.
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, whatever the description says.
+        offset: Is added to all values.
 
     Raises:
         VolumeError: It cannot be read, or nothing can be seen in it.
-        SettingError: The region or the orientation makes no sense, or the region lies outside of the scan.
+        SettingError: The region, the orientation or the offset makes no sense, or the region lies outside of the scan.
     """
     whole = read_volume_array(description)
     grid = whole.geometry
@@ -95,6 +100,7 @@ def read_scan(
     if orientation is not None:
         whole = replace(whole, geometry=turned(grid, orientation))
     fill_non_finite(whole.array, whole.name, progress.warn)  # mapped copy-on-write: the file stays as it is
+    whole = replace(whole, array=shifted(whole.array, offset))
     array = whole.array[_slices(seen_start, seen_stop)]
     require_contrast(array, whole.name)
     seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)

@@ -25,7 +25,7 @@ def test_no_arguments_shows_the_help(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["segment"], ["segment", ""], ["segment", "a", "b"], ["segmnt"], ["segment", "a", "--no"]]
+    "arguments", [["segment"], ["segment", ""], ["info", "a", "b"], ["segmnt"], ["segment", "a", "--no"]]
 )
 def test_misuse_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -170,7 +170,7 @@ def test_too_little_memory(med3d, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("Med3DCore.inference.sliding_window._predict", exhausted)
         refused(med3d, "scan.nii.gz", word="not enough free memory")
-    monkeypatch.setattr("Med3DCore.cli.segment.read_found", exhausted)
+    monkeypatch.setattr("Med3DCore.cli.segment_one.read_found", exhausted)
     refused(med3d, "scan.nii.gz", word="not enough memory")
 
 

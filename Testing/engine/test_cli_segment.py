@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from cli_helpers import ORGANS, refused
+from dicom_files import write_series
 from test_io_dicom import write_ct
 from test_worker_requests import make_volume
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, write_volume
+from Med3DCore.io.dicom import tags
 from Med3DCore.io.orientation import turned
 from Med3DCore.volume import Volume
 
@@ -170,3 +173,98 @@ def test_people_see_volumes_and_the_time_of_each_stage(med3d):
     assert code == 0 and " mL" in out and "Wrote seen.nii.gz" in out
     for stage in ("read", "start torch", "only: network", "restore", "write"):
         assert re.search(rf"^{stage} +\d+\.\d\d s$", out, re.MULTILINE), stage
+
+
+# -- series, frames, offsets, several scans ----------------------------------------------------------------------------
+
+
+def of_dicom(change=None, number: int = 0) -> np.ndarray:
+    """The scan of ``scan.nii.gz`` as CT slices in a folder ``dicom``."""
+    array = np.clip(make_volume().array, -1000, 3000).astype(np.int16)
+    write_series(Path("dicom"), array, change=change, first=1 + number)
+    return array
+
+
+def test_the_series_is_always_named(med3d):
+    array = of_dicom()
+    few = {
+        tags.SERIES_UID: "9",
+        tags.SERIES_NUMBER: "1",
+        tags.SERIES_DESCRIPTION: "Scout",
+        tags.IMAGE_TYPE: "A\\B\\LOCALIZER",
+    }
+    write_series(Path("dicom/more"), array[:2], change=lambda _: few, first=900)
+    code, out, _ = med3d("dicom", "-o", "r.nii.gz", "--quiet")
+    assert code == 0 and f"Of CT 'Thorax' (series number 3), {len(array)} slices:" in out
+    assert "Left out 1: CT 'Scout' (series number 1), 2 slices" in out
+    report = json.loads(med3d("dicom", "-o", "r.nii.gz", "--quiet", "--json")[1])
+    told = report["series"]
+    assert (told["series_number"], told["description"], told["slices"]) == (3, "Thorax", len(array))
+    assert len(told["left_out"]) == 1 and "Scout" in told["left_out"][0]
+
+
+def test_a_flawed_ct_is_not_replaced_by_what_can_be_read(med3d):
+    array = of_dicom(lambda z: {tags.POSITION: f"0\\0\\{3 * z + 20 * (z > 3)}"})
+    other = {tags.SERIES_UID: "9", tags.SERIES_NUMBER: "9", tags.SERIES_DESCRIPTION: "Second", tags.MODALITY: "MR"}
+    write_series(Path("dicom/more"), array[:5], change=lambda _: other, first=900)
+    refused(med3d, "dicom", "-o", "r.nii.gz", word="has uneven slices")
+    refused(med3d, "dicom/more", "-o", "r.nii.gz", word="is MR, and bright-1.0.0 was made for CT")
+    code, out, _ = med3d("dicom/more", "-o", "r.nii.gz", "--series", "1", "--quiet")
+    assert code == 0 and "Of MR 'Second'" in out
+
+
+def test_acquisition_and_frame_are_chosen(med3d):
+    of_dicom(lambda _: {tags.ACQUISITION: "1"})
+    array = of_dicom(lambda _: {tags.ACQUISITION: "2", tags.INTERCEPT: "-1000"}, number=500)
+    refused(med3d, "dicom", "-o", "r.nii.gz", word="--acquisition 1")
+    code, out, _ = med3d("dicom", "-o", "r.nii.gz", "--acquisition", "2", "--quiet")
+    assert code == 0 and "acquisition 2" in out
+    both = np.stack([np.zeros_like(array), array])
+    sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(one) for one in both]), "4d.nii.gz")
+    refused(med3d, "4d.nii.gz", "-o", "r.nii.gz", word="--frame")
+    refused(med3d, "4d.nii.gz", "-o", "r.nii.gz", "--frame", "2", word="counted from 0")
+    assert med3d("4d.nii.gz", "-o", "r.nii.gz", "--frame", "1", "--quiet")[0] == 0
+    assert read_label_map("r.nii.gz").array.any()
+
+
+def test_an_offset_is_offered_where_it_lacks_and_taken_only_when_said(med3d):
+    plain = make_volume()
+    body = np.where(plain.array > 10, plain.array, -1000).astype(np.int16)
+    write_volume(plain.with_array(body + np.int16(1024)), "raw.nrrd")
+    report = json.loads(med3d("raw.nrrd", "-o", "r.nrrd", "--quiet", "--json")[1])
+    assert "--offset -1024" in report["warnings"][0]
+    write_volume(plain.with_array(body), "right.nrrd")
+    med3d("right.nrrd", "-o", "right.seg.nrrd", "--quiet")
+    report = json.loads(med3d("raw.nrrd", "-o", "r.nrrd", "--quiet", "--json", "--offset", "-1024")[1])
+    assert not any("offset" in sentence for sentence in report["warnings"])
+    assert np.array_equal(read_label_map("r.nrrd").array, read_label_map("right.seg.nrrd").array)
+    refused(med3d, "raw.nrrd", "-o", "r.nrrd", "--offset", "nan", word="number of Hounsfield units")
+
+
+def test_several_scans_in_one_call(med3d):
+    Path("more").mkdir()
+    Path("results").mkdir()
+    for name in ("a", "b"):
+        Path(f"more/{name}.nii.gz").write_bytes(Path("scan.nii.gz").read_bytes())
+    code, out, err = med3d("more/a.nii.gz", "more/b.nii.gz", "-o", "results", "-o", "results/{}_seg.nii.gz")
+    assert code == 0 and "1 of 2: more/a.nii.gz" in err and out.count("Wrote results/") == 4
+    names = {"a.seg.nrrd", "b.seg.nrrd", "a_seg.nii.gz", "b_seg.nii.gz"}
+    assert {path.name for path in Path("results").iterdir()} == names
+    assert np.array_equal(read_label_map("results/a.seg.nrrd").array, read_label_map("results/b_seg.nii.gz").array)
+    Path("more/c.nii.gz").write_bytes(b"broken")
+    code, out, err = med3d("more/c.nii.gz", "more/b.nii.gz", "--json", "--quiet")
+    first, second = json.loads(out)
+    assert code == 1 and "c.nii.gz" in first["error"] and second["outputs"] == ["b.seg.nrrd"]
+    assert err.startswith("med3d: ") and Path("b.seg.nrrd").exists()
+    assert med3d("more/c.nii.gz", "more/nothing.nii.gz", "--quiet", "-o", "results")[0] == 2
+
+
+def test_several_scans_never_share_a_result(med3d):
+    Path("more").mkdir()
+    Path("more/scan.nii.gz").write_bytes(Path("scan.nii.gz").read_bytes())
+    refused(med3d, "scan.nii.gz", "more/scan.nii.gz", word="would both be written to scan.seg.nrrd")
+    refused(med3d, "scan.nii.gz", "more/scan.nii.gz", "-o", "r.nii.gz", word="a folder that exists")
+
+
+def test_the_name_of_a_result_may_begin_with_a_dash(med3d):
+    assert med3d("scan.nii.gz", "-o", "-1.nii.gz", "--quiet")[0] == 0 and Path("-1.nii.gz").exists()

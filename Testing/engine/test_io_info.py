@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from dicom_files import write_series
 from test_io_dicom import GEOMETRY, PATIENT, three_series, write_ct
 from test_io_formats import GEOMETRIES, a_volume
 
@@ -14,6 +15,7 @@ from Med3DCore.cli import info
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import write_volume
+from Med3DCore.io.dicom import tags
 from Med3DCore.io.orientation import orientation_letters, turned
 from Med3DCore.volume import Volume
 
@@ -164,3 +166,47 @@ def test_a_turned_grid_keeps_its_centre():
         lying = turned(geometry, letters)
         assert orientation_letters(lying) == letters
         assert np.allclose(lying.index_to_physical @ middle, geometry.index_to_physical @ middle)
+
+
+def test_each_series_is_told_with_what_makes_it_unusable(tmp_path, capsys):
+    hu = np.random.default_rng(0).integers(-1000, 1500, (12, 6, 5)).astype(np.int16)
+    kinds = {
+        "1": ({}, [3.0 * z for z in range(12)]),
+        "2": ({tags.IMAGE_TYPE: "A\\B\\LOCALIZER"}, [3.0 * z for z in range(12)]),
+        "3": ({}, [3.0 * z for z in range(6)] + [20 + 7.0 * z for z in range(6)]),
+        "4": ({tags.MODALITY: "SEG"}, [3.0 * z for z in range(12)]),
+        "5": ({tags.MODALITY: "MR"}, [3.0 * z for z in range(12)]),
+    }
+    for number, (said, places) in kinds.items():
+        change = {tags.SERIES_NUMBER: f"1{number}", tags.SERIES_UID: number, tags.SERIES_DESCRIPTION: f"d{number}"}
+        write_series(tmp_path / number, hu, places, lambda _, change=change | said: change)
+    text = told(capsys, tmp_path)
+    for part in (
+        "Series 1     CT 'd1' (series number 11), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm\n",
+        "Series 2     CT 'd2' (series number 12), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm, a scout\n",
+        "12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 5 mm, has uneven slices (3 to 7 mm apart)\n",
+        "mm, SEG is no scan\n",
+        "Series 5     MR 'd5' (series number 15), 12 slices",
+        "such as --series 1",
+    ):
+        assert part in text
+    facts = json.loads(told(capsys, tmp_path, "--json"))["series"]
+    assert [(one["number"], one["series_number"], one["slices"], one["usable"]) for one in facts] == [
+        (1, 11, 12, True),
+        (2, 12, 12, False),
+        (3, 13, 12, False),
+        (4, 14, 12, False),
+        (5, 15, 12, True),
+    ]
+    assert facts[2]["problem"].startswith("has uneven slices")
+    (tmp_path / "1" / "im003.dcm").write_bytes(bytes(500))
+    text = told(capsys, tmp_path, "--series", "1")
+    assert "im003.dcm" in text and "slice 3 is missing" in text
+
+
+def test_an_offset_that_is_missing_is_offered(tmp_path, capsys):
+    ct = a_ct()
+    write_volume(ct.with_array(ct.array + np.int16(1024)), tmp_path / "raw.nrrd")
+    assert "--offset -1024" in told(capsys, tmp_path / "raw.nrrd")
+    text = told(capsys, tmp_path / "raw.nrrd", "--offset", "-1024")
+    assert "--offset" not in text and "-1000 to 40" in text

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import MedicalNet, Percentile, Preprocessing, Window, domain_spacing, resample, world_grid
-from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing.hounsfield import looks_like_ct, missing_offset
 from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.preprocessing.resample import axis_weights
 from Med3DCore.volume import Volume
@@ -231,6 +231,22 @@ def body(shape=(20, 40, 40)):
 )
 def test_hounsfield_units_are_known_by_their_values(name, array, expected):
     assert looks_like_ct(array) == expected, name
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "offset"),
+    [
+        ("0..4095", np.clip(body() + 1024, 0, 4095).astype(np.uint16), -1024),
+        ("with padding", np.where(body() < -950, -2000, np.clip(body() + 1024, 0, 4095)).astype(np.int16), -1024),
+        ("right already", body(), None),
+        ("picture", np.clip(body() + 160, 0, 255).astype(np.uint8), None),
+        ("MR", np.abs(body() + 1000) / 3, None),
+        ("labels", (body() > 0).astype(np.uint8), None),
+        ("one value", np.zeros((4, 4, 4), np.uint8), None),
+    ],
+)
+def test_a_missing_offset_is_recognised(name, array, offset):
+    assert missing_offset(array) == offset, name
 
 
 @pytest.mark.parametrize("angle", [0.0, 30.0])

@@ -236,6 +236,15 @@ def test_a_request_may_say_how_the_scan_lies_and_the_result_lies_over_it_all_the
         ask(client, scan, model, orientation="RAP")
 
 
+def test_a_request_may_say_the_offset_that_is_missing(client, scan, model, volume):
+    expected = read_volume_array(ask(client, scan, model)["labels"])
+    raw = write_volume_array(volume.with_array((volume.array + 1024).astype(np.int16)), Path(scan["file"]).parent)
+    assert np.array_equal(read_volume_array(ask(client, raw, model, offset=-1024)["labels"]).array, expected.array)
+    assert not np.array_equal(read_volume_array(ask(client, raw, model)["labels"]).array, expected.array)
+    seen = ask(client, raw, model, type="preview", stage="coarse", offset=-1024)
+    assert seen["before"] == ask(client, scan, model, type="preview", stage="coarse")["before"]
+
+
 def test_an_absurd_spacing_is_refused_before_a_preview(client, scan, model):
     for value in (1e-6, 1e30, 999):
         spoilt = {**scan, "spacing": [1.5, 1.5, value]}

@@ -37,6 +37,7 @@ class Fields:
         region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it.
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. Preview and
             box then lie in the patient, not over the scan of the description.
+        offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
     """
 
     volume: dict
@@ -46,6 +47,7 @@ class Fields:
     device: str = "auto"
     region: list[list[float]] | None = None
     orientation: str | None = None
+    offset: float = 0.0
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -63,7 +65,7 @@ def run(fields: Fields, job: Job) -> dict:
     """
     progress = job.progress
     with progress.stage("read", share=0.1):
-        scan = read_scan(fields.volume, fields.region, progress, fields.orientation)
+        scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
     with progress.stage("load model", share=0.1):
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device)
     package, stage = pipeline.package, _choose_stage(pipeline, fields)

@@ -25,6 +25,7 @@ class Fields:
         split_lungs: Left and right lung as two labels in the place of "lungs".
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. The result
             lies on the grid of the description all the same.
+        offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
     """
 
     volume: dict
@@ -35,6 +36,7 @@ class Fields:
     mirror: bool = False
     split_lungs: bool = False
     orientation: str | None = None
+    offset: float = 0.0
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -49,7 +51,7 @@ def run(fields: Fields, job: Job) -> dict:
     """
     progress = job.progress
     with progress.stage("read", share=0.02):
-        scan = read_scan(fields.volume, fields.region, progress, fields.orientation)
+        scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
     with progress.stage("load model", share=0.05):
         from Med3DCore.inference.segment import conclude
         from Med3DCore.inference.sides import split_lungs

@@ -1,0 +1,131 @@
+"""One scan of ``med3d segment``: read, segmented, written, reported."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.cli.segment_places import Places
+from Med3DCore.errors import Med3DError, SettingError
+from Med3DCore.io import Header, Series, find_scan, read_found, write_label_maps
+from Med3DCore.models import ModelPackage
+from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.inference.segment import Segmentation
+    from Med3DCore.volume import Volume
+
+# Modalities that are certainly none of a CT.
+_OTHERS = {"MR", "PT", "NM", "US", "XA", "MG", "CR", "DX", "RF"}
+
+
+def segment_one(
+    places: Places, args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage, progress: Progress
+) -> dict:
+    """Segment a scan and write the result.
+
+    Returns:
+        The report, plain values; with "picture" if one was drawn.
+
+    Raises:
+        Med3DError: Nothing is written.
+    """
+    scan, volume, result = _segment(places, args, organs, package, progress)
+    drawn = places.picture is not None and _draw(volume, result, places.picture, progress)
+    return {
+        "input": str(places.source),
+        **({"series": scan.facts()} if isinstance(scan, Series) else {}),
+        "outputs": [str(output) for output in places.outputs],
+        **({"picture": str(places.picture)} if drawn else {}),
+        **result.report(),
+        "warnings": progress.warnings,
+        "seconds": {name: round(seconds, 2) for name, seconds in progress.timeline.items()},
+        "total_seconds": round(progress.elapsed, 2),
+    }
+
+
+def report_text(report: dict) -> str:
+    """The report for people."""
+    lines = _series_lines(report["series"]) if "series" in report else []
+    lines += [f"{organ['name']:12}{organ['volume_ml']:>10.1f} mL" for organ in report["labels"]]
+    lines += [f"Warning: {sentence}" for sentence in report["warnings"]]
+    lines += ["", *(f"{name:20}{seconds:>8.2f} s" for name, seconds in report["seconds"].items())]
+    lines.append(f"{report['total_seconds']:.1f} s with {report['model']} on {report['device']}")
+    lines += [f"Wrote {path}" for path in (*report["outputs"], report.get("picture")) if path]
+    return "\n".join(lines)
+
+
+def _series_lines(series: dict) -> list[str]:
+    """Which series of a DICOM folder it was."""
+    return [f"Of {series['title']}, {series['slices']} slices:", *(f"Left out {one}" for one in series["left_out"]), ""]
+
+
+def _segment(
+    places: Places, args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage, progress: Progress
+) -> tuple[Header | Series, Volume, Segmentation]:
+    """Read, segment and write."""
+    with progress.stage("read", share=0.1):
+        scan = find_scan(places.source, args.series, progress, args.frame, args.acquisition)
+        _require_modality(scan, args, package)
+        starting = threading.Lock()  # alone of all locks not harmed when Ctrl-C comes while it is waited for
+        starting.acquire()
+        threading.Thread(target=_start_torch, args=(starting,)).start()
+        volume = read_found(scan, places.source, progress, args.orientation, args.offset)
+    with progress.stage("start torch", share=0.05):
+        starting.acquire()  # two threads that import the same modules at once can lock each other out
+        from Med3DCore.inference.pipeline import InferenceSettings
+        from Med3DCore.inference.segment import segment
+    settings = InferenceSettings(mirror=args.mirror)
+    result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
+    with progress.stage("write", share=0.03):
+        # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
+        write_label_maps(replace(result.labels, geometry=scan.geometry), places.outputs)
+    return scan, volume, result
+
+
+def _require_modality(scan: Header | Series, args: argparse.Namespace, package: ModelPackage) -> None:
+    """Ask before a scan of another kind is segmented, whose values may pass for Hounsfield units.
+
+    Raises:
+        SettingError: It is, and nobody chose it.
+    """
+    if isinstance(scan, Series) and args.series is None and scan.modality in _OTHERS - {package.modality}:
+        raise SettingError(
+            f"{scan.name} is {scan.modality}, and {package.reference} was made for {package.modality}; choose it with "
+            "--series to segment it all the same."
+        )
+
+
+def _start_torch(starting: threading.Lock) -> None:
+    """Import what computes, so that it takes no time of its own: while a scan is decompressed, Python is free for it.
+
+    What Python has imported never becomes garbage. Not looking for some there saves a sixth of the import, and the
+    half second that a process otherwise takes to end.
+    """
+    if "torch" not in sys.modules:
+        gc.disable()
+        with suppress(BaseException):  # who needs it imports it again, and is told
+            importlib.import_module("Med3DCore.inference.segment")
+        gc.freeze()
+        gc.enable()
+    starting.release()
+
+
+def _draw(volume: Volume, result: Segmentation, picture: Path, progress: Progress) -> bool:
+    """Draw; a failure is a warning, since the segmentation is written by now and its report must not be lost."""
+    from Med3DCore.picture import write_picture
+
+    try:
+        with progress.stage("draw", share=0.0):
+            write_picture(volume, result.labels, picture)
+    except Med3DError as error:
+        progress.warn(f"There is no picture: {error}")
+        return False
+    return True
