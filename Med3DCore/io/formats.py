@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from Med3DCore.io.files import FORMATS, as_path, ending_of, require_image
 from Med3DCore.io.header import Header
 from Med3DCore.io.metaimage import read_metaimage_header
@@ -27,6 +29,7 @@ def read_header(path: str | Path, frame: int | None = None) -> Header:
     """
     path = as_path(path)
     require_image(path)
-    header = _READERS[FORMATS[ending_of(path)]](path)
+    with np.errstate(all="ignore"):  # what is no number is found and told
+        header = _READERS[FORMATS[ending_of(path)]](path)
     header.voxels.require_room()
     return header.of_frame(frame)

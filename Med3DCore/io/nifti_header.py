@@ -26,6 +26,8 @@ _SCANNER = 1
 # Of pixdim and sform; float32 and tools that round one of them differ by less.
 _SPACINGS_AGREE = 0.01
 _HEADER_BYTES = 540
+# Stored bytes that hold the header however they are compressed, and are inflated in a moment.
+_ENOUGH = 1 << 14
 
 
 def _layout(**fields: tuple[int, str, int]) -> np.dtype:
@@ -105,7 +107,7 @@ def _read(path: Path) -> tuple[np.void, str]:
     """The header's fields and its byte order."""
     try:
         with path.open("rb") as file:
-            stored = decoded(file, "deflate" if path.name.lower().endswith(".gz") else "raw", path.stat().st_size)
+            stored = decoded(file, "deflate" if path.name.lower().endswith(".gz") else "raw", _ENOUGH)
             head = b""
             for piece in stored:
                 head += piece

@@ -11,6 +11,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.io.dicom import Series, choose_series, list_series, read_series, series_of_file
 from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.formats import read_header
+from Med3DCore.io.grid import require_extent, require_grid
 from Med3DCore.io.header import Header
 from Med3DCore.io.memory import require_memory
 from Med3DCore.io.orientation import turned
@@ -104,8 +105,10 @@ def read_found(
         SettingError: The orientation makes no sense.
         Med3DError: As :func:`read_volume`.
     """
-    warn = warner(progress)
-    geometry = scan.geometry if orientation is None else turned(scan.geometry, orientation)
+    warn, geometry = warner(progress), scan.geometry
+    require_grid(path, geometry.spacing, geometry.origin, geometry.direction_matrix)
+    require_extent(path, geometry.size, geometry.spacing)
+    geometry = geometry if orientation is None else turned(geometry, orientation)
     array = read_voxels(scan, progress) if isinstance(scan, Header) else read_series(scan, progress)
     for sentence in scan.notes if isinstance(scan, Header) else ():  # those of a series are told by who reads it
         warn(sentence)

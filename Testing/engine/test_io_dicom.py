@@ -392,3 +392,9 @@ def test_slices_that_do_not_say_how_they_lie(tmp_path):
     volume = read_found(scan, tmp_path / "ct", progress, "RAS")
     assert not progress.warnings
     assert volume.geometry.direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("spacing", [(1e-6, 1e-6, 2.5), (1e30, 1e30, 2.5), (900.0, 900.0, 2000.0)])
+def test_sizes_that_no_patient_has_are_refused(tmp_path, spacing):
+    write_ct(tmp_path / "ct", Geometry(GEOMETRY.size, spacing, (0.0, 0.0, 0.0)))
+    assert f"spacing of {spacing[0]:g} x" in refusal(tmp_path / "ct")

@@ -322,7 +322,7 @@ def test_too_large_for_the_memory_is_found_in_the_header(tmp_path, ending, monke
 
 
 def test_a_header_that_promises_too_much(nifti):
-    patched(nifti, 40, "h", 3, 32000, 32000, 32000, 1, 1, 1, 1)
+    patched(nifti, 40, "h", 3, 9000, 9000, 9000, 1, 1, 1, 1)
     assert "truncated or damaged" in refusal(nifti)
 
 
