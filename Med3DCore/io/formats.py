@@ -25,6 +25,7 @@ def read_header(path: str | Path, frame: int | None = None) -> Header:
         frame: Which volume of a 4D file is meant, from 0.
 
     Raises:
+        SettingError: A frame of a file with one volume is wanted.
         VolumeError: The file is not such an image, is not 3D or 4D, is too short, or says nonsense about its grid.
     """
     path = as_path(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from Med3DCore.errors import VolumeError
+from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.stored_voxels import StoredVoxels
 
@@ -45,22 +45,22 @@ class Header:
         return self.voxels.type_name
 
     @property
-    def frame(self) -> int:
-        """Which of several volumes in the file is meant."""
-        return self.voxels.frame or 0
-
-    @property
     def components(self) -> int:
         """Values a voxel: 1, 3 for colour, the number of layers for a layered segmentation, of volumes if 4D."""
         return self.voxels.components
 
     def of_frame(self, frame: int | None) -> Header:
-        """The header of one volume, from 0, of a 4D file.
+        """The header of one volume, from 0, of a 4D file; of a file with one volume, 0 is that.
 
         Raises:
+            SettingError: There is one volume only, and not that one was wanted.
             VolumeError: There is no such volume.
         """
-        if frame is None or self.kind not in _VOLUMES or self.components == 1:
+        if self.kind not in _VOLUMES or self.components == 1:
+            if frame:
+                raise SettingError(f"{self.path} holds one volume only, so its frame cannot be {frame}.")
+            return self
+        if frame is None:
             return self
         if not 0 <= frame < self.components:
             raise VolumeError(f"{self.path} has no volume {frame}; it holds {self.components}, counted from 0.")

@@ -171,7 +171,7 @@ def _place(path: Path, head: np.void, size: list[int]) -> tuple[Geometry, str | 
     others = "nibabel, too" if name == "sform" else "nibabel takes the sform"
     note = (
         f"The header of {path} places the scan in two ways: by its sform (code {s_code}) it lies {apart} against its "
-        f"qform (code {q_code}). The {name} was taken, as 3D Slicer does ({others}); {HINT}, or correct the header."
+        f"qform (code {q_code}). The {name} was taken, as 3D Slicer does ({others}); {HINT}."
     )
     return taken, note, True
 

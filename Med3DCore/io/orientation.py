@@ -14,7 +14,7 @@ from Med3DCore.geometry import Geometry
 # Two placements closer than this, anywhere in the scan, are one.
 _SAME_MM = 1.0
 _LETTERS = ("LR", "PA", "SI")
-HINT = "if it lies otherwise say so with --orientation, such as --orientation RAS"
+HINT = "if that is wrong, correct its header, or tell segment and info with --orientation, such as --orientation RAS"
 
 
 def orientation_letters(geometry: Geometry) -> str:

@@ -71,7 +71,7 @@ def find_scan(
     path = as_path(path)
     folder = path.is_dir()
     if folder or is_dicom(first_bytes(path)):
-        if frame is not None:
+        if frame:
             raise SettingError(f"A frame is one of a 4D file, and {path} is DICOM; choose a series or acquisition.")
         if not folder:
             return series_of_file(path, series, acquisition, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import DataError
+from Med3DCore.errors import DataError, SettingError
 from Med3DCore.geometry import Geometry, Triple
 from Med3DCore.io import find_scan, read_found, read_header
 from Med3DCore.preprocessing import resample, world_grid
@@ -194,9 +194,10 @@ def read_image(case: Case, progress: Progress | None = None) -> Volume:
         DataError: It holds one volume only, but the case is said to be a later one.
         VolumeError: The file cannot be read.
     """
-    scan = find_scan(case.image, progress=progress, frame=case.frame)
-    if case.frame != getattr(scan, "frame", 0):
-        raise DataError(f"Case '{case.name}': {case.image} holds one volume only, so its frame cannot be {case.frame}.")
+    try:
+        scan = find_scan(case.image, progress=progress, frame=case.frame)
+    except SettingError as error:
+        raise DataError(f"Case '{case.name}': {error}") from None
     return read_found(scan, case.image, progress)
 
 

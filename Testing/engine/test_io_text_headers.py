@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from test_io_formats import GEOMETRIES, a_volume, turned
 from test_io_refusals import refusal
 
-from Med3DCore.errors import Med3DError, VolumeError
+from Med3DCore.errors import Med3DError, SettingError, VolumeError
 from Med3DCore.io import read_header, read_label_map, read_volume
 from Med3DCore.progress import Progress
 from Med3DCore.volume import geometry_from_sitk
@@ -196,6 +196,10 @@ def test_one_volume_of_several(tmp_path, first, frame):
     assert "3 volumes" in refusal(path)
     with pytest.raises(VolumeError, match="no volume 3; it holds 3"):
         read_volume(path, frame=3)
+    alone = a_nrrd(tmp_path / "alone.nrrd")
+    assert np.array_equal(read_volume(alone, frame=0).array, VALUES)
+    with pytest.raises(SettingError, match="one volume only, so its frame cannot be 2"):
+        read_volume(alone, frame=2)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("cm", 10), ("m", 1000), ("um", 0.001), ("mm", 1), ("???", 1)])
