@@ -157,11 +157,13 @@ def header_lines(path: Path) -> Iterator[tuple[str, int]]:
     Raises:
         VolumeError: They go on for more than 4 MiB.
     """
+    end = 0
     with path.open("rb") as file:
         while line := file.readline(LONGEST):
-            if file.tell() > LONGEST:
+            end += len(line)
+            if end > LONGEST:
                 raise damaged(path)
-            yield _decoded(line).rstrip("\r\n"), file.tell()
+            yield _decoded(line).rstrip("\r\n"), end
 
 
 def _decoded(line: bytes) -> str:

@@ -297,6 +297,33 @@ def test_a_file_for_each_slice(tmp_path, ending, listed):
     assert "'s03.raw', which is not there" in refusal(path)
 
 
+def test_a_short_file_of_several_takes_nothing_from_the_next(tmp_path):
+    for z, values in enumerate(VALUES):
+        (tmp_path / f"s{z}.gz").write_bytes(
+            gzip.compress(values.tobytes()[: -2 if z == 1 else None] + b"more" * (z == 2))
+        )
+    path = a_nrrd(tmp_path / "scan.nhdr", b"", encoding="gzip", data_file="s%d.gz 0 3 1")
+    assert "truncated or damaged" in refusal(path)
+    (tmp_path / "s1.gz").write_bytes(gzip.compress(VALUES[1].tobytes()))
+    assert np.array_equal(read(path)[0].array, VALUES)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii", "hex"])
+def test_a_file_that_is_too_short_is_found_by_its_header(tmp_path, encoding):
+    with pytest.raises(VolumeError, match="truncated"):
+        read_header(a_nrrd(tmp_path / "scan.nrrd", b"1", encoding=encoding, sizes="400 400 40"))
+
+
+def test_a_header_without_an_end_is_not_read_for_ever(tmp_path):
+    for path, line in (
+        (a_nrrd(tmp_path / "scan.nrrd"), b"#" * 999 + b"\n"),
+        (a_meta(tmp_path / "scan.mha"), b" " * 999 + b"\n"),
+    ):
+        first, _, rest = path.read_bytes().partition(b"\n")
+        path.write_bytes(first + b"\n" + line * ((5 << 20) // len(line)) + rest)
+        assert "damaged" in refusal(path)
+
+
 @pytest.mark.parametrize(
     "name", ["/etc/hostname", "../scan.raw", "sub/scan.raw", "..\\scan.raw", "C:scan.raw", "\x1b[1m"]
 )
