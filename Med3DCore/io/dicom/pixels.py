@@ -63,7 +63,7 @@ class PixelFormat:
         bits = header.integer(tags.BITS, 16)
         used = min(header.integer(tags.BITS_USED, bits), bits)
         start, length = header.pixels
-        if min(rows, columns, frames, used) < 1:
+        if min(rows, columns, frames, samples, used) < 1:
             raise damaged(path)
         if length is None:
             spans = spans_of_frames(path, start, frames)
