@@ -10,6 +10,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, smallest_type
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
@@ -105,6 +106,23 @@ def read_scan(
     require_contrast(array, whole.name)
     seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)
     return Scan(whole, grid, seen, seen_start, start, stop)
+
+
+def series_text(series: dict, package: ModelPackage, progress: Progress) -> str:
+    """A DICOM series in words, such as ``CT 'Thorax' (series number 3), 153 slices``.
+
+    Args:
+        series: As in the request ``segment``.
+        package: The model.
+        progress: Gets a warning if the model was made for another modality.
+    """
+    title, modality = series.get("title", "series"), series.get("modality")
+    if modality and modality != package.modality:
+        made = f"{package.reference} was made for {package.modality}"
+        progress.warn(f"The series {title} is {modality}, and {made}; do not trust the result.")
+    number = series.get("series_number")
+    numbered = title if number is None else f"{title} (series number {number})"
+    return f"{numbered}, {series['slices']} slices" if "slices" in series else numbered
 
 
 def _box(region: list[list[float]]) -> Box:

@@ -38,6 +38,7 @@ class SegmentationResult:
         totalSeconds: Seconds that the engine took.
         warnings: What the user should know about the result.
         keptEdits: Names under which segments that were edited by hand stay.
+        series: Which DICOM series it was, for people; empty if it is from none.
     """
 
     volumeNode: slicer.vtkMRMLScalarVolumeNode
@@ -49,6 +50,7 @@ class SegmentationResult:
     totalSeconds: float
     warnings: tuple[str, ...]
     keptEdits: tuple[str, ...] = ()
+    series: str = ""
 
 
 @dataclass(frozen=True)

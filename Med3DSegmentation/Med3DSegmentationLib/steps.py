@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import VolumeError
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
+from Med3DSegmentationLib.dicom_series import seriesOf
 from Med3DSegmentationLib.jobs import Pieces
 from Med3DSegmentationLib.regions import Region, boxToRoiNode
 from Med3DSegmentationLib.results import Normalisation, OrganResult, PreviewResult, PreviewRow, SegmentationResult
@@ -46,8 +47,14 @@ class Choices:
     region: Region | None = None
     splitLungs: bool = False
 
-    def toFields(self, scan: Volume, folder: str) -> Pieces[dict[str, Any]]:
-        """Fields of a request; writes the scan."""
+    def toFields(self, scan: Volume, folder: str, series: dict[str, Any] | None = None) -> Pieces[dict[str, Any]]:
+        """Fields of a request; writes the scan.
+
+        Args:
+            scan: The volume.
+            folder: Where to.
+            series: The DICOM series that it is from, if it is from one; see :func:`.dicom_series.seriesOf`.
+        """
         for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
             yield _("Handing over the volume")
         return {
@@ -57,6 +64,7 @@ class Choices:
             "device": self.device,
             "region": self.region and self.region.bounds,
             **({"split_lungs": True} if self.splitLungs else {}),
+            **({"series": series} if series else {}),
         }
 
     def readLabels(self, answer: dict[str, Any]) -> LabelMap:
@@ -100,7 +108,7 @@ class SegmentStep:
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
         self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)
-        return self.choices.toFields(volumeFromNode(self.volumeNode), folder)
+        return self.choices.toFields(volumeFromNode(self.volumeNode), folder, seriesOf(self.volumeNode))
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
         """Write the segments, all at once.
@@ -300,6 +308,7 @@ def _segmentationResult(
         totalSeconds=answer["total_seconds"],
         warnings=tuple(answer["report"]["warnings"]),
         keptEdits=written.kept,
+        series=answer["report"].get("series", ""),
     )
 
 

@@ -184,15 +184,22 @@ def test_a_code_stream_that_promises_more_than_the_header_is_not_decoded(tmp_pat
     if kind == "RLE":
         wrong = struct.pack("<I", 9) + streams[2][4:]
     elif kind == "JPEG":
-        wrong = streams[2].replace(struct.pack(">HH", 40, 48), struct.pack(">HH", 60000, 60000))
+        wrong = streams[2].replace(struct.pack(">HH", 40, 48), struct.pack(">HH", 42, 48))
     else:
-        wrong = streams[2].replace(struct.pack(">II", 48, 40), struct.pack(">II", 60000, 60000))
+        wrong = streams[2].replace(struct.pack(">II", 48, 40), struct.pack(">II", 48, 42))
     assert wrong != streams[2]
     path = tmp_path / "im2.dcm"
     path.write_bytes(path.read_bytes().replace(streams[2], wrong))
     for other in ("im0.dcm", "im1.dcm"):
         (tmp_path / other).unlink()
     assert "im2.dcm is truncated or damaged" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000", "RLE"])
+def test_a_code_stream_of_more_bits_than_the_header_is_not_decoded(tmp_path, kind, monkeypatch):
+    write_compressed(tmp_path, picture(1), kind, {tags.BITS: 8, tags.BITS_USED: 8, tags.HIGH_BIT: 7})
+    monkeypatch.setattr(sitk, "ReadImage", None)
+    assert "im0.dcm is truncated or damaged" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000", "RLE"])

@@ -245,6 +245,16 @@ def test_a_request_may_say_the_offset_that_is_missing(client, scan, model, volum
     assert seen["before"] == ask(client, scan, model, type="preview", stage="coarse")["before"]
 
 
+def test_the_series_is_named_and_another_modality_told(client, scan, model):
+    series = {"title": "CT 'Thorax'", "modality": "CT", "series_number": 3, "slices": 30}
+    report = ask(client, scan, model, series=series)["report"]
+    assert report["series"] == "CT 'Thorax' (series number 3), 30 slices"
+    assert not any("was made for" in sentence for sentence in report["warnings"])
+    report = ask(client, scan, model, series={"title": "T1", "modality": "MR"})["report"]
+    assert report["series"].startswith("T1") and "is MR, and" in report["warnings"][0]
+    assert "series" not in ask(client, scan, model)["report"]
+
+
 def test_an_absurd_spacing_is_refused_before_a_preview(client, scan, model):
     for value in (1e-6, 1e30, 999):
         spoilt = {**scan, "spacing": [1.5, 1.5, value]}

@@ -81,6 +81,31 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
     assert {"Running the network (coarse)", "Running the network (fine)"} <= {stage for stage, _, _ in steps}
 
 
+def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
+    import slicer
+
+    from Med3DSegmentationLib.panels.result_section import _summary
+
+    def asked():
+        return logic.segment(volumeNode, ["liver"], model=str(model), device="cpu", wait=True)
+
+    assert asked().series == ""
+    volumeNode.SetName("3: Thorax")
+    volumeNode.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
+    slices = volumeNode.GetImageData().GetDimensions()[2]
+    result = asked()
+    assert result.series == f"'3: Thorax', {slices} slices" and not any("made for" in one for one in result.warnings)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volumeNode)
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    hierarchy.SetItemAttribute(item, constants.GetDICOMSeriesModalityAttributeName(), "MR")
+    hierarchy.SetItemAttribute(item, constants.GetDICOMSeriesNumberAttributeName(), "3")
+    result = asked()
+    assert result.series == f"MR '3: Thorax' (series number 3), {slices} slices"
+    assert any("is MR, and" in one for one in result.warnings)
+    assert f"Of {result.series}" in _summary([result])
+
+
 def test_the_preview_is_what_the_network_sees(scene, logic, model, volumeNode):
     from tiny_model import INTENSITY, makeScan
 

@@ -1,7 +1,6 @@
-"""Decoding compressed slices with GDCM, which sees their pixels alone, once their own headers agree with the file's.
+"""Decoding compressed slices with GDCM, which sees their pixels alone.
 
-A codec allocates what the code stream asks for. So a stream that promises another picture than the file does is refused
-before, and GDCM gets a file of a dozen elements: nothing that it would shift, invert or rescale in its own way.
+It gets a file of a dozen elements: nothing that it would shift, invert or rescale in its own way.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from Med3DCore.io.dicom.code_stream import agrees
 from Med3DCore.io.dicom.elements import damaged
-from Med3DCore.io.dicom.fragments import JPEG_2000, RLE
 from Med3DCore.io.dicom.pixels import PixelFormat
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-# Start-of-frame markers of JPEG and JPEG-LS: all from C0 to CF but those of tables.
-_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 
 def decode(pixels: PixelFormat, stream: bytes, folder: Path, name: str) -> np.ndarray:
@@ -37,7 +34,7 @@ def decode(pixels: PixelFormat, stream: bytes, folder: Path, name: str) -> np.nd
     """
     import SimpleITK as sitk
 
-    if not _agrees(pixels, stream):
+    if not agrees(pixels, stream):
         raise damaged(pixels.path)
     path = folder / name
     path.write_bytes(_file(pixels, stream))
@@ -47,37 +44,6 @@ def decode(pixels: PixelFormat, stream: bytes, folder: Path, name: str) -> np.nd
         raise damaged(pixels.path) from None
     finally:
         path.unlink(missing_ok=True)
-
-
-def _agrees(pixels: PixelFormat, stream: bytes) -> bool:
-    """Whether a code stream promises the picture that the file does, and ends as one."""
-    if pixels.syntax == RLE:
-        header = struct.unpack_from("<16I", stream) if len(stream) > 64 else (0,)
-        return header[0] == pixels.bits // 8 and header[1] == 64 and max(header[1 : header[0] + 1]) < len(stream)
-    if pixels.syntax in JPEG_2000:
-        at = stream.find(b"\xff\x4f\xff\x51", 0, 1024)
-        if at < 0 or len(stream) < at + 44:
-            return False
-        right, lower, left, upper, *tile, _, _, parts = struct.unpack_from(">8IH", stream, at + 8)
-        whole = (right - left, lower - upper)
-        few = min(tile) > 0 and (right // max(1, tile[0]) + 1) * (lower // max(1, tile[1]) + 1) <= 1 << 12
-        return whole == (pixels.columns, pixels.rows) and parts == 1 and few
-    return _jpeg_size(stream) == (pixels.columns, pixels.rows, 1)
-
-
-def _jpeg_size(stream: bytes) -> tuple[int, int, int] | None:
-    """Columns, rows and components of a JPEG or JPEG-LS stream that has an end, or None."""
-    at = 2
-    while at + 10 <= len(stream) and stream[at] == 0xFF:
-        marker = stream[at + 1]
-        if marker == 0xFF:  # fill
-            at += 1
-            continue
-        if marker in _FRAMES:
-            rows, columns, parts = struct.unpack_from(">HHB", stream, at + 5)
-            return (columns, rows, parts) if b"\xff\xd9" in stream[-64:] else None
-        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    return None
 
 
 def _file(pixels: PixelFormat, stream: bytes) -> bytes:

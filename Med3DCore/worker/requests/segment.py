@@ -7,7 +7,7 @@ from pathlib import Path
 
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
-from Med3DCore.worker.scan import read_scan
+from Med3DCore.worker.scan import read_scan, series_text
 from Med3DCore.worker.warm import interruptible
 
 
@@ -26,6 +26,8 @@ class Fields:
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. The result
             lies on the grid of the description all the same.
         offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
+        series: Which DICOM series the scan is from, if it is from one: ``title``, ``modality``, ``series_number``,
+            ``slices``.
     """
 
     volume: dict
@@ -37,6 +39,7 @@ class Fields:
     split_lungs: bool = False
     orientation: str | None = None
     offset: float = 0.0
+    series: dict | None = None
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -44,7 +47,8 @@ def run(fields: Fields, job: Job) -> dict:
 
     Returns:
         ``labels``: description of the label map, written beside the scan, on the scan's grid; ``report``: see
-        :meth:`Med3DCore.inference.segment.Segmentation.report`; ``seconds`` by stage, and ``total_seconds``.
+        :meth:`Med3DCore.inference.segment.Segmentation.report`, and ``series`` in words; ``seconds`` by stage, and
+        ``total_seconds``.
 
     Raises:
         Med3DError: As :func:`Med3DCore.inference.segment.segment` and the functions of the exchange.
@@ -57,6 +61,7 @@ def run(fields: Fields, job: Job) -> dict:
         from Med3DCore.inference.sides import split_lungs
 
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
+    series = series_text(fields.series, pipeline.package, progress) if fields.series else None
     job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
     with interruptible(progress):
         labels = pipeline.segment(scan.seen, fields.organs, progress)
@@ -68,7 +73,7 @@ def run(fields: Fields, job: Job) -> dict:
         written = write_volume_array(scan.paste(labels), Path(fields.volume["file"]).parent, "labels")
     return {
         "labels": written,
-        "report": done.report(),
+        "report": done.report() | ({"series": series} if series else {}),
         "seconds": {name: round(seconds, 3) for name, seconds in progress.timeline.items()},
         "total_seconds": round(progress.elapsed, 3),
     }

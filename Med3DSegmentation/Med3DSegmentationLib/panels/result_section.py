@@ -80,6 +80,7 @@ def _summary(results: Sequence[SegmentationResult]) -> list[str]:
     lines = [_("{model} on {device}").format(model=first.model, device=first.device)]
     for result in results:
         name = f"{result.volumeNode.GetName()}: " if len(results) > 1 else ""
+        lines += [_("Of {series}").format(series=result.series)] if result.series else []
         lines += [f"\u26a0 {name}{warning}" for warning in result.warnings]
         lines += [_('Your edited segment stays as "{name}".').format(name=kept) for kept in result.keptEdits]
     return list(dict.fromkeys(lines))
