@@ -90,7 +90,7 @@ class StoredVoxels:
 
         Yields:
             ``[y, x]`` or, of several components, ``[y, x, component]`` arrays of the stored type; float64 where a scale
-            applies or numbers are in words.
+            applies.
 
         Raises:
             VolumeError: A file ends early or is damaged.
@@ -126,9 +126,11 @@ class StoredVoxels:
         values = np.array(words[: prod(self.shape)]).astype(np.float64)
         if len(values) < prod(self.shape):
             raise EOFError
-        if self.dtype.kind != "f" and not np.array_equal(values, values.astype(self.dtype)):
+        with np.errstate(all="ignore"):
+            stored = values.astype(self.dtype)
+        if self.dtype.kind != "f" and not np.array_equal(values, stored):
             raise ValueError
-        return values.astype(self.dtype)
+        return stored
 
     def _pieces(self) -> Iterator[bytes]:
         """The decoded bytes of all files, one after the other."""

@@ -142,8 +142,9 @@ def test_compressed_metaimages_and_numbers_in_words(tmp_path):
     assert np.array_equal(read(path)[0].array, VALUES)
     a_meta(path, " ".join(map(str, VALUES.ravel())).encode(), BinaryData="False")
     assert np.array_equal(read(path)[0].array, VALUES)
-    a_meta(path, b"1 2 3 x" + b" 5" * 200, BinaryData="False")
-    assert "damaged" in refusal(path)
+    for word in (b"x", b"nan", b"0.5", b"40000"):
+        a_meta(path, b"1 2 3 " + word + b" 5" * 200, BinaryData="False")
+        assert "damaged" in refusal(path)
 
 
 @pytest.mark.parametrize("first", [True, False])
