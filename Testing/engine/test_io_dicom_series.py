@@ -223,6 +223,13 @@ def test_phases_without_an_acquisition_number(tmp_path, early, late):
     assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
 
 
+def test_two_studies_that_share_a_uid_are_told_apart(tmp_path):
+    write_series(tmp_path / "a", hounsfield())
+    write_series(tmp_path / "b", hounsfield(seed=1), change=lambda _: {tags.STUDY_UID: "1.8"})
+    assert [one.part_kind for one in list_series(tmp_path)] == ["study", "study"]
+    assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
+
+
 def test_phases_that_nothing_tells_apart_are_refused(tmp_path):
     write_series(tmp_path, hounsfield(), change=lambda _: {tags.INSTANCE: "1"})
     write_series(tmp_path, hounsfield(seed=1), change=lambda _: {tags.INSTANCE: "1"}, first=101)
@@ -244,6 +251,13 @@ def test_copies_with_names_of_their_own_count_once(tmp_path):
     array, _, warnings = read(tmp_path)
     assert np.array_equal(array, hounsfield())
     assert len(warnings) == 1 and "24 of its images are copies of others and count once" in warnings[0]
+
+
+def test_images_of_one_name_and_place_that_show_different_things_are_not_copies(tmp_path):
+    same = {tags.IMAGE_UID: "1.2.3.4", tags.INSTANCE: "1"}
+    write_series(tmp_path, hounsfield(), change=lambda _: same)
+    write_series(tmp_path, hounsfield(seed=1), change=lambda _: same, first=101)
+    assert "48 images at only 24 places" in refusal(tmp_path)
 
 
 def test_step_and_shoot_is_one_series_though_each_turn_has_a_number(tmp_path):
@@ -301,7 +315,7 @@ def test_frame_and_acquisition_are_for_what_has_them(tmp_path):
     write_series(tmp_path, hounsfield())
     assert "not parted into acquisitions" in refusal(tmp_path, acquisition=1)
     with pytest.raises(SettingError, match="choose a series or acquisition"):
-        read_volume(tmp_path, frame=0)
+        read_volume(tmp_path, frame=1)
 
 
 @pytest.mark.parametrize(

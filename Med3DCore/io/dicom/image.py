@@ -19,6 +19,7 @@ PARALLEL = 5e-3
 _SCANS = tuple(f"1.2.840.10008.5.1.4.1.1.{end}." for end in (2, 4, 128))
 # What may part the images of one series into acquisitions or phases, the likeliest first.
 _MARKS = {
+    "study": tags.STUDY_UID,
     "acquisition": tags.ACQUISITION,
     "temporal position": tags.TEMPORAL_POSITION,
     "echo": tags.ECHO,

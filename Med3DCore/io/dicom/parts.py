@@ -37,8 +37,8 @@ def parts_of(images: Sequence[DicomImage]) -> list[Part]:
     """Sort images into volumes.
 
     Images of one series, plane, size and spacing belong together. If several lie at one place, or they make no even
-    steps, what else tells them apart decides: acquisition number, temporal position, echo, ..., time. Copies, which are
-    equal to the last pixel, count once.
+    steps, what else tells them apart decides: study, acquisition number, temporal position, echo, ..., time. Copies,
+    which are equal to the last pixel, count once.
     """
     groups = _groups(_unique(images))
     strays = _of_one_series(groups)
@@ -48,12 +48,12 @@ def parts_of(images: Sequence[DicomImage]) -> list[Part]:
 
 
 def _unique(images: Sequence[DicomImage]) -> list[DicomImage]:
-    """Without copies of files; a name that a careless export gave to all images does not make them copies."""
-    unique: dict[tuple, DicomImage] = {}
+    """Without copies of files; a name that a careless export gave to several images does not make them copies."""
+    alike: dict[tuple, list[DicomImage]] = defaultdict(list)
     for image in images:
         place = () if image.position is None else tuple(np.round(image.position, 3))
-        unique.setdefault((image.series_uid, image.image_uid or str(image.path), image.frame, place), image)
-    return list(unique.values())
+        alike[image.series_uid, image.image_uid or str(image.path), image.frame, place].append(image)
+    return [image for same in alike.values() for image in _different(same)]
 
 
 def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
@@ -70,7 +70,7 @@ def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
 
 
 def _same_plane(image: DicomImage, other: DicomImage) -> bool:
-    if not np.allclose(image.spacing, other.spacing, rtol=1e-3):
+    if any(abs(a - b) > 1e-3 * b for a, b in zip(image.spacing, other.spacing, strict=True)):
         return False
     if image.axes is None or other.axes is None:
         return image.axes is other.axes
@@ -165,11 +165,17 @@ def _without_copies(places: list[list[DicomImage]]) -> list[DicomImage]:
     doubled = [there for there in places if len(there) > 1]
     if all(len({_digest(image) for image in there}) == len(there) for there in doubled[:_SAMPLES]):
         return [image for there in places for image in there]
-    return [
-        image
-        for there in places
-        for image in ({_digest(image): image for image in there}.values() if len(there) > 1 else there)
-    ]
+    return [image for there in places for image in _different(there)]
+
+
+def _different(images: list[DicomImage]) -> list[DicomImage]:
+    """Those of images that show different things, the first of equals."""
+    if len(images) == 1:
+        return images
+    found: dict[bytes, DicomImage] = {}
+    for image in images:
+        found.setdefault(_digest(image), image)
+    return list(found.values())
 
 
 def _digest(image: DicomImage) -> bytes:
