@@ -116,6 +116,13 @@ def test_thickness_is_not_used_where_there_are_positions(tmp_path, thickness):
     assert np.array_equal(array, hu) and geometry.is_close(GEOMETRY, 1e-6) and warnings == []
 
 
+@pytest.mark.parametrize(("thickness", "taken"), [("4.5", 4.5), ("-3", 1.0), ("0", 1.0), (None, 1.0), ("inf", 1.0)])
+def test_a_single_slice_is_as_thick_as_it_says_or_1_mm_with_a_word(tmp_path, thickness, taken):
+    write_series(tmp_path, hounsfield(1), change=lambda _: {tags.THICKNESS: thickness})
+    _, geometry, warnings = read(tmp_path)
+    assert geometry.spacing[2] == taken and bool(warnings) == (taken == 1.0)
+
+
 def test_slices_without_a_place_are_refused(tmp_path):
     write_series(tmp_path, hounsfield(), change=lambda _: {tags.POSITION: None})
     assert "does not say where its slices lie (ImagePositionPatient is missing)" in refusal(tmp_path)
@@ -352,6 +359,19 @@ def test_every_folder_and_file_that_cannot_be_read_is_named(tmp_path, monkeypatc
     array, _, warnings = read(tmp_path)
     assert len(array) == 21 and len(warnings) == 2
     assert "im001.dcm" in warnings[0] and "im023.dcm, im024.dcm" in warnings[1]
+
+
+def test_a_refusal_names_the_files_that_may_be_what_the_series_lacks(tmp_path):
+    write_series(tmp_path, hounsfield())
+    for number in (10, 11, 12):
+        path = tmp_path / f"im{number:03d}.dcm"
+        path.write_bytes(path.read_bytes()[:300])
+    sentence = refusal(tmp_path)
+    assert "lacks 3 slices" in sentence and "im010.dcm, im011.dcm, im012.dcm" in sentence
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:300])
+    sentence = refusal(tmp_path)
+    assert "no DICOM image that can be read" in sentence and "im001.dcm" in sentence and "and 4 more" in sentence
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes links for administrators only")

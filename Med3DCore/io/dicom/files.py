@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from Med3DCore.errors import VolumeError
@@ -14,15 +14,14 @@ from Med3DCore.progress import Progress
 # SOP classes of CT, MR and PET images, after the bytes of the tag (0002,0002): these should be readable.
 _SCANS = tuple(b"1.2.840.10008.5.1.4.1.1." + end for end in (b"2\0", b"2.", b"4\0", b"4.", b"128"))
 _ENDINGS = (".dcm", ".ima")
-_NAMED = 20
 
 
-def files_below(folder: Path, warn: Callable[[str], None], progress: Progress | None = None) -> Iterator[Path]:
+def files_below(folder: Path, unreadable: list[Path], progress: Progress | None = None) -> Iterator[Path]:
     """All files in a folder and the folders below it, links to folders followed, by name.
 
     Args:
         folder: Any folder.
-        warn: Told of each folder that may not be read.
+        unreadable: Gets the folders that cannot be read.
         progress: Can cancel: somebody may have chosen the folder of all patients.
     """
     seen, folders = set(), [folder]
@@ -31,8 +30,8 @@ def files_below(folder: Path, warn: Callable[[str], None], progress: Progress | 
         try:
             status = here.stat()
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except OSError as error:
-            warn(f"The folder {here} cannot be read ({error.strerror}); what is in it was left out.")
+        except OSError:
+            unreadable.append(here)
             continue
         if (status.st_dev, status.st_ino) in seen:
             continue  # a link back
@@ -45,14 +44,14 @@ def files_below(folder: Path, warn: Callable[[str], None], progress: Progress | 
         folders += [Path(entry.path) for entry in reversed(entries) if entry.is_dir()]
 
 
-def images_in(paths: Iterable[Path], warn: Callable[[str], None]) -> list[DicomImage]:
+def images_in(paths: Iterable[Path], unreadable: list[Path]) -> list[DicomImage]:
     """The slices in the DICOM images among files, by their headers only; under 1 ms a slice.
 
     Args:
         paths: Any files; those that are no DICOM images are passed over.
-        warn: Told of those that should be images but cannot be read, by name.
+        unreadable: Gets those that should be images but cannot be read.
     """
-    images, unreadable = [], []
+    images = []
     for path in paths:
         head = b""
         try:
@@ -64,12 +63,26 @@ def images_in(paths: Iterable[Path], warn: Callable[[str], None]) -> list[DicomI
         except (OSError, VolumeError):
             if _should_be_image(path, head):
                 unreadable.append(path)
-    for folder in dict.fromkeys(path.parent for path in unreadable):
-        names = [path.name for path in unreadable if path.parent == folder]
-        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        what = "1 DICOM image" if len(names) == 1 else f"{len(names)} DICOM images"
-        warn(f"{what} in {folder} cannot be read (truncated, encrypted, or no permission) and left out: {shown}.")
     return images
+
+
+def warnings_of(unreadable: Sequence[Path]) -> list[str]:
+    """A sentence for each folder that cannot be read, or in which there are files that cannot be read, by name."""
+    folders = [path for path in unreadable if path.is_dir()]
+    files = [path for path in unreadable if path not in folders]
+    sentences = [f"The folder {folder} cannot be read; what is in it was left out." for folder in folders]
+    for folder in dict.fromkeys(path.parent for path in files):
+        here = [path for path in files if path.parent == folder]
+        what = "1 DICOM image" if len(here) == 1 else f"{len(here)} DICOM images"
+        why = "cannot be read (truncated, encrypted, or no permission) and left out"
+        sentences.append(f"{what} in {folder} {why}: {named(here)}.")
+    return sentences
+
+
+def named(paths: Sequence[Path], most: int = 20) -> str:
+    """Names of files, and how many more there are."""
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path.name for path in paths[:most]) + more
 
 
 def _should_be_image(path: Path, head: bytes) -> bool:

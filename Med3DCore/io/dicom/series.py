@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.dicom.files import files_below, images_in
+from Med3DCore.io.dicom.files import files_below, images_in, named, warnings_of
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.parts import Part, parts_of
 from Med3DCore.io.files import as_path, ending_of, require_text
@@ -142,9 +142,14 @@ def list_series(folder: str | Path, progress: Progress | None = None) -> list[Se
         raise VolumeError(f"There is no folder {folder}; check the name.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise VolumeError(f"The folder {folder} may not be read; ask its owner for permission or copy it elsewhere.")
-    warn = warner(progress)
-    series = _series_in(files_below(folder, warn, progress), warn)
+    unreadable: list[Path] = []
+    series = _series_in(files_below(folder, unreadable, progress), unreadable, progress)
     if not series:
+        if unreadable:
+            raise VolumeError(
+                f"The folder {folder} holds no DICOM image that can be read; damaged, encrypted or not permitted: "
+                f"{named(unreadable)}."
+            )
         image = next((path.name for path in sorted(folder.iterdir()) if ending_of(path)), None)
         hint = f"give the file in it, such as {image}" if image else "give an image file or a folder with DICOM files"
         raise VolumeError(f"The folder {folder} holds no DICOM image that can be read; {hint}.")
@@ -157,26 +162,32 @@ def series_beside(path: Path, progress: Progress | None = None) -> list[Series]:
     Raises:
         VolumeError: The file is no readable image.
     """
-    if not images_in([path], lambda _: None):
+    if not images_in([path], []):
         raise VolumeError(
             f"{path} is a DICOM file but no image that can be read (truncated, damaged, encrypted, or a report); "
             "copy or export it again."
         )
     neighbours = [path, *(other for other in sorted(path.parent.iterdir()) if other.is_file() and other != path)]
-    return _series_in(neighbours, warner(progress))
+    return _series_in(neighbours, [], progress)
 
 
-def _series_in(paths: Iterable[Path], warn: Callable[[str], None]) -> list[Series]:
-    series = [_series(part) for part in parts_of(images_in(paths, warn))]
-    return sorted(series, key=_place_in_list)
+def _series_in(paths: Iterable[Path], unreadable: list[Path], progress: Progress | None) -> list[Series]:
+    """The series that files make; what cannot be read is told, and may be what a series lacks."""
+    parts = parts_of(images_in(paths, unreadable))
+    for sentence in warnings_of(unreadable):
+        warner(progress)(sentence)
+    return sorted((_series(part, unreadable) for part in parts), key=_place_in_list)
 
 
 def _place_in_list(one: Series) -> tuple:
     return one.number is None, one.number or 0, one.uid, bool(one.part_kind) or -one.slices
 
 
-def _series(part: Part) -> Series:
+def _series(part: Part, unreadable: Sequence[Path]) -> Series:
     stack, one = part.stack, part.stack.images[0]
+    problem = stack.problem
+    if problem and unreadable:
+        problem += f", and {len(unreadable)} beside it cannot be read ({named(unreadable, 5)})"
     return Series(
         uid=one.series_uid,
         number=one.series_number,
@@ -188,6 +199,6 @@ def _series(part: Part) -> Series:
         missing=stack.missing,
         part_kind=part.kind,
         part_value=part.value,
-        problem=stack.problem,
+        problem=problem,
         notes=stack.notes,
     )

@@ -56,6 +56,7 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     images, origins, positions = tuple(images[i] for i in order), origins[order], positions[order]
     one, spacing = images[0], images[0].spacing
     if len(images) == 1:
+        notes += [] if one.thickness else ["it does not say how thick its only slice is; 1 mm was assumed"]
         geometry = Geometry((*one.size, 1), (*spacing, one.thickness or 1.0), _floats(origins[0]), _floats(axes))
         return Stack(images, geometry, problem=problem or _impossible(geometry, one.path), notes=tuple(notes))
     if any(image.position is None for image in images):
