@@ -335,6 +335,13 @@ def test_descriptions_in_other_letters(tmp_path, said, coding, shown):
     assert list_series(tmp_path)[0].description == shown
 
 
+def test_a_description_is_one_line_of_what_can_be_printed(tmp_path):
+    change = {tags.SERIES_DESCRIPTION: "Tho\nrax \x1b[31m\x07" + 5000 * "x"}
+    write_series(tmp_path, hounsfield(2), change=lambda _: change)
+    description = list_series(tmp_path)[0].description
+    assert description.startswith("Tho rax [31mxxx") and len(description) == 128 and description.isprintable()
+
+
 # -- files that cannot be read -----------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ _SHORT = set(re.findall(b"..", b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS"))
 _LONG = set(re.findall(b"..", b"OBODOFOLOVOWSQSVUCUNURUTUV"))  # with a length of four bytes, after two reserved ones
 _VRS = _SHORT | _LONG
 # What a file may ask of us; those of scanners stay far below.
+_LONGEST_TEXT = 128
 _DEEPEST, _LONGEST, _MOST, _INFLATED = 20, 1 << 20, 3_000_000, 1 << 29
 
 
@@ -43,8 +44,9 @@ class DataSet:
     pixels: tuple[int, int | None] | None = None
 
     def text(self, tag: int, coding: str = "ascii") -> str:
-        """A text on one line; empty if there is none."""
-        return " ".join(self.values.get(tag, b"").decode(coding, "replace").replace("\0", " ").split())
+        """A text on one line, of what can be printed, no longer than DICOM allows for names; empty if there is none."""
+        text = " ".join(self.values.get(tag, b"").decode(coding, "replace").replace("\0", " ").split())
+        return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_TEXT]
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """The numbers of a decimal or integer string; empty if there are none or they are no numbers."""
