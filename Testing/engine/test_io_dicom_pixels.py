@@ -97,6 +97,15 @@ def test_frames_without_a_place_each_are_refused(tmp_path):
     assert "does not say where each of its 6 frames lies" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("frames", ["inf", "nan", "-1", "1e300", "2"])
+def test_an_absurd_number_of_frames_is_damage(tmp_path, frames):
+    write_series(tmp_path, hounsfield(3), change=lambda z: {tags.FRAMES: frames} if z == 1 else {})
+    progress = Progress()
+    series = list_series(tmp_path, progress)[0]
+    assert series.slices == (3 if frames in ("inf", "nan") else 2)
+    assert any("im002.dcm" in sentence for sentence in progress.warnings) == (series.slices == 2)
+
+
 def test_unknown_compression_and_odd_bits_are_refused_in_words(tmp_path):
     stored = hounsfield(1)[0]
     elements = USUAL | format_of(stored) | {tags.POSITION: "0\\0\\0"}

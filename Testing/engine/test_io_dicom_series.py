@@ -301,6 +301,23 @@ def test_a_flaw_of_the_main_series_never_lets_another_one_win(tmp_path, slices, 
     assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(slices, 1))
 
 
+@pytest.mark.parametrize(
+    ("picture", "why"),
+    [
+        ({tags.SAMPLES: 3, tags.BITS: 8, tags.BITS_USED: 8, tags.HIGH_BIT: 7}, "holds colour pictures"),
+        ({tags.IMAGE_TYPE: "DERIVED\\SECONDARY\\SCREEN SAVE", tags.POSITION: None}, "does not say where"),
+    ],
+)
+def test_pictures_of_screens_beside_the_scan_are_left_out(tmp_path, picture, why):
+    write_series(tmp_path / "main", hounsfield())
+    places = [0.0] * 30
+    wide = hounsfield(30).repeat(2, axis=1)
+    write_series(tmp_path / "other", wide, places, lambda _: other("CT") | {tags.ROWS: 6} | picture)
+    array, _, warnings = read(tmp_path)
+    assert np.array_equal(array, hounsfield()) and warnings == []
+    assert why in find_scan(tmp_path).facts()["left_out"][0]
+
+
 def test_something_small_and_flawed_beside_the_scan_is_left_out_by_name(tmp_path):
     write_series(tmp_path / "main", hounsfield())
     write_series(tmp_path / "other", hounsfield(4, 1), [0, 3, 20, 60], lambda _: other("CT"))

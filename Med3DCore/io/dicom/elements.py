@@ -6,6 +6,7 @@ what is named in :mod:`.tags` is kept; all else is passed over unread, the pixel
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -56,8 +57,9 @@ class DataSet:
             return ()
 
     def number(self, tag: int) -> float | None:
-        """The first number of a string, or None."""
-        return next(iter(self.numbers(tag)), None)
+        """The first number of a string, or None if there is none or it is not finite."""
+        number = next(iter(self.numbers(tag)), math.nan)
+        return number if math.isfinite(number) else None
 
     def integer(self, tag: int, otherwise: int = 0) -> int:
         """A binary whole number without sign."""

@@ -10,13 +10,14 @@ import numpy as np
 from Med3DCore.io.dicom import tags
 from Med3DCore.io.dicom.elements import DataSet, damaged, read_elements
 from Med3DCore.io.dicom.frames import frames_of
-from Med3DCore.io.dicom.pixels import PixelFormat, Rescale
+from Med3DCore.io.dicom.pixels import COLOUR, PixelFormat, Rescale
 from Med3DCore.io.dicom.texts import coding_of
 
 # Cosines may be so far from those of a rotation (0.3 degrees): rounding to three decimals leaves a third of it.
 PARALLEL = 5e-3
 # SOP classes of CT, MR and PET images, with a dot at their end.
 _SCANS = tuple(f"1.2.840.10008.5.1.4.1.1.{end}." for end in (2, 4, 128))
+_LARGEST = 1 << 31  # of an integer string
 # What may part the images of one series into acquisitions or phases, the likeliest first.
 _MARKS = {
     "study": tags.STUDY_UID,
@@ -77,6 +78,11 @@ class DicomImage:
     fault: str | None = None
 
     @property
+    def is_picture(self) -> bool:
+        """Whether it is something to look at, such as a dose report or a rendering, that no scanner measured."""
+        return self.fault == COLOUR or ("SECONDARY" in self.marks["image type"].upper() and self.position is None)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Columns and rows."""
         return self.pixels.columns, self.pixels.rows
@@ -114,14 +120,14 @@ def _image(said: DataSet, pixels: PixelFormat, frame: int) -> DicomImage:
         series_uid=said.text(tags.SERIES_UID),
         image_uid=said.text(tags.IMAGE_UID),
         kin=(said.text(tags.STUDY_UID), said.text(tags.FRAME_OF_REFERENCE)),
-        series_number=int(number) if number is not None and np.isfinite(number) else None,
+        series_number=None if number is None or abs(number) > _LARGEST else int(number),
         description=said.text(tags.SERIES_DESCRIPTION, coding_of(said.text(tags.CHARACTER_SET))),
         modality=said.text(tags.MODALITY) or "image",
         localizer="LOCALIZER" in said.text(tags.IMAGE_TYPE).upper(),
         position=position,
         axes=axes,
         spacing=(float(spacing[1]), float(spacing[0])) if known else (1.0, 1.0),
-        thickness=thickness if 0 < thickness < np.inf else 0.0,
+        thickness=max(0.0, thickness),
         marks=marks,
         order=(_time(said), said.number(tags.INSTANCE) or 0.0),
         pixels=pixels,

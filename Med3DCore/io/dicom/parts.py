@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from Med3DCore.io.dicom.image import PARALLEL, DicomImage
+from Med3DCore.io.dicom.pixels import COLOUR
 from Med3DCore.io.dicom.stack import Stack, stack_images
 from Med3DCore.io.dicom.steps import SAME_PLACE
 
@@ -60,7 +61,7 @@ def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
     """Images of the same series, size, spacing and plane, each."""
     found: dict[tuple, list[list[DicomImage]]] = defaultdict(list)
     for image in images:
-        alike = found[image.series_uid, image.size, image.fault == "holds colour pictures"]
+        alike = found[image.series_uid, image.size, image.fault == COLOUR]
         group = next((group for group in alike if _same_plane(image, group[0])), None)
         if group is None:
             alike.append([image])

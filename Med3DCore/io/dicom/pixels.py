@@ -11,6 +11,7 @@ from Med3DCore.io.dicom import tags
 from Med3DCore.io.dicom.elements import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, DataSet, damaged, open_data_set
 from Med3DCore.io.dicom.fragments import SYNTAXES, Span, spans_of_frames
 
+COLOUR = "holds colour pictures"
 _UNCOMPRESSED = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN)
 
 
@@ -173,7 +174,7 @@ def _table(lut: DataSet, signed: bool) -> Rescale:
 
 def _fault(header: DataSet, syntax: str, encapsulated: bool, samples: int, bits: int) -> str | None:
     if samples > 1 or "PALETTE" in header.text(tags.PHOTOMETRIC):
-        return "holds colour pictures"
+        return COLOUR
     if encapsulated != (syntax not in _UNCOMPRESSED) or (encapsulated and syntax not in SYNTAXES):
         return f"is compressed in a way that cannot be read ({syntax})"
     if bits not in (8, 16, 32):

@@ -66,8 +66,8 @@ class Series:
 
     @property
     def scan(self) -> bool:
-        """Whether it is what a scanner measured, no scout, and no result of others' work."""
-        return not self.scout and self.modality not in _NOT_SCANS
+        """Whether it is what a scanner measured: no scout, no picture of a screen, no result of others' work."""
+        return not self.scout and self.modality not in _NOT_SCANS and not self.images[0].is_picture
 
     @property
     def usable(self) -> bool:
@@ -79,8 +79,10 @@ class Series:
         """Why it is not usable, for a list, or None."""
         if self.scout:
             return "a scout"
-        if not self.scan:
+        if self.modality in _NOT_SCANS:
             return f"{self.modality} is no scan"
+        if not self.scan and not self.problem:
+            return "pictures of a screen"
         return self.problem or ("a single slice" if self.slices == 1 else None)
 
     @property
