@@ -175,6 +175,17 @@ def test_compressed_slices_and_frames(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000", "RLE"])
+@pytest.mark.parametrize("low", [-1000, 100])
+def test_compressed_negative_values_of_fewer_bits_than_they_take(tmp_path, kind, low):
+    values = picture().astype(int) - 1024 + low
+    stored = (values & 0xFFF).astype(np.uint16)
+    write_compressed(
+        tmp_path, stored, kind, {tags.SIGNED: 1, tags.BITS_USED: 12, tags.HIGH_BIT: 11, tags.INTERCEPT: "0"}
+    )
+    assert np.array_equal(read(tmp_path)[0], values)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000", "RLE"])
 @pytest.mark.parametrize("left", [0.2, 0.8])
 def test_a_truncated_compressed_slice_is_named_before_anything_is_decoded(tmp_path, kind, left, monkeypatch):
     write_compressed(tmp_path, picture(), kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,16 @@ def write(folder: Path, stored: str, hu: np.ndarray, places: list, frame_marks: 
         }
         for z, place in enumerate(places)
     ]
+    write_frames(folder / "frames.dcm", hu, groups)
+
+
+def write_planes(folder: Path, stored: str, hu: np.ndarray, said: Callable[[int], dict]) -> None:
+    """The same scan as slices or frames, of which ``said`` gives orientation or pixel spacing."""
+    if stored == "slices":
+        write_series(folder, hu, change=said)
+        return
+    sequences = {tags.ORIENTATION: tags.PLANE_ORIENTATION, tags.PIXEL_SPACING: tags.PIXEL_MEASURES}
+    groups = [{sequences[tag]: [{tag: value}] for tag, value in said(z).items()} for z in range(len(hu))]
     write_frames(folder / "frames.dcm", hu, groups)
 
 
@@ -133,11 +144,12 @@ def test_slices_without_a_place_are_refused(tmp_path):
 # -- planes ------------------------------------------------------------------------------------------------------------
 
 
-def test_slices_turned_a_little_are_one_series(tmp_path):
+@WRITERS
+def test_slices_turned_a_little_are_one_series(tmp_path, stored):
     noise = np.random.default_rng(0).normal(0, 8e-4, (24, 6))
     axes = np.array([1, 0, 0, 0, 1, 0]) + noise
     hu = hounsfield()
-    write_series(tmp_path, hu, change=lambda z: {tags.ORIENTATION: "\\".join(f"{v:.8f}" for v in axes[z])})
+    write_planes(tmp_path, stored, hu, lambda z: {tags.ORIENTATION: "\\".join(f"{v:.8f}" for v in axes[z])})
     array, geometry, warnings = read(tmp_path)
     matrix = geometry.direction_matrix
     assert np.array_equal(array, hu) and geometry.spacing == pytest.approx(GEOMETRY.spacing, abs=1e-3)
@@ -181,15 +193,16 @@ def test_impossible_geometry_is_refused(tmp_path):
     assert "cannot be" in refusal(tmp_path)
 
 
+@WRITERS
 @pytest.mark.parametrize("what", [{tags.ORIENTATION: "0\\1\\0\\0\\0\\-1"}, {tags.PIXEL_SPACING: "1\\1"}])
-def test_slices_that_do_not_fit_are_named_and_never_a_good_part(tmp_path, what):
-    write_series(tmp_path, hounsfield(), change=lambda z: what if z < 1 else {})
+def test_slices_that_do_not_fit_are_named_and_never_a_good_part(tmp_path, stored, what):
+    write_planes(tmp_path, stored, hounsfield(), lambda z: what if z < 1 else {})
     array, geometry, warnings = read(tmp_path)
     assert np.array_equal(array, hounsfield()[1:]) and geometry.origin[2] == 3
     assert len(warnings) == 1 and "were left out (1)" in warnings[0]
     told = find_scan(tmp_path).facts()["left_out"]
     assert len(told) == 1 and "1 slice" in told[0]
-    write_series(tmp_path, hounsfield(), change=lambda z: what if z < 8 else {})
+    write_planes(tmp_path, stored, hounsfield(), lambda z: what if z < 8 else {})
     sentence = refusal(tmp_path)
     assert "16 slices" in sentence and "8 slices" in sentence and "--series 1" in sentence
     assert np.array_equal(read(tmp_path, series=1)[0], hounsfield()[8:])
