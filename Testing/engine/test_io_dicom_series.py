@@ -14,6 +14,7 @@ from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import find_scan, list_series, read_volume
 from Med3DCore.io.dicom import tags
+from Med3DCore.io.dicom.files import named
 from Med3DCore.progress import Progress
 
 SIZE = (24, 6, 5)
@@ -404,11 +405,21 @@ def test_a_refusal_names_the_files_that_may_be_what_the_series_lacks(tmp_path):
         path = tmp_path / f"im{number:03d}.dcm"
         path.write_bytes(path.read_bytes()[:300])
     sentence = refusal(tmp_path)
-    assert "lacks 3 slices" in sentence and "im010.dcm, im011.dcm, im012.dcm" in sentence
+    assert "lacks 3 slices" in sentence and "im010.dcm to im012.dcm" in sentence
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:300])
     sentence = refusal(tmp_path)
-    assert "no DICOM image that can be read" in sentence and "im001.dcm" in sentence and "and 4 more" in sentence
+    assert "no DICOM image that can be read" in sentence and "im001.dcm to im024.dcm" in sentence
+
+
+def test_names_of_files_are_all_told_and_short():
+    def text(*names: str, most: int = 100) -> str:
+        return named([Path(name) for name in names], most)
+
+    assert text("a1.dcm", "a2.dcm", "a3.dcm", "a5.dcm", "b6.dcm") == "a1.dcm to a3.dcm, a5.dcm, b6.dcm"
+    assert text("im09", "im10", "im11", "im12") == "im09 to im12"
+    assert text("x1", "x2", "1.2.840.7", "1.2.840.8", "README") == "x1, x2, 1.2.840.7, 1.2.840.8, README"
+    assert text(*[f"im{number}" for number in range(0, 40, 2)], most=2) == "im0, im2 and 18 more"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes links for administrators only")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -79,10 +80,25 @@ def warnings_of(unreadable: Sequence[Path]) -> list[str]:
     return sentences
 
 
-def named(paths: Sequence[Path], most: int = 20) -> str:
-    """Names of files, and how many more there are."""
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(path.name for path in paths[:most]) + more
+def named(paths: Sequence[Path], most: int = 100) -> str:
+    """Names of files, those with consecutive numbers as ``im07.dcm to im19.dcm``, and how many more there are."""
+    runs: list[list[str]] = []
+    for name in (path.name for path in paths):
+        if runs and _number_after(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    runs = [piece for run in runs for piece in ([run] if len(run) > 2 else [[name] for name in run])]
+    shown = [run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:most]]
+    more = sum(len(run) for run in runs[most:])
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _number_after(name: str, other: str) -> bool:
+    """Whether two names differ by 1 in their last number alone."""
+    first, second = (re.fullmatch(r"(.*?)(\d+)(\D*)", one) for one in (name, other))
+    same = first and second and (first[1], first[3]) == (second[1], second[3])
+    return bool(same) and len(first[2]) < 20 and int(second[2][:20]) == int(first[2]) + 1
 
 
 def _should_be_image(path: Path, head: bytes) -> bool:
