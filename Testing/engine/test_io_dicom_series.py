@@ -244,6 +244,19 @@ def test_phases_without_an_acquisition_number(tmp_path, early, late):
     assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
 
 
+def test_frames_are_told_apart_by_their_stack(tmp_path):
+    both = np.concatenate([hounsfield(), hounsfield(seed=1)])
+    groups = [
+        {
+            tags.PLANE_POSITION: [{tags.POSITION: f"-100\\-80\\{3 * (z % 24)}"}],
+            tags.FRAME_CONTENT: [{tags.STACK: "ab"[z // 24]}],
+        }
+        for z in range(48)
+    ]
+    write_frames(tmp_path / "frames.dcm", both, groups)
+    assert np.array_equal(read(tmp_path, acquisition="b")[0], hounsfield(seed=1))
+
+
 def test_two_studies_that_share_a_uid_are_told_apart(tmp_path):
     write_series(tmp_path / "a", hounsfield())
     write_series(tmp_path / "b", hounsfield(seed=1), change=lambda _: {tags.STUDY_UID: "1.8"})

@@ -23,6 +23,7 @@ _MARKS = {
     "study": tags.STUDY_UID,
     "acquisition": tags.ACQUISITION,
     "temporal position": tags.TEMPORAL_POSITION,
+    "stack": tags.STACK,
     "echo": tags.ECHO,
     "trigger time": tags.TRIGGER_TIME,
     "image type": tags.IMAGE_TYPE,
