@@ -15,19 +15,19 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from Med3DSegmentationLib.engine_process import EngineProcess
-from Med3DSegmentationLib.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.process import EngineProcess
+from Med3DSegmentationLib.engine.torch_installer import TorchInstaller
 from Med3DSegmentationLib.panels.message_bar import MessageBar
-from Med3DSegmentationLib.panels.models_panel import ModelsPanel
-from Med3DSegmentationLib.panels.preview_panel import PreviewPanel
-from Med3DSegmentationLib.panels.segment_panel import SegmentPanel
+from Med3DSegmentationLib.panels.models.models_panel import ModelsPanel
+from Med3DSegmentationLib.panels.preview.preview_panel import PreviewPanel
+from Med3DSegmentationLib.panels.segment.segment_panel import SegmentPanel
 from Med3DSegmentationLib.panels.services import PanelServices
-from Med3DSegmentationLib.panels.train_panel import TrainPanel
+from Med3DSegmentationLib.panels.train.train_panel import TrainPanel
 from Med3DSegmentationLib.parameters import Med3DParameters
 from Med3DSegmentationLib.sample_data import registerSampleData
 from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
 from Med3DSegmentationLib.self_test import Med3DSegmentationTest  # noqa: F401 - Slicer looks for it here
-from Med3DSegmentationLib.torch_installer import TorchInstaller
 
 
 class Med3DSegmentation(ScriptedLoadableModule):

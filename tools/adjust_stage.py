@@ -3,8 +3,9 @@
     python tools/adjust_stage.py OLD.med3d.zip lungs OUT.med3d.zip --towards NEW.med3d.zip --way 0.3 --threshold 0.37
     med3d train Resources/Recipes/liver-lungs.json runs/data/dataset.json -o runs/adjusted --init OUT.med3d.zip
 
-The way is that of ``Med3DCore/training/blend.py``; the other model must have learned on from this one. What was more
-likely than the threshold is more likely than 0.5 in the new model: the bias of its logits grows by ln((1 - t) / t).
+The way is that of ``Med3DCore/training/fine_tuning/blend.py``; the other model must have learned on from this one. What
+was more likely than the threshold is more likely than 0.5 in the new model: the bias of its logits grows by
+ln((1 - t) / t).
 The second line trains nothing: it measures the model and writes its card.
 """
 
@@ -15,7 +16,7 @@ import math
 from pathlib import Path
 
 from Med3DCore.models.package import load_package, save_package
-from Med3DCore.training.blend import blend
+from Med3DCore.training.fine_tuning.blend import blend
 
 BIAS = "decoder.logits.0.bias"
 

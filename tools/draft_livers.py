@@ -12,9 +12,9 @@ import argparse
 import json
 from pathlib import Path
 
+from Med3DCore.drawing.picture import write_picture
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_volume, write_label_map
-from Med3DCore.picture import write_picture
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ class Stage:
     def add_ct(self, name: str = "CT", seed: int = 0, spacing: float = 2.5):
         """A made-up CT; returns its node and its exact labels."""
         from Med3DCore.phantom import PhantomSettings, make_phantom
-        from Med3DSegmentationLib.volume_nodes import volumeToNode
+        from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
         phantom = make_phantom(seed, PhantomSettings(spacing=(spacing,) * 3))
         node = volumeToNode(self.host.scene, phantom.ct, name)
@@ -154,7 +154,7 @@ def train(stage: Stage) -> None:
     """The Train panel: empty, with cases, running, paused, and done; before and after in a slice view."""
     from slicer_host.screenshots import SliceView, save
 
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
 
     panel = stage.panel("TrainPanel")
     stage.grab("train-empty")

@@ -20,8 +20,8 @@ from Med3DCore.progress import Progress
 if TYPE_CHECKING:
     from Med3DCore.evaluation.classification import ClassificationReport
     from Med3DCore.inference.classify import Answer
-    from Med3DCore.training.distributed import Ranks
-    from Med3DCore.training.nodules import Centre, Nodule
+    from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.classification.nodules import Centre, Nodule
 
 _RECIPE = Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Recipes" / "nodules.json"
 _SPACES = ("LPS", "RAS")
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the arguments say.
 
     Raises:
-        Med3DError: Table, recipe, model or scan cannot be used, or as :func:`Med3DCore.training.loop.train`.
+        Med3DError: Table, recipe, model or scan cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     return args.act(args)
 
@@ -102,15 +102,15 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.preprocessing.preprocessing import Preprocessing
-    from Med3DCore.training.cache import CaseCache, cache_folder
-    from Med3DCore.training.classification import ClassificationTask, classifier_stage
-    from Med3DCore.training.curve import draw_curve
-    from Med3DCore.training.initialization import digest, find_starts
-    from Med3DCore.training.loop import train
-    from Med3DCore.training.nodule_patches import prepare_nodules
-    from Med3DCore.training.publish_classifier import describe_classifier, publish_classifier
-    from Med3DCore.training.recipe import read_recipe
-    from Med3DCore.training.trainer import check_stage
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
+    from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
+    from Med3DCore.training.classification.nodule_patches import prepare_nodules
+    from Med3DCore.training.classification.publish_classifier import describe_classifier, publish_classifier
+    from Med3DCore.training.learning.curve import draw_curve
+    from Med3DCore.training.learning.initialization import digest, find_starts
+    from Med3DCore.training.learning.loop import train
+    from Med3DCore.training.learning.recipe import read_recipe
+    from Med3DCore.training.segmentation.trainer import check_stage
 
     recipe, device = read_recipe(args.recipe), choose_device(ranks.device(args.device))
     stage = classifier_stage(recipe)
@@ -149,8 +149,8 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
 
 def _nodules(args: argparse.Namespace, seed: int) -> list[Nodule]:
     """The nodules of the table, each with its split."""
-    from Med3DCore.training.nodules import hold_out, read_nodules, require_both
-    from Med3DCore.training.splits import apply_split
+    from Med3DCore.training.cases.splits import apply_split
+    from Med3DCore.training.classification.nodules import hold_out, read_nodules, require_both
 
     reading = Progress()
     nodules = read_nodules(args.table, args.rule, args.space, reading)
@@ -211,7 +211,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _asked(args: argparse.Namespace) -> list[Centre]:
     """The points to look at; rows of a table that name another scan are left out."""
-    from Med3DCore.training.nodules import Centre, read_centres, to_lps
+    from Med3DCore.training.classification.nodules import Centre, read_centres, to_lps
 
     if args.centre:
         return [Centre("nodule", to_lps(args.centre, args.space))]

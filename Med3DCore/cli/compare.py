@@ -14,9 +14,9 @@ from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
+    from Med3DCore.system.distributed import Ranks
     from Med3DCore.training.comparison.comparison import Comparison
-    from Med3DCore.training.distributed import Ranks
-    from Med3DCore.training.recipe import Recipe, StageRecipe
+    from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 
 _JSON, _MARKDOWN, _PICTURE = "compare.json", "compare.md", "compare.png"
 
@@ -63,19 +63,19 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then report. Called again, it goes on where it was stopped.
 
     Raises:
-        Med3DError: Plan, recipe, data or a start cannot be used, or as :func:`Med3DCore.training.loop.train`.
+        Med3DError: Plan, recipe, data or a start cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
+    from Med3DCore.drawing.picture import require_matplotlib
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.picture import require_matplotlib
-    from Med3DCore.training.cache import CaseCache, cache_folder
-    from Med3DCore.training.cases import training_spacings
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
+    from Med3DCore.training.cases.case import training_spacings
+    from Med3DCore.training.cases.splits import apply_split
     from Med3DCore.training.comparison.comparison import Comparison
     from Med3DCore.training.comparison.leaks import find_leaks
     from Med3DCore.training.comparison.plan import Init, Plan
     from Med3DCore.training.comparison.run import find_starts, run_all
     from Med3DCore.training.data_sets import read_data_set
-    from Med3DCore.training.recipe import read_recipe
-    from Med3DCore.training.splits import apply_split
+    from Med3DCore.training.learning.recipe import read_recipe
 
     require_matplotlib()
     stage = _stage(read_recipe(args.recipe), args)

@@ -16,7 +16,7 @@ from Med3DCore.errors import OutputError, SettingError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.training.cases import Case, Values
+    from Med3DCore.training.cases.case import Case, Values
     from Med3DCore.training.data_sets.check_case import Look
     from Med3DCore.volume import Volume
 
@@ -102,8 +102,8 @@ def _check(args: argparse.Namespace) -> int:
 
 def _split(args: argparse.Namespace) -> int:
     from Med3DCore.io import check_output
+    from Med3DCore.training.cases.splits import labels_shown, make_folds, write_splits
     from Med3DCore.training.data_sets import read_data_set
-    from Med3DCore.training.splits import labels_shown, make_folds, write_splits
 
     check_output(args.output, (".json",))
     bar = ProgressBar(args.quiet)
@@ -130,7 +130,7 @@ def _split(args: argparse.Namespace) -> int:
 
 
 def _cache(args: argparse.Namespace) -> int:
-    from Med3DCore.training.cache import CaseCache, cache_folder
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
 
     cache = CaseCache(args.folder or cache_folder())
     count, size = cache.usage()
@@ -163,8 +163,8 @@ def _make_folder(folder: Path) -> None:
 
 def _drawer(folder: Path) -> Look:
     """Draws a case into a folder."""
+    from Med3DCore.drawing.picture import require_matplotlib, write_picture
     from Med3DCore.io.label_names import label_for
-    from Med3DCore.picture import require_matplotlib, write_picture
     from Med3DCore.volume import LabelMap
 
     require_matplotlib()

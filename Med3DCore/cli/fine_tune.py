@@ -14,9 +14,9 @@ from Med3DCore.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from Med3DCore.progress import Progress
-    from Med3DCore.training.cases import Case
-    from Med3DCore.training.distributed import Ranks
-    from Med3DCore.training.tuned import FineTuned
+    from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.cases.case import Case
+    from Med3DCore.training.fine_tuning.tuned import FineTuned
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -51,12 +51,12 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Fine-tune, or go on with it, and install the new model.
 
     Raises:
-        Med3DError: As :func:`Med3DCore.training.fine_tune.fine_tune`.
+        Med3DError: As :func:`Med3DCore.training.fine_tuning.fine_tune.fine_tune`.
     """
     from Med3DCore.inference.device import choose_device
     from Med3DCore.models.catalogue import Catalogue
-    from Med3DCore.training.fine_tune import continue_tuning, fine_tune
-    from Med3DCore.training.run_folder import TuneSettings
+    from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
+    from Med3DCore.training.fine_tuning.run_folder import TuneSettings
 
     device = choose_device(ranks.device(args.device))
     with ranks.joined(device.torch_device):
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
 def _cases(args: argparse.Namespace, progress: Progress) -> list[Case]:
     """The data set's cases, with the labels and the use that the arguments say."""
     from Med3DCore.training.data_sets import read_data_set
-    from Med3DCore.training.held_out import AUTOMATIC
+    from Med3DCore.training.fine_tuning.held_out import AUTOMATIC
 
     cases = read_data_set(args.cases, progress=progress)
     names = [case.name for case in cases]

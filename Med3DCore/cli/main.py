@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 
 import Med3DCore
-from Med3DCore.allocator import keep_freed_memory
 from Med3DCore.cli.console import say
 from Med3DCore.errors import Cancelled, Med3DError
+from Med3DCore.system.allocator import keep_freed_memory
 
 _PATIENCE_SECONDS = 2.0
 

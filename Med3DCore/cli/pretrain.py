@@ -11,7 +11,7 @@ from Med3DCore.cli.training import add_training_options, on_every_rank, resumabl
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.training.distributed import Ranks
+    from Med3DCore.system.distributed import Ranks
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -34,15 +34,15 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Co-train, then write the encoder. Called again, it goes on where it was stopped.
 
     Raises:
-        Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.loop.train`.
+        Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.training.cache import CaseCache, cache_folder
-    from Med3DCore.training.co_training import CoTraining, prepare_domains, publish_encoder
-    from Med3DCore.training.curve import draw_curve
-    from Med3DCore.training.domains import gather_cases, read_co_training
-    from Med3DCore.training.loop import train
-    from Med3DCore.training.trainer import check_stage
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
+    from Med3DCore.training.co_training.co_training import CoTraining, prepare_domains, publish_encoder
+    from Med3DCore.training.co_training.domains import gather_cases, read_co_training
+    from Med3DCore.training.learning.curve import draw_curve
+    from Med3DCore.training.learning.loop import train
+    from Med3DCore.training.segmentation.trainer import check_stage
 
     recipe, device, reading = read_co_training(args.recipe), choose_device(ranks.device(args.device)), Progress()
     cases = gather_cases(recipe, args.data, reading)

@@ -120,7 +120,7 @@ def _start_torch(starting: threading.Lock) -> None:
 
 def _draw(volume: Volume, result: Segmentation, picture: Path, progress: Progress) -> bool:
     """Draw; a failure is a warning, since the segmentation is written by now and its report must not be lost."""
-    from Med3DCore.picture import write_picture
+    from Med3DCore.drawing.picture import write_picture
 
     try:
         with progress.stage("draw", share=0.0):

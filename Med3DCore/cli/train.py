@@ -14,9 +14,9 @@ from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.training.cases import Case
-    from Med3DCore.training.distributed import Ranks
-    from Med3DCore.training.recipe import Recipe, StageRecipe
+    from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.cases.case import Case
+    from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -46,14 +46,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.training.cache import CaseCache, cache_folder
-    from Med3DCore.training.cases import training_spacings
-    from Med3DCore.training.curve import draw_curve
-    from Med3DCore.training.initialization import find_starts
-    from Med3DCore.training.loop import train
-    from Med3DCore.training.publish import publish
-    from Med3DCore.training.recipe import read_recipe
-    from Med3DCore.training.trainer import stage_task
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
+    from Med3DCore.training.cases.case import training_spacings
+    from Med3DCore.training.learning.curve import draw_curve
+    from Med3DCore.training.learning.initialization import find_starts
+    from Med3DCore.training.learning.loop import train
+    from Med3DCore.training.learning.recipe import read_recipe
+    from Med3DCore.training.segmentation.publish import publish
+    from Med3DCore.training.segmentation.trainer import stage_task
 
     recipe = read_recipe(args.recipe)
     folders = {name: args.output / name for name in _chosen(recipe, args)}
@@ -102,8 +102,8 @@ def _chosen(recipe: Recipe, args: argparse.Namespace) -> dict[str, StageRecipe]:
 
 def _cases(args: argparse.Namespace) -> list[Case]:
     """The data set, split as wanted."""
+    from Med3DCore.training.cases.splits import apply_split
     from Med3DCore.training.data_sets import read_data_set
-    from Med3DCore.training.splits import apply_split
 
     reading = Progress()
     cases = read_data_set(args.data, progress=reading)
@@ -114,9 +114,9 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 
 def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace) -> None:
     """Refuse what could not become a model in the end, before any case is read."""
-    from Med3DCore.training.checkpoint import LAST
-    from Med3DCore.training.publish import describe_recipe
-    from Med3DCore.training.trainer import check_stage
+    from Med3DCore.training.learning.checkpoint import LAST
+    from Med3DCore.training.segmentation.publish import describe_recipe
+    from Med3DCore.training.segmentation.trainer import check_stage
 
     for stage in _chosen(recipe, args).values():
         check_stage(stage)

@@ -17,7 +17,7 @@ from Med3DCore.errors import Cancelled
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.training.distributed import Ranks
+    from Med3DCore.system.distributed import Ranks
 
 _GO_ON = "Run the same command to go on"
 
@@ -75,7 +75,7 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
         with stopped_gently() as is_stopped:
             yield Progress(bar, is_stopped)
     except Cancelled as stop:
-        from Med3DCore.training.checkpoint import LAST
+        from Med3DCore.training.learning.checkpoint import LAST
 
         finishable = hasattr(args, "finish") and all((folder / LAST).is_file() for folder in folders)
         hint = ", or with --finish to use it as it is" if finishable else ""
@@ -88,7 +88,7 @@ def on_every_rank(train: Callable[[argparse.Namespace, Ranks], int]) -> Callable
     """A subcommand of a function that trains: under torchrun only the first process speaks to the user."""
 
     def run(args: argparse.Namespace) -> int:
-        from Med3DCore.training.distributed import Ranks
+        from Med3DCore.system.distributed import Ranks
 
         ranks = Ranks.here()
         with silent(not ranks.is_main):

@@ -10,7 +10,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.progress import Progress
-from Med3DCore.threads import in_threads
+from Med3DCore.system.threads import in_threads
 
 
 def paint_labels(

@@ -16,8 +16,8 @@ from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
+from Med3DCore.system.threads import in_threads
 from Med3DCore.tasks import LABELS
-from Med3DCore.threads import in_threads
 from Med3DCore.volume import LabelMap, Volume
 
 SIDES = ("left_lung", "right_lung")

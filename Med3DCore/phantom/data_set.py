@@ -55,8 +55,8 @@ def write_phantom_cases(
         region: Of all of them, such as ``"pelvis"``, where neither organ is; None for any.
 
     Returns:
-        An entry each of a data set description, see :func:`Med3DCore.training.cases.read_cases`; files are relative to
-        ``folder``.
+        An entry each of a data set description, see :func:`Med3DCore.training.cases.description.read_cases`; files are
+        relative to ``folder``.
     """
     from Med3DCore.io import write_label_map, write_volume
 

@@ -11,7 +11,7 @@ from Med3DCore.phantom.contrast import Tissue
 from Med3DCore.phantom.grid import positions
 from Med3DCore.phantom.patient import Patient
 from Med3DCore.phantom.shapes import Points, Structure
-from Med3DCore.threads import in_threads
+from Med3DCore.system.threads import in_threads
 
 _SLAB = 32  # Slices that are finished together; the work can be cancelled between slabs.
 _BLOCK = 64  # Voxels of a block along x and y: its arrays fit the processor's cache.

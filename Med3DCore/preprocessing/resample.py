@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from Med3DCore.geometry import IDENTITY, Geometry
-from Med3DCore.threads import in_threads
+from Med3DCore.system.threads import in_threads
 from Med3DCore.volume import Volume
 
 # Source voxels that a thread turns into float32 at a time: 16 MiB, small beside any network.

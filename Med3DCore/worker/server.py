@@ -17,9 +17,9 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import Med3DCore
-from Med3DCore.allocator import keep_freed_memory, return_freed_memory
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.io.memory import is_out_of_memory
+from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.fields import read_fields
 from Med3DCore.worker.job import Job

@@ -1,13 +1,11 @@
 """What the Med3DSegmentation module is made of; Slicer's names (camelCase).
 
-``SegmentationLogic`` in :mod:`.segmentation_logic` is the way in, from the panels and from the Python console. Below:
-``jobs`` (one request after the other), ``steps`` (what a request sends and what its answer does to the scene),
-``engine_process`` (the engine as a QProcess; the only file here that knows Qt), and the bridge between nodes and the
-engine's arrays: ``volume_nodes``, ``segmentation_nodes``, ``label_maps``, ``sequence_nodes``, ``regions``,
-``terminology``. ``TrainingLogic`` in :mod:`.training_logic` trains; what it trains with is in ``training_cases``,
-``training_pairs`` and ``training_labels``, and what comes of it in ``training_chart`` and ``training_comparison``.
+``SegmentationLogic`` in :mod:`.segmentation_logic` is the way in, from the panels and from the Python console;
+``TrainingLogic`` in :mod:`.training.logic` trains. Rooms, from the lowest: ``scene`` (everything that touches MRML),
+``engine`` (the engine as a QProcess, requests one after the other, what their answers do to the scene), ``training``
+(cases in the scene, what their segments mean, the request and its curve), ``panels`` (a tab a folder).
 """
 
-from Med3DSegmentationLib.engine_path import addEngineToPath
+from Med3DSegmentationLib.engine.path import addEngineToPath
 
 addEngineToPath()

@@ -16,9 +16,9 @@ from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array
-from Med3DSegmentationLib.engine_process import EngineProcess, processEventsUntil
-from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-from Med3DSegmentationLib.volume_nodes import volumeToNode
+from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
+from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
 CATEGORY = "Med3D"
 SPACING = 2.5  # mm

@@ -13,14 +13,14 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.progress import ProgressCallback
-from Med3DSegmentationLib.engine_process import EngineProcess, processEventsUntil
-from Med3DSegmentationLib.jobs import Job, Step
-from Med3DSegmentationLib.regions import Region
-from Med3DSegmentationLib.results import PreviewResult, SegmentationResult, SequenceResult
-from Med3DSegmentationLib.segmentation_history import SegmentationHistory
-from Med3DSegmentationLib.sequence_nodes import SegmentationSequence, framesOf
-from Med3DSegmentationLib.steps import Choices, FrameStep, PreviewStep, SegmentStep
-from Med3DSegmentationLib.surfaces import Surfaces, removeSurfaces
+from Med3DSegmentationLib.engine.jobs import Job, Step
+from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
+from Med3DSegmentationLib.engine.results import PreviewResult, SegmentationResult, SequenceResult
+from Med3DSegmentationLib.engine.steps import Choices, FrameStep, PreviewStep, SegmentStep
+from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
+from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence, framesOf
+from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
 
 OnError = Callable[[Med3DError], None]
 

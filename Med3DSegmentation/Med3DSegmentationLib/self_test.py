@@ -18,19 +18,19 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from Med3DCore.evaluation.overlap import measure_overlap
 from Med3DCore.volume import LabelMap
-from Med3DSegmentationLib.engine_process import EngineProcess, processEventsUntil
-from Med3DSegmentationLib.label_maps import labelMapFromSegmentation
-from Med3DSegmentationLib.model_choices import ModelChoices
-from Med3DSegmentationLib.regions import Region
-from Med3DSegmentationLib.results import PreviewResult, SegmentationResult
+from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
+from Med3DSegmentationLib.engine.results import PreviewResult, SegmentationResult
+from Med3DSegmentationLib.engine.torch_installer import findTorch
 from Med3DSegmentationLib.sample_data import addPhantom
+from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
+from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
-from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-from Med3DSegmentationLib.torch_installer import findTorch
-from Med3DSegmentationLib.training_cases import addCase
-from Med3DSegmentationLib.training_logic import TrainingLogic
-from Med3DSegmentationLib.training_step import TrainingChoices
-from Med3DSegmentationLib.volume_nodes import volumeFromNode
+from Med3DSegmentationLib.training.cases import addCase
+from Med3DSegmentationLib.training.logic import TrainingLogic
+from Med3DSegmentationLib.training.step import TrainingChoices
 
 LOWEST_DICE = {"liver": 0.8, "lungs": 0.9}  # of the shipped model on the phantom
 SPACING = 4.0  # mm

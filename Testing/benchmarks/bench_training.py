@@ -29,7 +29,6 @@ from scipy import ndimage
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from Med3DCore.allocator import keep_freed_memory
 from Med3DCore.inference.device import choose_device
 from Med3DCore.io import read_volume
 from Med3DCore.networks import build_network
@@ -37,11 +36,13 @@ from Med3DCore.networks.conv import Conv3d
 from Med3DCore.phantom.data_set import write_phantom_cases
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cache import CaseCache, prepare_cases
-from Med3DCore.training.cases import Case, case_from_dict
-from Med3DCore.training.loop import train
-from Med3DCore.training.recipe import StageRecipe, stage_from_dict
-from Med3DCore.training.trainer import SegmentationTask
+from Med3DCore.system.allocator import keep_freed_memory
+from Med3DCore.training.cases.cache import CaseCache, prepare_cases
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.description import case_from_dict
+from Med3DCore.training.learning.loop import train
+from Med3DCore.training.learning.recipe import StageRecipe, stage_from_dict
+from Med3DCore.training.segmentation.trainer import SegmentationTask
 
 CASES = 4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

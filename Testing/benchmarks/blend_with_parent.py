@@ -20,9 +20,10 @@ from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io import read_volume
 from Med3DCore.models.package import ModelPackage, load_package, save_package
-from Med3DCore.training.blend import blend
-from Med3DCore.training.cases import Case, read_cases
-from Med3DCore.training.publish import measure_case
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.fine_tuning.blend import blend
+from Med3DCore.training.segmentation.publish import measure_case
 
 HEARTS = ("lctsc_s1-104", "lctsc_s1-203")
 

@@ -18,9 +18,10 @@ from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
-from Med3DCore.training.cases import UNKNOWN, prepare_case
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.co_training.domains import read_co_training
 from Med3DCore.training.data_sets import read_data_set
-from Med3DCore.training.domains import read_co_training
 
 
 def load_branch(recipe: Path, run: Path, name: str) -> tuple[torch.nn.Module, dict]:

@@ -28,7 +28,7 @@ from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import Catalogue
 from Med3DCore.phantom import PhantomSettings, make_phantom
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import read_cases
+from Med3DCore.training.cases.description import read_cases
 from Med3DCore.volume import Volume
 
 ORGANS = ("liver", "lungs")

@@ -24,10 +24,11 @@ from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models.package import load_package
 from Med3DCore.phantom.data_set import write_phantom_data_set
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import Case, read_cases
-from Med3DCore.training.publish import measure_case, publish
-from Med3DCore.training.recipe import read_recipe
-from Med3DCore.training.trainer import train_stage
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.training.segmentation.publish import measure_case, publish
+from Med3DCore.training.segmentation.trainer import train_stage
 
 RECIPE = Path(__file__).resolve().parents[2] / "Resources" / "Recipes" / "liver-lungs.json"
 ORGANS = {"liver": 1, "lungs": 2}

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from Med3DCore.training.checkpoint import LOG, read_log
+from Med3DCore.training.learning.checkpoint import LOG, read_log
 
 _STEPS = 50
 

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from Med3DCore.allocator import _glibc
+from Med3DCore.system.allocator import _glibc
 
 SCRIPT = """
 import resource, sys
 import numpy as np
-from Med3DCore.allocator import keep_freed_memory, return_freed_memory
+from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -16,12 +16,13 @@ from training_boxes import SPACING, write_boxes
 from Med3DCore.cli.main import main
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.preprocessing import Preprocessing, Window
-from Med3DCore.training import cache as module
-from Med3DCore.training.augmentation import Augmentation
-from Med3DCore.training.cache import CaseCache, cache_folder, prepare_cases
-from Med3DCore.training.cases import prepare_case, read_cases
-from Med3DCore.training.prefetch import Prefetch
-from Med3DCore.training.sampling import PatchSampler
+from Med3DCore.training.cases import cache as module
+from Med3DCore.training.cases.cache import CaseCache, cache_folder, prepare_cases
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.learning.prefetch import Prefetch
+from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.sampling import PatchSampler
 
 PREPROCESSING, LABELS = Preprocessing(SPACING, Window(-160, 160)), ("liver", "lungs")
 
@@ -122,8 +123,8 @@ KILLED = """
     from pathlib import Path
     import numpy as np
     from Med3DCore.preprocessing import Preprocessing, Window
-    from Med3DCore.training.cache import CaseCache
-    from Med3DCore.training.cases import read_cases
+    from Med3DCore.training.cases.cache import CaseCache
+    from Med3DCore.training.cases.description import read_cases
 
     save = np.save
 
@@ -155,7 +156,7 @@ KILLED = """
 def test_a_killed_process_leaves_no_half_entry(cases, cache, tmp_path, moment):
     arguments = [str(tmp_path / "dataset.json"), str(cache.folder), moment]
     code = [sys.executable, "-c", textwrap.dedent(KILLED), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3])}
     result = subprocess.run(code, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == -signal.SIGKILL, result.stderr
     (unfinished,) = cache.folder.iterdir()

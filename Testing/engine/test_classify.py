@@ -22,13 +22,13 @@ from Med3DCore.phantom.shapes import turned
 from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
-from Med3DCore.training.cache import CaseCache
-from Med3DCore.training.classification import ClassificationTask, classifier_stage
-from Med3DCore.training.initialization import find_start
-from Med3DCore.training.nodule_patches import middle_of, prepare_nodules
-from Med3DCore.training.nodules import read_nodules
-from Med3DCore.training.publish_classifier import describe_classifier
-from Med3DCore.training.recipe import read_recipe, stage_from_dict
+from Med3DCore.training.cases.cache import CaseCache
+from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
+from Med3DCore.training.classification.nodule_patches import middle_of, prepare_nodules
+from Med3DCore.training.classification.nodules import read_nodules
+from Med3DCore.training.classification.publish_classifier import describe_classifier
+from Med3DCore.training.learning.initialization import find_start
+from Med3DCore.training.learning.recipe import read_recipe, stage_from_dict
 from Med3DCore.volume import Volume
 
 OBLIQUE = tuple((turned(20, -15, 30).T @ np.diag([-1.0, 1.0, 1.0])).ravel().tolist())
@@ -136,7 +136,7 @@ def test_blocks_are_kept_and_scans_not_read_again(data, tmp_path, monkeypatch):
     fresh = prepare_nodules(nodules, preprocessing, (16, 16, 16))
     cache = CaseCache(tmp_path / "cache")
     prepare_nodules(nodules, preprocessing, (16, 16, 16), cache)
-    monkeypatch.setattr("Med3DCore.training.nodule_patches.read_volume", None)
+    monkeypatch.setattr("Med3DCore.training.classification.nodule_patches.read_volume", None)
     kept = prepare_nodules(nodules, preprocessing, (16, 16, 16), cache)
     assert [each.case for each in kept] == nodules and cache.usage()[0] == len(nodules)
     for a, b in zip(fresh, kept, strict=True):

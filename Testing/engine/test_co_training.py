@@ -15,10 +15,10 @@ from Med3DCore.models.package import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
-from Med3DCore.training.co_training import CoTraining, DomainBatch, prepare_domains
-from Med3DCore.training.domains import gather_cases, read_co_training
-from Med3DCore.training.loop import train
-from Med3DCore.training.optimization import ParameterGroup, make_optimizer
+from Med3DCore.training.co_training.co_training import CoTraining, DomainBatch, prepare_domains
+from Med3DCore.training.co_training.domains import gather_cases, read_co_training
+from Med3DCore.training.learning.loop import train
+from Med3DCore.training.learning.optimization import ParameterGroup, make_optimizer
 
 RECIPES = Path(__file__).parents[2] / "Resources" / "Recipes"
 DOMAINS = [

@@ -15,7 +15,8 @@ from Med3DCore.io import read_label_map, read_volume, write_label_map, write_vol
 from Med3DCore.io.label_names import label_for
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import UNKNOWN, prepare_case
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.data_sets import list_cases, read_data_set
 from Med3DCore.training.data_sets.check import check_data_set
 from Med3DCore.training.data_sets.names import named_values, our_name, parse_values

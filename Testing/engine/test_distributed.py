@@ -21,9 +21,9 @@ from training_boxes import CPU, save_parent, write_boxes, write_recipe
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.models.package import load_package
 from Med3DCore.progress import Progress
-from Med3DCore.training.checkpoint import read_log
-from Med3DCore.training.distributed import Ranks
-from Med3DCore.training.loop import train
+from Med3DCore.system.distributed import Ranks
+from Med3DCore.training.learning.checkpoint import read_log
+from Med3DCore.training.learning.loop import train
 
 HERE = Path(__file__).parent
 LINE = replace(SETTINGS, accumulate=2, ema=0.5)

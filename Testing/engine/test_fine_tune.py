@@ -17,14 +17,16 @@ from Med3DCore.models.package import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.adapt import tuned_stages
-from Med3DCore.training.blend import ALL_THE_WAY, HALFWAY, choose_way
-from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
-from Med3DCore.training.fine_tune import continue_tuning, fine_tune
-from Med3DCore.training.fit_time import fitted
-from Med3DCore.training.held_out import AUTOMATIC, choose_held_out, verdict
-from Med3DCore.training.remember import remembered
-from Med3DCore.training.run_folder import RunFolder, TuneSettings, list_runs
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.fine_tuning.adapt import tuned_stages
+from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, choose_way
+from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
+from Med3DCore.training.fine_tuning.fit_time import fitted
+from Med3DCore.training.fine_tuning.held_out import AUTOMATIC, choose_held_out, verdict
+from Med3DCore.training.fine_tuning.remember import remembered
+from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings, list_runs
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SHORT = {"steps": 3, "patch": [16, 16, 16], "batch": 2, "validate_every": 2}
@@ -88,7 +90,7 @@ def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent,
     cases = boxes(tmp_path)
     far = replace(SETTINGS, training=SHORT | {"learning_rate": 0.05})  # so far that 16 bits tell half of it from all
     halfway = fine_tune(parent, cases, tmp_path / "half", far)
-    monkeypatch.setattr("Med3DCore.training.fine_tune.choose_way", lambda *_: ALL_THE_WAY)
+    monkeypatch.setattr("Med3DCore.training.fine_tuning.fine_tune.choose_way", lambda *_: ALL_THE_WAY)
     all_the_way = fine_tune(parent, cases, tmp_path / "all", far)
     assert (halfway.way, all_the_way.way) == (HALFWAY, ALL_THE_WAY)
     old, half, new = (

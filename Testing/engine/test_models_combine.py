@@ -13,8 +13,8 @@ from Med3DCore.models.combine import combine
 from Med3DCore.models.package import load_package
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
-from Med3DCore.training.recipe import TrainingSettings
-from Med3DCore.training.trainer import rates_by_depth
+from Med3DCore.training.learning.recipe import TrainingSettings
+from Med3DCore.training.segmentation.trainer import rates_by_depth
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from Med3DCore.phantom.nodules import PhantomNodule, draw_diameter
 from Med3DCore.phantom.shapes import Points
 from Med3DCore.preprocessing.cube import cut_block
 from Med3DCore.preprocessing.intensity import Statistics
-from Med3DCore.training.nodules import read_nodules
+from Med3DCore.training.classification.nodules import read_nodules
 
 CENTRE = (70.0, 20.0, 160.0)  # in the left lung of patient 0
 BOX = {"region": (135.0, 185.0), "in_plane": (45.0, 95.0, -5.0, 45.0), "table": False, "noise_hu": 0.0}

@@ -6,8 +6,8 @@ import pytest
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.progress import Progress
-from Med3DCore.training.malignancy import acs_rule, malignancy, med3d_rule
-from Med3DCore.training.nodules import hold_out, read_centres, read_nodules, require_both
+from Med3DCore.training.classification.malignancy import acs_rule, malignancy, med3d_rule
+from Med3DCore.training.classification.nodules import hold_out, read_centres, read_nodules, require_both
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from Med3DCore.preprocessing import Preprocessing, Window
 from Med3DCore.preprocessing.padding import continue_into_padding
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
-from Med3DCore.training.cases import UNKNOWN, case_from_dict, prepare_case
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.description import case_from_dict
+from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.volume import LabelMap, Volume
 
 GRID = Geometry((60, 56, 50), (2.0, 2.0, 2.5), (-60.0, -56.0, -60.0))

@@ -9,7 +9,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.errors import SettingError
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.phantom import domains
-from Med3DCore.training.cases import read_cases
+from Med3DCore.training.cases.description import read_cases
 
 
 @pytest.fixture

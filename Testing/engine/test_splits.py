@@ -7,9 +7,10 @@ from training_boxes import write_case, write_data, write_recipe
 
 from Med3DCore.cli.main import main
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.training.cache import CaseCache
-from Med3DCore.training.cases import Case, read_cases
-from Med3DCore.training.splits import apply_split, labels_shown, make_folds, write_splits
+from Med3DCore.training.cases.cache import CaseCache
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.splits import apply_split, labels_shown, make_folds, write_splits
 
 
 def patients(labels_of):

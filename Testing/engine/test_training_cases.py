@@ -11,7 +11,9 @@ from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import write_volume
 from Med3DCore.preprocessing import Preprocessing, Window
-from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.volume import Volume
 
 

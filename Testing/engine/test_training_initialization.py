@@ -13,9 +13,9 @@ from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage, load_package, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.networks.resnet import ResNetEncoder
-from Med3DCore.training.initialization import find_start, set_weights
-from Med3DCore.training.recipe import read_recipe
-from Med3DCore.training.region import RegionSampling, label_box
+from Med3DCore.training.learning.initialization import find_start, set_weights
+from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.training.patches.region import RegionSampling, label_box
 
 ENCODER = {"name": "resnet", "depth": 10, "width": 4}
 DECODERS = [{"name": "lung"}, {"name": "skip"}, {"name": "denseaspp", "dilations": [1, 2]}]

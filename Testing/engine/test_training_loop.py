@@ -18,11 +18,11 @@ from torch import nn
 from Med3DCore.errors import Cancelled, DataError, Med3DError, OutputError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
-from Med3DCore.training import checkpoint
-from Med3DCore.training.loop import train
-from Med3DCore.training.loop_settings import LoopSettings
-from Med3DCore.training.optimization import ParameterGroup, rate_factor
-from Med3DCore.training.task import Task, Validation
+from Med3DCore.training.learning import checkpoint
+from Med3DCore.training.learning.loop import train
+from Med3DCore.training.learning.loop_settings import LoopSettings
+from Med3DCore.training.learning.optimization import ParameterGroup, rate_factor
+from Med3DCore.training.learning.task import Task, Validation
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SETTINGS = LoopSettings(steps=12, batch=4, learning_rate=0.05, warmup=2, validate_every=5, ema=0.9, save_seconds=0)

@@ -7,10 +7,12 @@ from training_boxes import SPACING, write_boxes, write_case, write_data
 
 from Med3DCore.errors import SettingError
 from Med3DCore.preprocessing import Preprocessing, Window
-from Med3DCore.training.augmentation import Augmentation, cut_patch
-from Med3DCore.training.cases import UNKNOWN, prepare_case, read_cases
-from Med3DCore.training.losses import partial_label_loss, supervised_loss
-from Med3DCore.training.sampling import PatchSampler
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.learning.losses import partial_label_loss, supervised_loss
+from Med3DCore.training.patches.augmentation import Augmentation, cut_patch
+from Med3DCore.training.patches.sampling import PatchSampler
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from Med3DCore.io import read_label_map, read_volume, write_volume
 from Med3DCore.models.package import load_package
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training import trainer
-from Med3DCore.training.cases import prepare_case, read_cases
-from Med3DCore.training.recipe import read_recipe
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.training.segmentation import trainer
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import write_volume
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import case_from_dict
+from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.volume import Volume
 from Med3DCore.worker.registry import find_handler
 

@@ -11,7 +11,7 @@ from Med3DCore.io import write_volume
 from Med3DCore.models.package import ModelPackage, Stage, load_package, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.tasks import find_labels
-from Med3DCore.training.cases import UNKNOWN
+from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.volume import Volume
 
 CPU = Device("cpu", "CPU", torch.float32, "test")

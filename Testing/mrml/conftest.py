@@ -32,7 +32,7 @@ def qt():
 @pytest.fixture(scope="session")
 def known_engine(qt):
     """Makes an EngineProcess on known_worker.py, which ends when idle for some seconds; all share one by default."""
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     made = {}
 

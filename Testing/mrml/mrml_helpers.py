@@ -49,14 +49,14 @@ def makeLabels(volume, names=("liver", "lungs")):
 
 def addVolume(scene, geometry=GEOMETRIES["anisotropic"], name="CT"):
     """A volume node of :func:`makeVolume`."""
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
     return volumeToNode(scene, makeVolume(geometry, name), name)
 
 
 def addTransform(scene, seed=5, parent=None, scale=1.0):
     """A linear transform node: turned and moved."""
-    from Med3DSegmentationLib.volume_nodes import toMatrix
+    from Med3DSegmentationLib.scene.volume_nodes import toMatrix
 
     matrix = np.eye(4)
     matrix[:3, :3] = rotation(seed) * scale

@@ -18,7 +18,7 @@ class Answers(list):
         return engine.request(type, fields or {}, self.append, self.append, **options)
 
     def wait(self, count=1):
-        from Med3DSegmentationLib.engine_process import processEventsUntil
+        from Med3DSegmentationLib.engine.process import processEventsUntil
 
         end = time.monotonic() + 30
         processEventsUntil(lambda: len(self) >= count or time.monotonic() > end)
@@ -107,7 +107,7 @@ def test_an_engine_that_ended_because_it_was_idle_starts_again(known_engine):
 
 
 def test_an_engine_that_cannot_start_says_so(qt):
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     answers = Answers()
     engine = EngineProcess(["/no/such/PythonSlicer"], qt)
@@ -118,7 +118,7 @@ def test_an_engine_that_cannot_start_says_so(qt):
 
 
 def test_closing_ends_the_process_and_answers_everybody(qt):
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     engine, answers = EngineProcess(qt=qt), Answers()
     answers.ask(engine)
@@ -132,7 +132,7 @@ def test_closing_ends_the_process_and_answers_everybody(qt):
 
 
 def test_python_slicer_is_found(monkeypatch, tmp_path):
-    from Med3DSegmentationLib.engine_process import findPython
+    from Med3DSegmentationLib.engine.process import findPython
 
     monkeypatch.setenv("PATH", "")
     monkeypatch.delitem(sys.modules, "slicer", raising=False)
@@ -149,7 +149,7 @@ def test_python_slicer_is_found(monkeypatch, tmp_path):
 
 
 def _until(isDone):
-    from Med3DSegmentationLib.engine_process import processEventsUntil
+    from Med3DSegmentationLib.engine.process import processEventsUntil
 
     end = time.monotonic() + 30
     processEventsUntil(lambda: isDone() or time.monotonic() > end)

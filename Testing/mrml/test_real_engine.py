@@ -16,7 +16,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def realEngine(qt):
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     engine = EngineProcess(qt=qt)
     yield engine
@@ -38,7 +38,7 @@ def volumeNode(scene):
     from tiny_model import makeScan
 
     from Med3DCore.volume import Volume
-    from Med3DSegmentationLib.volume_nodes import LPS_RAS, toArray, volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS, toArray, volumeToNode
 
     volume, transform = makeScan(), addTransform(scene)
     matrix = vtkMatrix(transform)
@@ -84,7 +84,7 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
 def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
     import slicer
 
-    from Med3DSegmentationLib.panels.result_section import _summary
+    from Med3DSegmentationLib.panels.segment.result_section import _summary
 
     def asked():
         return logic.segment(volumeNode, ["liver"], model=str(model), device="cpu", wait=True)
@@ -110,8 +110,8 @@ def test_the_preview_is_what_the_network_sees(scene, logic, model, volumeNode):
     from tiny_model import INTENSITY, makeScan
 
     from Med3DCore.preprocessing import Preprocessing
-    from Med3DSegmentationLib.regions import Region
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.regions import Region
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     result = logic.preview(volumeNode, ["liver"], model=str(model), device="cpu", wait=True)
     assert (result.stage, result.stages, result.boxFrom) == ("fine", ("coarse", "fine"), "coarse")
@@ -150,7 +150,7 @@ def test_the_preview_is_what_the_network_sees(scene, logic, model, volumeNode):
 
 
 def _roi(scene, geometry):
-    from Med3DSegmentationLib.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
 
     low, high = geometry.bounds_of_box((10, 12, 14), (30, 30, 30))
     return boxToRoiNode(scene, [low.tolist(), high.tolist()], "mine")

@@ -14,7 +14,7 @@ def engine(qt, tmp_path, monkeypatch):
     monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
     (tmp_path / "models").mkdir()
     saveModel(tmp_path / "models")
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     made = EngineProcess(qt=qt)
     yield made
@@ -23,9 +23,9 @@ def engine(qt, tmp_path, monkeypatch):
 
 def addCases(scene, count):
     """The bright box of tiny_model.makeScan as the liver, in several places."""
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-    from Med3DSegmentationLib.training_cases import addCase
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.training.cases import addCase
 
     cases = []
     for number in range(count):
@@ -41,8 +41,8 @@ def addCases(scene, count):
 
 def test_from_the_scene_to_a_new_model(scene, engine, vtk_messages):
     from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
-    from Med3DSegmentationLib.training_logic import TrainingLogic
-    from Med3DSegmentationLib.training_step import TrainingChoices
+    from Med3DSegmentationLib.training.logic import TrainingLogic
+    from Med3DSegmentationLib.training.step import TrainingChoices
 
     logic, metrics, stages = TrainingLogic(scene, engine), [], []
     cases = addCases(scene, 3)
@@ -69,9 +69,9 @@ def test_from_the_scene_to_a_new_model(scene, engine, vtk_messages):
 
 def test_pause_and_use_it_as_it_is(scene, engine):
     from Med3DCore.errors import Cancelled
-    from Med3DSegmentationLib.engine_process import processEventsUntil
-    from Med3DSegmentationLib.training_logic import TrainingLogic
-    from Med3DSegmentationLib.training_step import TrainingChoices
+    from Med3DSegmentationLib.engine.process import processEventsUntil
+    from Med3DSegmentationLib.training.logic import TrainingLogic
+    from Med3DSegmentationLib.training.step import TrainingChoices
 
     logic, lists = TrainingLogic(scene, engine), []
     choices = TrainingChoices("Paused", "tiny-1.0.0", minutes=5, quality="thorough", device="cpu")

@@ -30,7 +30,7 @@ class Ear:
 
 
 def until(isDone):
-    from Med3DSegmentationLib.engine_process import processEventsUntil
+    from Med3DSegmentationLib.engine.process import processEventsUntil
 
     end = time.monotonic() + 30
     processEventsUntil(lambda: isDone() or time.monotonic() > end)
@@ -58,7 +58,7 @@ def test_one_call_from_the_console(scene, logic):
 
 @pytest.mark.parametrize("name", ["left-handed oblique", "permuted"])
 def test_the_engine_is_told_where_the_scan_lies_in_the_world(scene, logic, name):
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     volume = addVolume(scene, GEOMETRIES[name])
     volume.SetAndObserveTransformNodeID(addTransform(scene, 5, addTransform(scene, 6)).GetID())
@@ -193,8 +193,8 @@ def test_undo_leaves_what_the_user_drew_beside_the_result(scene, logic, made, sh
 def test_only_what_lies_in_the_roi_is_labelled(scene, logic, turned):
     from mrml_helpers import worldPositions
 
-    from Med3DSegmentationLib.regions import boxToRoiNode
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     volume = addVolume(scene, GEOMETRIES["oblique"])
     volume.SetAndObserveTransformNodeID(addTransform(scene).GetID())
@@ -218,7 +218,7 @@ def test_only_what_lies_in_the_roi_is_labelled(scene, logic, turned):
 
 
 def vtkInverse(matrix):
-    from Med3DSegmentationLib.volume_nodes import toArray
+    from Med3DSegmentationLib.scene.volume_nodes import toArray
 
     return np.linalg.inv(toArray(matrix))
 
@@ -251,7 +251,7 @@ def _empty(scene):
 
 
 def test_a_bug_in_placing_a_result_is_an_error_with_details(scene, logic, monkeypatch):
-    from Med3DSegmentationLib import steps
+    from Med3DSegmentationLib.engine import steps
 
     monkeypatch.setattr(steps, "labelMapToSegmentation", lambda *arguments, **options: 1 / 0)
     with pytest.raises(Med3DError, match="report it") as caught:
@@ -403,7 +403,7 @@ def makeSequence(scene, geometry, frames=3):
 def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
     import slicer
 
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     browser, proxy = makeSequence(scene, GEOMETRIES["oblique"])
     proxy.SetAndObserveTransformNodeID(addTransform(scene).GetID())
@@ -444,7 +444,7 @@ def test_a_sequence_that_is_removed_cancels_its_job(scene, logic):
 
 def test_closing_the_logic_cancels_and_stops_observing(scene, known_engine, monkeypatch, qt):
     from Med3DSegmentationLib import segmentation_logic
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     ear = Ear()
     command = known_engine()._command

@@ -9,8 +9,8 @@ from Med3DCore.volume import LabelMap
 
 
 def write(scene, volumeNode, names=("liver", "lungs"), segmentationNode=None, **options):
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     labels = makeLabels(volumeFromNode(volumeNode), names)
     return labelMapToSegmentation(scene, labels, volumeNode, segmentationNode, **options)
@@ -76,7 +76,7 @@ def test_positions_do_not_depend_on_the_transform_of_the_segmentation(scene):
 def test_names_colours_and_codes_are_those_slicer_knows(scene):
     import slicer
 
-    from Med3DSegmentationLib.terminology import CONTEXT, labelOfSegment, serializeLabel, tagOfSegment
+    from Med3DSegmentationLib.scene.terminology import CONTEXT, labelOfSegment, serializeLabel, tagOfSegment
 
     logic = slicer.modules.terminologies.logic()
     category, entry = slicer.vtkSlicerTerminologyCategory(), slicer.vtkSlicerTerminologyEntry()
@@ -109,7 +109,7 @@ def test_names_colours_and_codes_are_those_slicer_knows(scene):
 def test_the_segmentation_refers_to_its_volume_and_is_shown_smoothly_in_3d(scene, vtk_messages):
     import slicer
 
-    from Med3DSegmentationLib.surfaces import makeSurface
+    from Med3DSegmentationLib.scene.surfaces import makeSurface
 
     volume = addVolume(scene)
     node = write(scene, volume).segmentationNode
@@ -174,9 +174,9 @@ def test_segments_that_share_an_image_are_replaced_one_by_one(scene):
     node.GetSegmentation().CollapseBinaryLabelmaps(False)
     assert node.GetSegmentation().GetNumberOfLayers() == 1
     lungs = segmentArray(node, "lungs", volume)
-    from Med3DSegmentationLib.own_segments import wasEdited
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.own_segments import wasEdited
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     assert not any(wasEdited(segment) for segment in segmentsOf(node).values())
     array = np.ones_like(lungs, dtype=np.uint8)  # lies on the lungs too
@@ -189,7 +189,7 @@ def test_segments_that_share_an_image_are_replaced_one_by_one(scene):
 def test_a_segment_that_was_moved_is_edited(scene):
     import slicer.util
 
-    from Med3DSegmentationLib.own_segments import wasEdited
+    from Med3DSegmentationLib.scene.own_segments import wasEdited
 
     volume = addVolume(scene)
     node = write(scene, volume).segmentationNode
@@ -201,7 +201,7 @@ def test_a_segment_that_was_moved_is_edited(scene):
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_edits_are_kept_under_another_name_if_wanted(scene, keep):
-    from Med3DSegmentationLib.own_segments import wasEdited
+    from Med3DSegmentationLib.scene.own_segments import wasEdited
 
     volume = addVolume(scene)
     node = write(scene, volume).segmentationNode
@@ -225,8 +225,8 @@ def test_a_label_without_voxels_is_an_empty_segment_and_can_fill_later(scene, vt
     volume = addVolume(scene)
     node = write(scene, volume, ("spleen", "liver")).segmentationNode
     assert list(segmentsOf(node)) == ["Spleen", "Liver"] and not segmentArray(node, "spleen", volume).any()
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     masks = makeLabels(volumeFromNode(volume), ("liver",))
     swapped = LabelMap(masks.array, masks.geometry, "swapped", find_labels(["spleen", "liver"]))
@@ -247,7 +247,7 @@ def test_two_volumes_get_two_segmentations(scene):
 def test_a_seg_nrrd_brings_everything_back(scene, tmp_path, name):
     import slicer.util
 
-    from Med3DSegmentationLib.own_segments import wasEdited
+    from Med3DSegmentationLib.scene.own_segments import wasEdited
 
     volume = addVolume(scene, GEOMETRIES[name])
     node = write(scene, volume, model="med3d-1.0.0").segmentationNode
@@ -264,7 +264,7 @@ def test_an_mrb_brings_everything_back(scene, tmp_path, name):
     import slicer
     import slicer.util
 
-    from Med3DSegmentationLib.own_segments import wasEdited
+    from Med3DSegmentationLib.scene.own_segments import wasEdited
 
     volume = addVolume(scene, GEOMETRIES[name])
     volume.SetAndObserveTransformNodeID(addTransform(scene).GetID())
@@ -286,7 +286,7 @@ def _check_reloaded(node, volume):
     """A left-handed volume comes back with its slices in the other order: its own voxels say where organs are."""
     import slicer.util
 
-    from Med3DSegmentationLib.terminology import labelOfSegment, tagOfSegment
+    from Med3DSegmentationLib.scene.terminology import labelOfSegment, tagOfSegment
 
     segments = segmentsOf(node)
     assert list(segments) == ["Liver", "Lungs"]
@@ -299,7 +299,7 @@ def _check_reloaded(node, volume):
 
 
 def test_one_step_back_and_no_further(scene):
-    from Med3DSegmentationLib.segmentation_history import SegmentationHistory, formerSegments
+    from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory, formerSegments
 
     volume = addVolume(scene)
     history = SegmentationHistory()
@@ -322,7 +322,7 @@ def test_one_step_back_and_no_further(scene):
 
 def test_segments_become_labels_of_the_volume(scene):
     from Med3DCore.errors import SettingError
-    from Med3DSegmentationLib.label_maps import labelMapFromSegmentation
+    from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 
     liver, lungs = find_labels(["liver", "lungs"])
     volume = addVolume(scene, GEOMETRIES["left-handed oblique"])

@@ -14,7 +14,7 @@ LIVER_AND_LUNGS = {name: LABELS[name] for name in ("liver", "lungs")}
 
 def addPair(scene, name="CT", organs=("liver", "lungs"), geometry=GEOMETRIES["anisotropic"]):
     """A volume and its segmentation, as Med3D writes one."""
-    from Med3DSegmentationLib.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
 
     volumeNode = addVolume(scene, geometry, name)
     labels = makeLabels(makeVolume(geometry, name), organs)
@@ -35,7 +35,7 @@ def drawn(segmentationNode, organ="liver", name="Liver", terminology=False):
 
 
 def meanings(segmentationNode, modelLabels=LIVER_AND_LUNGS):
-    from Med3DSegmentationLib.training_labels import labelsOfSegmentation
+    from Med3DSegmentationLib.training.labels import labelsOfSegmentation
 
     return {key: label.name for key, label in labelsOfSegmentation(segmentationNode, modelLabels).items()}
 
@@ -69,7 +69,7 @@ def test_terminology_then_name_say_what_a_segment_means(scene, name, terminology
 
 
 def test_the_user_has_the_last_word(scene):
-    from Med3DSegmentationLib.training_labels import chooseLabel, labelChoices
+    from Med3DSegmentationLib.training.labels import chooseLabel, labelChoices
 
     _, node = addPair(scene)
     segment = drawn(node, name="My bowel")
@@ -85,7 +85,7 @@ def test_the_user_has_the_last_word(scene):
 
 
 def test_a_label_of_the_model_is_known_by_its_name(scene):
-    from Med3DSegmentationLib.training_labels import labelChoices, ownLabel
+    from Med3DSegmentationLib.training.labels import labelChoices, ownLabel
 
     _, node = addPair(scene, organs=("liver",))
     tumour = ownLabel(drawn(node, name="Liver tumour"))
@@ -111,7 +111,7 @@ def test_what_a_person_drew_beats_an_untouched_result(scene):
 
 
 def test_no_new_organ_is_learned_by_accident(scene):
-    from Med3DSegmentationLib.training_labels import chooseLabel
+    from Med3DSegmentationLib.training.labels import chooseLabel
 
     _, node = addPair(scene, organs=("liver", "spleen", "heart"))
     assert meanings(node) == {"liver": "liver"}
@@ -133,8 +133,8 @@ def test_two_lungs_teach_a_model_that_knows_lungs(scene):
 
 
 def test_all_pairs(scene):
-    from Med3DSegmentationLib.training_cases import casesOfScene, removeCase, uniqueNames
-    from Med3DSegmentationLib.training_pairs import addAllPairs
+    from Med3DSegmentationLib.training.cases import casesOfScene, removeCase, uniqueNames
+    from Med3DSegmentationLib.training.pairs import addAllPairs
 
     first, ofFirst = addPair(scene, "CT")
     addPair(scene, "other", geometry=GEOMETRIES["oblique"])[0].SetName("CT")
@@ -154,7 +154,7 @@ def test_all_pairs(scene):
 
 
 def test_a_segmentation_from_a_file_finds_the_volume_of_its_grid(scene):
-    from Med3DSegmentationLib.training_pairs import volumeOfSegmentation
+    from Med3DSegmentationLib.training.pairs import volumeOfSegmentation
 
     volumeNode, node = addPair(scene, geometry=GEOMETRIES["left-handed oblique"])
     addVolume(scene, GEOMETRIES["oblique"], "another")
@@ -166,7 +166,7 @@ def test_a_segmentation_from_a_file_finds_the_volume_of_its_grid(scene):
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_what_the_engine_gets(scene, geometry):
-    from Med3DSegmentationLib.training_cases import Use, addCase
+    from Med3DSegmentationLib.training.cases import Use, addCase
 
     volumeNode, node = addPair(scene, geometry=GEOMETRIES[geometry])
     transform = addTransform(scene)
@@ -187,7 +187,7 @@ def test_what_the_engine_gets(scene, geometry):
 @pytest.mark.parametrize("shift", [(0, 0, 0), (3, -2, 5), (-7, 0, 0), (100, 0, 0), (0.4, 0, 0)])
 def test_a_segmentation_beside_its_volume(scene, shift):
     """Whole voxels are copied, all else is resampled: both give the nearest voxel."""
-    from Med3DSegmentationLib.label_maps import labelMapFromSegmentation
+    from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 
     volumeNode, node = addPair(scene, geometry=GEOMETRIES["straight"])
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -208,7 +208,7 @@ def test_a_segmentation_beside_its_volume(scene, shift):
 def test_patients_of_the_subject_hierarchy(slicer_scene):
     import slicer
 
-    from Med3DSegmentationLib.training_cases import addCase
+    from Med3DSegmentationLib.training.cases import addCase
 
     scene = slicer_scene.scene
     case = addCase(*addPair(scene))
@@ -225,8 +225,8 @@ def test_patients_of_the_subject_hierarchy(slicer_scene):
 def test_problems_are_told_before_the_start(scene):
     import slicer
 
-    from Med3DSegmentationLib.training_cases import Use, addCase
-    from Med3DSegmentationLib.training_logic import problemOf
+    from Med3DSegmentationLib.training.cases import Use, addCase
+    from Med3DSegmentationLib.training.logic import problemOf
 
     assert "Add at least one case" in problemOf([], {})
     case = addCase(*addPair(scene, organs=("liver",)))
@@ -259,7 +259,7 @@ def test_problems_are_told_before_the_start(scene):
 
 
 def test_cases_are_saved_with_the_scene(scene, tmp_path):
-    from Med3DSegmentationLib.training_cases import Use, addCase, casesOfScene
+    from Med3DSegmentationLib.training.cases import Use, addCase, casesOfScene
 
     addCase(*addPair(scene)).setUse(Use.CHECK)
     path = str(tmp_path / "scene.mrb")
@@ -274,7 +274,7 @@ def test_cases_are_saved_with_the_scene(scene, tmp_path):
 
 
 def test_cases_in_files():
-    from Med3DSegmentationLib.training_cases import FileCase, Use
+    from Med3DSegmentationLib.training.cases import FileCase, Use
 
     values = {"name": "a", "image": "/a.nii", "label": "/b.nii", "values": {"liver": 1}, "annotated": ["liver"]}
     case = FileCase.fromText(FileCase(values, Use.CHECK).toText())

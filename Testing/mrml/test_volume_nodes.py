@@ -17,7 +17,7 @@ def _physical(geometry, indices):
 @pytest.mark.parametrize("name", GEOMETRIES)
 @pytest.mark.parametrize("transforms", [0, 2])
 def test_every_voxel_is_where_mrml_has_it(scene, name, transforms):
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     node = addVolume(scene, GEOMETRIES[name])
     if transforms:
@@ -33,7 +33,7 @@ def test_every_voxel_is_where_mrml_has_it(scene, name, transforms):
 def test_the_voxels_are_not_copied(scene):
     import slicer.util
 
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     node = addVolume(scene)
     assert np.shares_memory(volumeFromNode(node).array, slicer.util.arrayFromVolume(node))
@@ -45,7 +45,7 @@ def test_a_file_says_the_same_as_the_node(scene, tmp_path, name):
     import slicer.util
 
     from Med3DCore.volume import geometry_from_sitk
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     node = addVolume(scene, GEOMETRIES[name])
     assert slicer.util.saveNode(node, str(tmp_path / "ct.nrrd"))
@@ -55,7 +55,7 @@ def test_a_file_says_the_same_as_the_node(scene, tmp_path, name):
 def test_what_cannot_be_used_is_refused_with_a_sentence(scene):
     import vtk
 
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     def refused(node, sentence):
         with pytest.raises(VolumeError, match=sentence):
@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(scene):
 
 
 def test_an_output_node_is_written_again_in_the_world(scene):
-    from Med3DSegmentationLib.volume_nodes import volumeFromNode, volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode, volumeToNode
 
     node = addVolume(scene, GEOMETRIES["straight"])
     node.SetName("mine")

@@ -19,7 +19,7 @@ def openModule(host, command=None, models=True):
     """
     host.load_module(MODULE)
     module = sys.modules["Med3DSegmentation"]
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     with mock.patch.object(module, "EngineProcess", lambda: EngineProcess(command or KNOWN_COMMAND)):
         widget = host.open_module("Med3DSegmentation")
@@ -30,7 +30,7 @@ def openModule(host, command=None, models=True):
 
 def addModel(widget, name, organs=("liver", "lungs")):
     """Let the selectors know a model; to the known worker, its name says what to do."""
-    from Med3DSegmentationLib.model_choices import ModelChoice
+    from Med3DSegmentationLib.engine.model_choices import ModelChoice
 
     labels = [{"name": organ, "title": organ.title(), "colour": [1, 2, 3]} for organ in organs]
     about = {"modality": "CT", "licence": "CC0", "version": "1.0.0", "created": "2026-11-21T00:00:00Z", "parent": None}

@@ -50,7 +50,7 @@ def test_the_installed_module_opens_with_the_installed_engine(tmp_path):
 
 def test_the_engine_is_found_beside_the_module_or_above(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(ROOT / "Med3DSegmentation"))
-    from Med3DSegmentationLib.engine_path import engineFolder
+    from Med3DSegmentationLib.engine.path import engineFolder
 
     assert engineFolder(ROOT / "Med3DSegmentation") == ROOT
     (tmp_path / "both" / "Med3DCore").mkdir(parents=True)

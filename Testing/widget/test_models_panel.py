@@ -192,7 +192,7 @@ def test_the_folder_is_shown_and_opened(module, panel, folder, monkeypatch):
 
 
 def test_pictures_and_tags_never_survive_in_a_card():
-    from Med3DSegmentationLib.panels.model_card import safeMarkdown
+    from Med3DSegmentationLib.panels.models.model_card import safeMarkdown
 
     assert "![" not in safeMarkdown("![a](b) !![a](b) !!![a][b]")
     assert "<" not in safeMarkdown("<img src=x> <a href='y'>")

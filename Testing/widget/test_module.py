@@ -81,7 +81,7 @@ def test_a_saved_scene_restores_every_setting(slicer_gui, tmp_path):
     import slicer
     import slicer.util
 
-    from Med3DSegmentationLib.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
 
     widget = openModule(slicer_gui)
     scene = slicer_gui.scene
@@ -144,7 +144,7 @@ def test_the_logic_works_from_the_console(slicer_gui):
     slicer_gui.load_module(MODULE)
     from module_helpers import KNOWN_COMMAND
 
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     engine = EngineProcess(KNOWN_COMMAND)
     logic = sys.modules["Med3DSegmentation"].Med3DSegmentationLogic(engine)
@@ -160,8 +160,8 @@ def test_for_real_and_the_overlay_lies_on_the_organ(slicer_gui, tmp_path, monkey
     from tiny_model import makeScan, saveModel
 
     from Med3DCore.inference.segment import segment
-    from Med3DSegmentationLib.engine_process import EngineProcess
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.engine.process import EngineProcess
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
     (tmp_path / "models").mkdir()
     path = saveModel(tmp_path / "models")

@@ -31,7 +31,7 @@ def panel(module):
 def ct(module):
     from tiny_model import makeScan
 
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
     return volumeToNode(module.services.scene, makeScan(), "CT")
 
@@ -108,7 +108,7 @@ def test_closing_the_scene_ends_a_preview(module, panel, ct):
 
 
 def test_without_a_main_window_no_views_change(slicer_gui):
-    from Med3DSegmentationLib.view_layout import ViewLayout
+    from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
     views = ViewLayout(lambda: None, lambda: None)
     volume = addVolume(slicer_gui.scene)
@@ -202,7 +202,7 @@ def move(logic, millimetres):
 def test_a_saved_scene_knows_its_preview(module, panel, ct, tmp_path):
     import slicer.util
 
-    from Med3DSegmentationLib.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
 
     scene, parameters = module.services.scene, panel.parameterNode
     preview = addVolume(scene, name="CT preview")
@@ -223,8 +223,8 @@ def test_a_saved_scene_knows_its_preview(module, panel, ct, tmp_path):
 
 
 def test_normalisation_in_words(slicer_gui):
-    from Med3DSegmentationLib.panels.preview_texts import normalisationText
-    from Med3DSegmentationLib.results import Normalisation
+    from Med3DSegmentationLib.engine.results import Normalisation
+    from Med3DSegmentationLib.panels.preview.preview_texts import normalisationText
 
     assert "above 240 as 240" in normalisationText(Normalisation("window", -160, 240, 40, 200))
     assert "measured on this scan" in normalisationText(Normalisation("percentile", -1000, 300, -400, 350.5))

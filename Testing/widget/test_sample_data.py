@@ -57,7 +57,7 @@ def _addBoxes(scene, engine, seed, spacing):
     from Med3DCore.geometry import Geometry
     from Med3DCore.tasks import find_labels
     from Med3DCore.volume import LabelMap, Volume
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
     geometry, array = Geometry((9, 8, 7), (spacing,) * 3), np.zeros((7, 8, 9), np.uint8)
     array[2:4, 2:4, 2:4], array[4:6, 5:7, 5:7] = 1, 2
@@ -74,6 +74,6 @@ def test_an_engine_that_cannot_start_is_told(slicer_gui, samples, monkeypatch):
 
 
 def _broken():
-    from Med3DSegmentationLib.engine_process import EngineProcess
+    from Med3DSegmentationLib.engine.process import EngineProcess
 
     return EngineProcess(["/no/such/python"], sys.modules["qt"])

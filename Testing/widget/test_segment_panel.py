@@ -270,8 +270,8 @@ def test_why_not_the_volume_or_the_roi(module, panel, ct):
 
 
 def test_only_inside_a_roi(module, panel, ct):
-    from Med3DSegmentationLib.regions import boxToRoiNode
-    from Med3DSegmentationLib.volume_nodes import geometryFromNode
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 
     low, high = geometryFromNode(ct).bounds_of_box((0, 0, 0), (12, 20, 16))
     panel.ui.roiSelector.setCurrentNode(boxToRoiNode(module.services.scene, [low.tolist(), high.tolist()], "half"))
@@ -447,7 +447,7 @@ def test_the_window_never_waits(module, panel):
     """CPU seconds of the main thread between two turns of the event loop: how busy the computer is does not count."""
     from Med3DCore.geometry import Geometry
     from Med3DCore.volume import Volume
-    from Med3DSegmentationLib.volume_nodes import volumeToNode
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 
     z, y, x = np.ogrid[:200, :400, :400]
     array = np.full((200, 400, 400), -100, np.int16)

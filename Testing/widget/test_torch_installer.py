@@ -16,7 +16,7 @@ def make_installer(make_slicer_gui, monkeypatch):
 
     def make(**options):
         host = make_slicer_gui(**options)
-        from Med3DSegmentationLib.torch_installer import TorchInstaller
+        from Med3DSegmentationLib.engine.torch_installer import TorchInstaller
 
         host.services.installed.clear()
         restarts = []
@@ -28,7 +28,7 @@ def make_installer(make_slicer_gui, monkeypatch):
 
 def test_torch_is_found_without_importing_it(slicer_gui, monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
-    from Med3DSegmentationLib.torch_installer import TorchInstaller
+    from Med3DSegmentationLib.engine.torch_installer import TorchInstaller
 
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     installer = TorchInstaller()
@@ -37,7 +37,7 @@ def test_torch_is_found_without_importing_it(slicer_gui, monkeypatch):
 
 def test_what_a_removal_left_behind_is_not_torch(slicer_gui, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(MODULE))
-    from Med3DSegmentationLib import torch_installer
+    from Med3DSegmentationLib.engine import torch_installer
 
     (tmp_path / "torch" / "lib").mkdir(parents=True)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
@@ -71,7 +71,7 @@ def test_it_is_installed_through_the_pytorch_extension_after_asking(make_install
 
 
 def test_a_failed_download_is_told_with_a_way_out(make_installer):
-    from Med3DSegmentationLib.torch_installer import (
+    from Med3DSegmentationLib.engine.torch_installer import (
         ResourceError,
     )  # its own: an earlier test may have reloaded the engine
 
@@ -104,7 +104,7 @@ def test_offline_it_comes_from_a_folder_of_wheels(make_installer, tmp_path, pyto
 
 
 def test_a_wrong_folder_is_told(make_installer, tmp_path):
-    from Med3DSegmentationLib.torch_installer import (
+    from Med3DSegmentationLib.engine.torch_installer import (
         ResourceError,
         SettingError,
     )  # its own: an earlier test may have reloaded the engine

@@ -29,10 +29,10 @@ def makePanel(host):
     made = []
 
     def make(script=MRML / "known_training_worker.py"):
-        from Med3DSegmentationLib.engine_process import EngineProcess
-        from Med3DSegmentationLib.model_choices import ModelChoices
+        from Med3DSegmentationLib.engine.model_choices import ModelChoices
+        from Med3DSegmentationLib.engine.process import EngineProcess
         from Med3DSegmentationLib.panels.services import PanelServices
-        from Med3DSegmentationLib.panels.train_panel import TrainPanel
+        from Med3DSegmentationLib.panels.train.train_panel import TrainPanel
         from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
 
         engine = EngineProcess([sys.executable, str(script)] if script else None)

@@ -17,7 +17,7 @@ from Med3DCore.io.memory import require_memory
 from Med3DCore.io.voxels import stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
-from Med3DCore.threads import in_threads
+from Med3DCore.system.threads import in_threads
 
 _AT_ONCE = 32
 

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 from Med3DCore.models import Catalogue
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases.case import Case
 from Med3DCore.training.comparison.plan import Init
-from Med3DCore.training.initialization import SCRATCH, is_checkpoint
+from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint
 
 
 def find_leaks(inits: Sequence[Init], cases: Sequence[Case]) -> list[str]:

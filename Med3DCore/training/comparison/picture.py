@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Med3DCore.chart_comparison import CurveGroup, draw_comparison
+from Med3DCore.drawing.comparison_chart import CurveGroup, draw_comparison
 from Med3DCore.training.comparison.comparison import Comparison
 
 

@@ -11,8 +11,8 @@ from pathlib import PurePath
 import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.training.cases import Case
-from Med3DCore.training.loop_settings import LoopSettings
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.learning.loop_settings import LoopSettings
 
 _VALIDATIONS = 20
 
@@ -23,7 +23,7 @@ class Init:
 
     Args:
         name: What to call it in tables and folders.
-        source: As for :func:`Med3DCore.training.initialization.find_start`.
+        source: As for :func:`Med3DCore.training.learning.initialization.find_start`.
     """
 
     name: str

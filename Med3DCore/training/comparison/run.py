@@ -11,14 +11,15 @@ from Med3DCore.errors import DataError, Med3DError, ModelError
 from Med3DCore.inference.device import Device
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cache import CachedCase, CaseCache, prepare_cases
-from Med3DCore.training.cases import Case, PreparedCase
-from Med3DCore.training.checkpoint import LOG, read_log
+from Med3DCore.training.cases.cache import CachedCase, CaseCache, prepare_cases
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.prepared import PreparedCase
 from Med3DCore.training.comparison.plan import Plan, Run, choose_patients
-from Med3DCore.training.initialization import SCRATCH, Start, digest, find_start
-from Med3DCore.training.loop import DIVERGED, train
-from Med3DCore.training.recipe import StageRecipe
-from Med3DCore.training.trainer import SegmentationTask, require_taught
+from Med3DCore.training.learning.checkpoint import LOG, read_log
+from Med3DCore.training.learning.initialization import SCRATCH, Start, digest, find_start
+from Med3DCore.training.learning.loop import DIVERGED, train
+from Med3DCore.training.learning.recipe import StageRecipe
+from Med3DCore.training.segmentation.trainer import SegmentationTask, require_taught
 
 if TYPE_CHECKING:
     from Med3DCore.models.package import Stage
@@ -91,12 +92,13 @@ def run_all(
         device: Where to compute.
         progress: Told after each step; may cancel.
         cache: Where prepared cases are kept, or None to keep them in memory.
-        workers: How many batches are drawn ahead, see :func:`Med3DCore.training.loop.train`.
+        workers: How many batches are drawn ahead, see :func:`Med3DCore.training.learning.loop.train`.
 
     Raises:
         Cancelled: The user stopped; everything done is saved.
         DataError: No case is held out, too few are there to learn from, or a folder holds another training.
-        Med3DError: As :func:`Med3DCore.training.loop.train`; a loss that is no number ends that training alone.
+        Med3DError: As :func:`Med3DCore.training.learning.loop.train`; a loss that is no number ends that training
+            alone.
     """
     progress = progress or Progress()
     settings = {rate: plan.settings(recipe.training, rate) for rate in plan.rates}

@@ -9,7 +9,7 @@ import numpy as np
 
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import SPLITS, Case
+from Med3DCore.training.cases.case import SPLITS, Case
 from Med3DCore.training.data_sets.check_case import CheckedCase, Finding, Look, check_case
 
 _ODD_FACTOR = 2.5

@@ -12,8 +12,8 @@ from Med3DCore.errors import Med3DError
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
-from Med3DCore.training.case_label import label_volumes, read_label
-from Med3DCore.training.cases import Case, read_image
+from Med3DCore.training.cases.case import Case, read_image
+from Med3DCore.training.cases.label import label_volumes, read_label
 from Med3DCore.volume import Volume
 
 Look = Callable[[Case, Volume, np.ndarray], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases.case import Case
 from Med3DCore.training.data_sets.names import channel_names, named_values
 
 

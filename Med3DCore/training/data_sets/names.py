@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from Med3DCore.errors import DataError
 from Med3DCore.io.label_names import slug
 from Med3DCore.tasks import LABELS
-from Med3DCore.training.cases import Values
+from Med3DCore.training.cases.case import Values
 
 _BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")
 _SIDES = {"l": "left", "lt": "left", "r": "right", "rt": "right"}

@@ -20,7 +20,7 @@ from Med3DCore.errors import DataError
 from Med3DCore.io import read_header
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.seg_nrrd import read_segments
-from Med3DCore.training.cases import Case, Values
+from Med3DCore.training.cases.case import Case, Values
 from Med3DCore.training.data_sets.names import our_name
 
 _IMAGE_WORDS = {"ct", "mr", "mri", "image", "images", "imagestr", "img", "imgs", "scan", "scans", "volume", "volumes"}

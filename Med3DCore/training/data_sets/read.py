@@ -7,7 +7,8 @@ from pathlib import Path
 from Med3DCore.errors import DataError
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases import Case, Values, check_cases, parse_cases, read_json
+from Med3DCore.training.cases.case import Case, Values
+from Med3DCore.training.cases.description import check_cases, parse_cases, read_json
 from Med3DCore.training.data_sets.decathlon import decathlon_cases, is_decathlon
 from Med3DCore.training.data_sets.names import named_values
 from Med3DCore.training.data_sets.nnunet import is_nnunet, nnunet_cases

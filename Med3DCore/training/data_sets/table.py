@@ -13,7 +13,8 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
-from Med3DCore.training.cases import Case, Values, case_from_dict
+from Med3DCore.training.cases.case import Case, Values
+from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.data_sets.names import our_name, parse_values
 from Med3DCore.training.data_sets.rows import read_rows
 

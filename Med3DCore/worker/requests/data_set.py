@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.training.cases import Case
+from Med3DCore.training.cases.case import Case
 from Med3DCore.training.data_sets import read_data_set
 from Med3DCore.worker.job import Job
 

@@ -18,8 +18,8 @@ from Med3DCore.worker.warm import interruptible
 
 if TYPE_CHECKING:
     from Med3DCore.progress import Progress
-    from Med3DCore.training.cases import Case
-    from Med3DCore.training.fine_tune import FineTuned, HeldOut
+    from Med3DCore.training.cases.case import Case
+    from Med3DCore.training.fine_tuning.fine_tune import FineTuned, HeldOut
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Fields:
         quality: ``"fast"``, ``"balanced"`` or ``"thorough"``.
         seed: Seed of all that is random.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        settings: See :class:`Med3DCore.training.run_folder.TuneSettings`.
+        settings: See :class:`Med3DCore.training.fine_tuning.run_folder.TuneSettings`.
         finish: Without cases: do no more steps, make a model of what there is.
     """
 
@@ -65,7 +65,7 @@ def run(fields: Fields, job: Job) -> dict:
         if the model to start from finds none) and ``after``, written into the folder; ``curve``: a picture or null.
 
     Raises:
-        Med3DError: As :func:`Med3DCore.training.fine_tune.fine_tune` and the functions of the exchange.
+        Med3DError: As :func:`Med3DCore.training.fine_tuning.fine_tune.fine_tune` and the functions of the exchange.
     """
     folder = Path(fields.folder)
     with interruptible(job.progress):
@@ -74,8 +74,8 @@ def run(fields: Fields, job: Job) -> dict:
 
 
 def _tune(fields: Fields, folder: Path, progress: Progress) -> FineTuned:
-    from Med3DCore.training.fine_tune import continue_tuning, fine_tune
-    from Med3DCore.training.run_folder import TuneSettings
+    from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
+    from Med3DCore.training.fine_tuning.run_folder import TuneSettings
 
     if fields.cases is None:
         return continue_tuning(folder, progress, fields.finish)
@@ -89,8 +89,8 @@ def _read_cases(
     entries: Sequence[dict],
 ) -> tuple[list[Case], list[Label], dict[str, tuple[Volume, Volume]]]:
     """The cases, what is known of their labels, and the arrays of those that are no files."""
-    from Med3DCore.training.cases import case_from_dict
-    from Med3DCore.training.held_out import AUTOMATIC
+    from Med3DCore.training.cases.description import case_from_dict
+    from Med3DCore.training.fine_tuning.held_out import AUTOMATIC
 
     splits = {True: "validation", False: "training", None: AUTOMATIC}
     cases, labels, arrays = [], {}, {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.progress_texts import timeLeft
+from Med3DSegmentationLib.engine.progress_texts import timeLeft
 
 
 class ProgressRow:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.model_choices import ModelChoices
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import slicer
 
 from Med3DCore.errors import Med3DError
-from Med3DSegmentationLib.engine_process import EngineProcess
-from Med3DSegmentationLib.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.engine.process import EngineProcess
 from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
 
 

@@ -1,0 +1,1 @@
+"""Pictures of scans and results, and charts of what was measured."""

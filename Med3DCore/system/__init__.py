@@ -1,0 +1,1 @@
+"""What the computer gives: threads, memory, several processes that learn together."""

@@ -1,0 +1,286 @@
+"""Prepared cases on disk, so that the next training starts at once and memory holds only what a step looks at.
+
+An entry is a folder, named after a hash of all that it depends on: the bytes of the image and label files, what the
+label values mean, the preprocessing, the labels, the code that prepares, and the version of the format. It is written
+under another name and renamed when it is whole, so a process that is killed leaves no entry that could be taken for a
+good one; an entry that was damaged later is found by its checksums and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import DataError, OutputError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.files import as_path
+from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.prepared import HEADROOM, PreparedCase, prepare_case
+
+# Raise it when an entry holds something else than before.
+_FORMAT = 1
+_KEY = r"[0-9a-f]{32}"
+_UNFINISHED = ".making-"
+_UNFINISHED_SECONDS = 3600
+_ARRAYS = ("image", "target")
+
+
+def cache_folder() -> Path:
+    """The usual place: ``MED3D_CACHE``, or where the platform keeps what can be made again."""
+    if chosen := os.environ.get("MED3D_CACHE"):
+        return as_path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "Med3D" / "prepared"
+
+
+@dataclass(frozen=True, eq=False)
+class CachedCase:
+    """A :class:`PreparedCase` whose arrays stay on disk.
+
+    Each use maps the file anew and lets go of it: a thousand cases need neither memory nor a thousand open files.
+
+    Args:
+        case: Where it comes from.
+        entry: Folder of the entry.
+        geometry: Grid of the arrays.
+        statistics: How this scan is normalised.
+    """
+
+    case: Case
+    entry: Path
+    geometry: Geometry
+    statistics: Statistics
+
+    @property
+    def image(self) -> np.ndarray:
+        """float32 ``[z, y, x]``, read-only."""
+        return self._mapped("image")
+
+    @property
+    def target(self) -> np.ndarray:
+        """uint8 ``[c, z, y, x]``, read-only."""
+        return self._mapped("target")
+
+    def _mapped(self, name: str) -> np.ndarray:
+        try:
+            return np.load(self.entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            raise DataError(
+                f"The prepared data of the case '{self.case.name}' was removed from {self.entry.parent} while a "
+                "training used it; start the training again, which goes on where it was."
+            ) from None
+
+
+class CaseCache:
+    """Prepared cases in a folder, which several trainings may use at once.
+
+    Args:
+        folder: Made when the first case is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def prepare(self, case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> CachedCase:
+        """Like :func:`Med3DCore.training.cases.prepared.prepare_case`; the arrays are equal to the last bit.
+
+        Raises:
+            DataError: As :func:`prepare_case`.
+            OutputError: The folder cannot be written, or the disk is full.
+        """
+        return self.keep(case, _key(case, preprocessing, labels), lambda: prepare_case(case, preprocessing, labels))
+
+    def keep(self, case: Case, key: str, make: Callable[[], PreparedCase]) -> CachedCase:
+        """What is stored under a key, see :func:`entry_key`; where there is nothing yet it is made and stored.
+
+        Raises:
+            OutputError: The folder cannot be written, or the disk is full.
+        """
+        found = self._load(case, key)
+        if found is None:
+            self._store(make(), key)
+            found = self._load(case, key)
+        if found is None:
+            raise OutputError(f"{self.folder / key} does not keep what is written there; choose another cache folder.")
+        return found
+
+    def usage(self) -> tuple[int, int]:
+        """How many entries there are, and how many bytes they and what was left unfinished take."""
+        files = [file for entry in self._entries() for file in entry.iterdir()]
+        return sum(file.name == "entry.json" for file in files), sum(file.stat().st_size for file in files)
+
+    def clear(self) -> None:
+        """Delete all entries, and nothing else that may be in the folder.
+
+        Raises:
+            OutputError: Something cannot be deleted.
+        """
+        for entry in self._entries():
+            try:
+                shutil.rmtree(entry)
+            except OSError as error:
+                raise OutputError(f"{entry} cannot be deleted: {error.strerror}.") from None
+
+    def _entries(self) -> list[Path]:
+        folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
+        return [path for path in folders if path.name.startswith(_UNFINISHED) or re.fullmatch(_KEY, path.name)]
+
+    def _load(self, case: Case, key: str) -> CachedCase | None:
+        """An entry; None if there is none, or it is damaged and was removed."""
+        entry = self.folder / key
+        try:
+            facts = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+            if any(_checksum(entry / f"{name}.npy") != facts["checksums"][name] for name in _ARRAYS):
+                raise ValueError("checksum")
+            geometry = Geometry(
+                *(tuple(facts["geometry"][part]) for part in ("size", "spacing", "origin", "direction"))
+            )
+            return CachedCase(case, entry, geometry, Statistics(**facts["statistics"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(entry, ignore_errors=True)
+            return None
+
+    def _store(self, prepared: PreparedCase, key: str) -> None:
+        temporary = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex[:12]}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_unfinished()
+            temporary.mkdir()
+            for name in _ARRAYS:
+                np.save(temporary / f"{name}.npy", getattr(prepared, name), allow_pickle=False)
+            facts = {
+                "case": prepared.case.name,
+                "geometry": asdict(prepared.geometry),
+                "statistics": asdict(prepared.statistics),
+                "checksums": {name: _checksum(temporary / f"{name}.npy") for name in _ARRAYS},
+            }
+            (temporary / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
+            with suppress(OSError):  # another training was faster; its entry is as good
+                temporary.rename(self.folder / key)
+        except OSError as error:
+            raise OutputError(
+                f"Prepared cases cannot be kept in {self.folder}: {error.strerror or error}; choose a folder that is "
+                "yours and has space, or clear it with med3d dataset cache --clear."
+            ) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        """Delete what killed processes left, but not what another one is writing now."""
+        for path in self.folder.glob(f"{_UNFINISHED}*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    labels: Sequence[str],
+    cache: CaseCache | None = None,
+    progress: Progress | None = None,
+) -> list[PreparedCase | CachedCase]:
+    """Cases on the grid of the network, from the cache if there is one.
+
+    Args:
+        cases: The cases.
+        preprocessing: The model's preprocessing.
+        labels: Label name of each output channel.
+        cache: Where they are kept, or None to keep them in memory.
+        progress: Told after each case; may cancel.
+
+    Raises:
+        DataError, OutputError: As :meth:`CaseCache.prepare`.
+        Cancelled: The user stopped.
+    """
+    from Med3DCore.system.distributed import Ranks  # needs torch
+
+    progress = progress or Progress()
+    make = prepare_case if cache is None else cache.prepare
+    prepared = {}
+    for number in Ranks.here().own_first(len(cases)):
+        progress.update(len(prepared) / len(cases))
+        prepared[number] = make(cases[number], preprocessing, labels)
+    return [prepared[number] for number in range(len(cases))]
+
+
+def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str:
+    """Hash of all that a prepared case depends on; neither its name nor where its files are."""
+    meaning = {
+        "label": None if case.label is None else [content(case.label), case.label.name.lower().endswith(".seg.nrrd")],
+        "values": {name: np.atleast_1d(case.values[name]).tolist() for name in sorted(case.values)},
+        "annotated": sorted(case.annotated),
+        "absent": sorted(case.absent),
+        "ignore": case.ignore,
+        "frame": case.frame,
+        "preprocessing": preprocessing.to_dict(),
+        "labels": list(labels),
+    }
+    return entry_key(content(case.image), meaning)
+
+
+def entry_key(image: str, meaning: dict) -> str:
+    """Key of an entry.
+
+    Args:
+        image: The image's :func:`content`.
+        meaning: All else that the entry depends on besides the code, as plain values for JSON.
+    """
+    known = {"format": _FORMAT, "code": _code(), "headroom": HEADROOM, "image": image, **meaning}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@lru_cache
+def _code() -> str:
+    """Hash of the source code that prepares a case: arrays made by an older one may differ in the last bit, or more."""
+    cases = Path(__file__).parent
+    engine = cases.parent.parent
+    files = [
+        *(engine / "preprocessing").glob("*.py"),
+        *(cases / f"{name}.py" for name in ("case", "label", "prepared")),
+    ]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
+
+
+def content(path: Path) -> str:
+    """Hash of a file's bytes.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 of a file, read in pieces so that it does not fill the memory."""
+    value = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            value = zlib.crc32(piece, value)
+    return value

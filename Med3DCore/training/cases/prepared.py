@@ -1,0 +1,88 @@
+"""A case on the grid of a network: its image and a target for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from Med3DCore.geometry import Geometry
+from Med3DCore.preprocessing import resample, world_grid
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
+from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.preprocessing.padding import Seen, continue_into_padding
+from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.label import read_label
+
+HEADROOM = 60.0
+"""How far outside of the model's intensity range a prepared image keeps its values."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case on the grid of the network.
+
+    Args:
+        case: Where it comes from.
+        image: Volume ``[z, y, x]`` float32 in the scan's own units, clipped a little outside of what the network sees.
+        target: uint8 ``[c, z, y, x]``, a channel per label: 1 inside, 0 outside, 255 unknown.
+        geometry: Their grid.
+        statistics: How this scan is normalised.
+    """
+
+    case: Case
+    image: np.ndarray
+    target: np.ndarray
+    geometry: Geometry
+    statistics: Statistics
+
+
+def prepare_case(
+    case: Case, preprocessing: Preprocessing, labels: Sequence[str], headroom: float = HEADROOM
+) -> PreparedCase:
+    """Resample a case's image and label to the network's grid.
+
+    Padding of a CT is filled as when it is segmented (:mod:`Med3DCore.preprocessing.padding`), and teaches nothing.
+
+    Args:
+        case: The case.
+        preprocessing: The model's preprocessing.
+        labels: Label name of each output channel.
+        headroom: How far outside of the model's intensity range values are kept, so that augmentation may shift them.
+
+    Raises:
+        DataError: Image and label do not lie on the same grid, or the label has other values than described.
+    """
+    volume = read_image(case)
+    seen = continue_into_padding(volume) if looks_like_ct(volume.array) else Seen(volume)
+    grid = world_grid(volume.geometry, preprocessing.spacing)
+    statistics = preprocessing.intensity.measure(seen.volume)
+    clip = (statistics.low - headroom, statistics.high + headroom)
+    image = resample(seen.volume.array, volume.geometry, grid, clip, statistics.floor)
+    label = None if case.label is None else read_label(case, volume.geometry)
+    target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
+    if seen.padding is not None:
+        target[:, _share(seen.padding, volume.geometry, grid) > 0.5] = UNKNOWN
+    return PreparedCase(case, image, target, grid, statistics)
+
+
+def _target(case: Case, name: str, label: np.ndarray | None, source: Geometry, grid: Geometry) -> np.ndarray:
+    if name in case.absent:
+        return np.zeros(grid.shape, np.uint8)
+    if label is None or name not in case.values:
+        return np.full(grid.shape, UNKNOWN, np.uint8)
+    target = np.zeros(grid.shape, np.uint8)
+    unknown = [case.ignore] if name in case.annotated else [case.ignore, UNKNOWN]
+    unknown = np.isin(label, [value for value in unknown if value is not None])
+    if unknown.any():
+        target[_share(unknown, source, grid) > 1e-3] = UNKNOWN
+    if name in case.annotated:
+        target[_share(case.inside(label, name), source, grid) > 0.5] = 1
+    return target
+
+
+def _share(mask: np.ndarray, source: Geometry, grid: Geometry) -> np.ndarray:
+    """How much of each voxel of the grid the mask fills, 0..1."""
+    return resample(mask.view(np.uint8), source, grid)

@@ -1,0 +1,1 @@
+"""A class for a point of a scan: benign or malignant nodules."""

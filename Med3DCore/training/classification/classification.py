@@ -1,0 +1,141 @@
+"""Learn to tell benign from malignant nodules: classification as a task of the training loop (papers.md A7, B3.1).
+
+The network is an encoder, global average pooling and a 1x1x1 convolution to two classes. Patches are varied as VDT
+does: the centre is moved by up to a tenth of the patch, the patch turned by right angles and mirrored, which a nodule
+does not mind, and then as :class:`Augmentation` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from Med3DCore.errors import SettingError
+from Med3DCore.evaluation.classification import auc
+from Med3DCore.inference.classify import class_probabilities
+from Med3DCore.inference.device import Device
+from Med3DCore.models.package import CLASSIFYING
+from Med3DCore.networks import build_network
+from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.classification.nodule_patches import middle_of
+from Med3DCore.training.classification.nodules import CLASSES, require_both
+from Med3DCore.training.learning.initialization import set_weights
+from Med3DCore.training.learning.optimization import ParameterGroup
+from Med3DCore.training.learning.recipe import Recipe, StageRecipe
+from Med3DCore.training.learning.task import Task, Validation
+from Med3DCore.training.patches.augmentation import sampling_grid
+from Med3DCore.training.segmentation.trainer import rates_by_depth
+
+_SHIFT = 0.1
+
+
+def classifier_stage(recipe: Recipe) -> StageRecipe:
+    """The one stage of a recipe for a classifier.
+
+    Raises:
+        SettingError: It is no such recipe.
+    """
+    stage, training = recipe.stages[0].stage, recipe.stages[0].training
+    spacing = set(stage.preprocessing["spacing"])
+    for holds, rule in (
+        (len(recipe.stages) == 1, "have one stage"),
+        (stage.network["decoder"].get("name") == CLASSIFYING, "have the decoder 'classification'"),
+        (
+            tuple(stage.labels) == CLASSES and stage.network["out_channels"] == 2,
+            f"have the labels {', '.join(CLASSES)}",
+        ),
+        (len(spacing) == len(set(stage.window)) == 1, "look at a cube: one spacing, one window for all axes"),
+        (tuple(stage.window) == tuple(training.patch), "have a patch as large as its window"),
+    ):
+        if not holds:
+            raise SettingError(f"This is no recipe for a classifier of nodules, which must {rule}.")
+    return recipe.stages[0]
+
+
+class ClassificationTask(Task):
+    """Learn one classification network from blocks around nodules.
+
+    Args:
+        recipe: Network, preprocessing and settings; ``foreground`` is the share of malignant patches.
+        nodules: All blocks, see :func:`Med3DCore.training.classification.nodule_patches.prepare_nodules`.
+        seed: Seed of the patches.
+        initial: Weights to start from, of the same network or of its encoder alone; None for random ones.
+
+    Raises:
+        DataError: All training nodules are of one class.
+    """
+
+    def __init__(
+        self, recipe: StageRecipe, nodules: Sequence[PreparedCase], seed: int, initial: dict[str, Tensor] | None = None
+    ) -> None:
+        stage = recipe.stage
+        require_both([each.case for each in nodules])
+        self.name = f"train {stage.name}"
+        known = [[each.case.name, each.case.split, each.case.malignant] for each in nodules]
+        self.identity = [stage.network, stage.preprocessing, stage.labels, known]
+        self.recipe, self.seed, self.initial = recipe, seed, initial
+        self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity
+        self.validation = [each for each in nodules if each.case.split == "validation"]
+        training = [each for each in nodules if each.case.split == "training"]
+        self.by_class = [[each for each in training if each.case.malignant == malignant] for malignant in (False, True)]
+
+    def build(self) -> nn.Module:
+        """The recipe's network."""
+        network = build_network(self.recipe.stage.network)
+        if self.initial is not None:
+            set_weights(network, self.initial, f"the network to start from for stage {self.recipe.stage.name}")
+        return network
+
+    def draw(self, number: int) -> tuple[Tensor, Tensor]:
+        """Image ``[n, 1, z, y, x]`` float32 and class ``[n]`` int64; both classes come as often as asked for."""
+        rng = np.random.default_rng([self.seed, number])
+        images, classes = [], []
+        for _ in range(self.recipe.training.batch):
+            malignant = int(rng.random() < self.recipe.training.foreground)
+            nodules = self.by_class[malignant]
+            images.append(self._varied(nodules[rng.integers(len(nodules))], rng))
+            classes.append(malignant)
+        return torch.stack(images), torch.tensor(classes)
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: Device) -> Tensor:
+        """Cross-entropy."""
+        images, classes = batch
+        with device.autocast():
+            logits = network(images.to(device.torch_device, memory_format=torch.channels_last_3d))
+        return functional.cross_entropy(logits.float(), classes.to(device.torch_device))
+
+    def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
+        """The AUC, None where one class is missing, and ``{"malignant": {nodule: probability}}``."""
+        if not self.validation:
+            return Validation()
+        found = class_probabilities(network, map(self.seen, self.validation), device, len(self.validation), progress)
+        scores = {each.case.name: round(float(row[1]), 4) for each, row in zip(self.validation, found, strict=True)}
+        area = float(auc(found[:, 1], np.array([each.case.malignant for each in self.validation])))
+        return Validation(None if np.isnan(area) else area, {CLASSES[1]: scores})
+
+    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
+        """The classifier at the full rate, the encoder as the settings say."""
+        return rates_by_depth(network, self.recipe.training)
+
+    def seen(self, nodule: PreparedCase) -> np.ndarray:
+        """What the network sees of a nodule in use: the unvaried patch, normalised float32 ``[z, y, x]``."""
+        return self.intensity.apply(middle_of(nodule.image, self.recipe.training.patch).copy(), nodule.statistics)
+
+    def _varied(self, nodule: PreparedCase, rng: np.random.Generator) -> Tensor:
+        """A patch ``[1, z, y, x]`` as another scan of another such nodule might show it."""
+        settings, block = self.recipe.training, np.array(nodule.image)
+        middle = (np.array(block.shape) - 1) / 2 + rng.uniform(-_SHIFT, _SHIFT, 3) * settings.patch
+        grid = sampling_grid(settings.augmentation.positions(middle, settings.patch, rng), block.shape)
+        # A turned and zoomed patch may reach beyond the block; lung goes on there, and is not air.
+        image = functional.grid_sample(
+            torch.from_numpy(block)[None, None], grid, padding_mode="border", align_corners=True
+        )
+        image = settings.augmentation.vary_intensity(image, nodule.statistics, rng)[0, 0]
+        turned = image.permute(*rng.permutation(3).tolist()).flip([axis for axis in range(3) if rng.random() < 0.5])
+        return torch.from_numpy(self.intensity.apply(turned.contiguous().numpy(), nodule.statistics))[None]

@@ -1,0 +1,128 @@
+"""Make a model package of a trained classifier: measure it on the held-out nodules, say where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.evaluation.classification import ClassificationReport, evaluate_classification
+from Med3DCore.inference.classify import Classifier, class_probabilities
+from Med3DCore.inference.device import Device
+from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
+from Med3DCore.training.classification.nodules import CLASSES, Nodule
+from Med3DCore.training.learning.recipe import Recipe, package_of
+from Med3DCore.training.segmentation.publish import provenance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MEASURES = ("accuracy", "sensitivity", "specificity", "auc")
+
+
+def describe_classifier(recipe: Recipe, nodules: Sequence[Nodule], rule: str, start: str) -> ModelPackage:
+    """The package as far as it is known before the training.
+
+    Args:
+        recipe: The recipe.
+        nodules: All nodules.
+        rule: How ratings became benign or malignant.
+        start: Where the training started, such as ``"random weights"``.
+
+    Raises:
+        ModelError: The recipe's description of the model is not complete.
+        SettingError: It is no recipe for a classifier.
+    """
+    stage = classifier_stage(recipe)
+    known = provenance({stage.stage.name: stage.training}, recipe.seed, nodules)
+    known |= {"rule_of_ratings": rule, "started_from": start}
+    package = package_of(recipe.model, stages=(stage.stage,), provenance=known)
+    check_description(package)
+    return package
+
+
+def publish_classifier(
+    package: ModelPackage,
+    task: ClassificationTask,
+    weights: dict[str, Tensor],
+    folder: Path,
+    device: Device,
+    progress: Progress | None = None,
+) -> tuple[Path, ClassificationReport | None]:
+    """Write the package with what it is worth inside.
+
+    It is written once without metrics and loaded as a user's computer would, so what is measured are the weights in
+    half precision.
+
+    Args:
+        package: As described before the training.
+        task: What was learned; its held-out nodules are measured.
+        weights: State dict of the network.
+        folder: Where the package goes.
+        device: Where to measure.
+        progress: Followed, and may cancel.
+
+    Returns:
+        The package's file, and how good the classifier is; None if no nodule was held out.
+    """
+    weights = {package.stages[0].name: weights}
+    path = save_package(package, weights, folder)
+    report = None
+    if task.validation:
+        report, metrics = _measure(Classifier(load_package(path), device), task, progress or Progress())
+        package = replace(package, metrics=metrics)
+    card = _card(package, report, [each.case for group in task.by_class for each in group])
+    return save_package(replace(package, card=card), weights, folder), report
+
+
+def _measure(classifier: Classifier, task: ClassificationTask, progress: Progress) -> tuple[ClassificationReport, dict]:
+    """How good it is, and for the package also every held-out nodule by itself."""
+    held_out: Sequence[PreparedCase] = task.validation
+    with progress.stage("measure on held-out nodules"):
+        found = class_probabilities(
+            classifier.network, map(task.seen, held_out), classifier.device, len(held_out), progress
+        )
+    nodules, scores = [each.case for each in held_out], [float(row[1]) for row in found]
+    truths, patients = [nodule.malignant for nodule in nodules], [nodule.patient for nodule in nodules]
+    report = evaluate_classification(scores, truths, patients)
+    single = {
+        nodule.name: {"patient": nodule.patient, "truth": nodule.kind, CLASSES[1]: round(score, 4)}
+        for nodule, score in zip(nodules, scores, strict=True)
+    }
+    return report, {"held_out": report.to_dict(), "nodules": single}
+
+
+def _card(package: ModelPackage, report: ClassificationReport | None, training: Sequence[Nodule]) -> str:
+    """The model card, Markdown."""
+    stage, provenance = package.stages[0], package.provenance
+    malignant = sum(nodule.malignant for nodule in training)
+    spacing, window = stage.preprocessing["spacing"][0], stage.window[0]
+    parts = [
+        f"# {package.title} ({package.reference})",
+        package.description,
+        "For research and teaching. Not a medical device; not for diagnosis or treatment.",
+        f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
+        f"It looks at a cube of {window} voxels of {spacing:g} mm around a nodule's centre and answers with the "
+        "probability that the nodule is malignant.",
+        f"## Held-out patients\n\n{_measured(report)}",
+        f"## Training data\n\n{len(training)} nodules of {len({n.patient for n in training})} patients, {malignant} "
+        f"malignant. Ratings become benign or malignant by the rule '{provenance['rule_of_ratings']}'. Started from "
+        f"{provenance['started_from']}. Seed {provenance['seed']}.",
+        "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _measured(report: ClassificationReport | None) -> str:
+    if report is None:
+        return "None was held out, so nobody knows how good it is."
+    rows = "\n".join(f"| {name} | {getattr(report, name)} |" for name in _MEASURES)
+    return (
+        f"{report.n} nodules of {report.patients} patients, {report.positives} malignant; 95 % intervals: Wilson's, "
+        f"for the AUC by drawing patients. Always giving the commoner answer has accuracy {report.majority:.3f}.\n\n"
+        f"| measure | value (interval) |\n|---|---|\n{rows}" + "".join(f"\n\n{w}" for w in report.warnings)
+    )

@@ -1,0 +1,1 @@
+"""One encoder, a decoder for each data set (Med3D)."""

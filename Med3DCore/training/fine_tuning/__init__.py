@@ -1,0 +1,1 @@
+"""Teach a model that is there a few cases more."""

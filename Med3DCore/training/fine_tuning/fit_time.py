@@ -1,0 +1,63 @@
+"""Fit a training into the time that there is: measure a step, then choose the size of its batch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from Med3DCore.inference.device import Device
+from Med3DCore.networks import build_network
+from Med3DCore.training.learning.losses import supervised_loss
+from Med3DCore.training.learning.recipe import StageRecipe, TrainingSettings
+
+# Fewer steps than this teach little, however large they are.
+_ENOUGH_STEPS = 60
+_SMALLEST = 48
+_MULTIPLE = 16
+
+
+def fitted(recipe: StageRecipe, seconds: float, device: Device) -> TrainingSettings:
+    """The settings with as large a batch as leaves time for enough steps: first fewer, then smaller patches.
+
+    Args:
+        recipe: A stage and its settings.
+        seconds: Time for its training.
+        device: Where it will be trained.
+    """
+    settings = recipe.training
+    seconds_a_voxel = _seconds_a_voxel(recipe, device)
+    wanted = min(_ENOUGH_STEPS, settings.steps)
+    patch, batch = settings.patch, settings.batch
+    while wanted * batch * _voxels(patch) * seconds_a_voxel > seconds:
+        smaller = tuple(min(n, max(_SMALLEST, n * 3 // 4 // _MULTIPLE * _MULTIPLE)) for n in patch)
+        if batch > 1:
+            batch -= 1
+        elif smaller != patch:
+            patch = smaller
+        else:
+            break
+    return replace(settings, patch=patch, batch=batch)
+
+
+def _seconds_a_voxel(recipe: StageRecipe, device: Device) -> float:
+    """Time of a forward and backward pass; of the second one, since the first prepares much. Small, to be quick."""
+    network = build_network(recipe.stage.network).train()
+    network.to(device.torch_device, memory_format=torch.channels_last_3d)
+    shape = (2, 1, *(min(n, _SMALLEST) for n in recipe.training.patch))
+    image = torch.zeros(shape, device=device.torch_device)
+    target = torch.ones((shape[0], len(recipe.stage.labels), *shape[2:]), dtype=torch.uint8, device=device.torch_device)
+    for _ in range(2):
+        begin = time.perf_counter()
+        with device.autocast():
+            outputs = network(image)
+        loss = supervised_loss(outputs, target)
+        loss.backward()
+        float(loss.detach())  # a GPU is only now done
+        seconds = time.perf_counter() - begin
+    return seconds / 2 / _voxels(shape[2:])
+
+
+def _voxels(patch: tuple[int, int, int]) -> int:
+    return patch[0] * patch[1] * patch[2]

@@ -1,0 +1,248 @@
+"""The folder of a fine-tuning: all that it needs to go on, also after everything else is gone.
+
+``run.json`` says what was asked for, ``parent.med3d.zip`` is the model to start from, ``cases/`` holds images and
+labels, a folder for each stage its checkpoints and log, ``plan.json`` what the run found out about this computer,
+``held_out/`` what was found in the cases that it is checked on, and ``result.json`` how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from Med3DCore.errors import DataError, OutputError, SettingError
+from Med3DCore.io import write_volume, written_beside
+from Med3DCore.models.package import ModelPackage, load_package, utc_now
+from Med3DCore.tasks import Label
+from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.description import case_from_dict
+from Med3DCore.training.cases.label import read_label
+from Med3DCore.training.learning.checkpoint import LOG, read_log
+from Med3DCore.volume import Volume
+
+QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
+"""Largest number of steps of each network, for who has more time than it takes."""
+
+_RUN, _PLAN, _RESULT, _PARENT, _CASES = "run.json", "plan.json", "result.json", "parent.med3d.zip", "cases"
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """What a user may choose about a fine-tuning; nothing must be.
+
+    Args:
+        title: Of the new model; empty names it after its parent.
+        minutes: Time for all of it, from reading the cases to the checked model.
+        quality: ``"fast"``, ``"balanced"`` or ``"thorough"``: how many steps at most.
+        seed: Seed of all that is random.
+        device: Where to compute, as for :func:`Med3DCore.inference.device.choose_device`.
+        training: Settings of :class:`Med3DCore.training.learning.recipe.TrainingSettings` that shall have other values,
+            and ``"freeze_encoder"``.
+    """
+
+    title: str = ""
+    minutes: float = 10.0
+    quality: str = "balanced"
+    seed: int = 0
+    device: str = "auto"
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < float("inf"):
+            raise SettingError(f"The time for the training is {self.minutes} minutes; it must be more than 0.")
+        if self.quality not in QUALITIES:
+            raise SettingError(f"Unknown quality '{self.quality}'; choose one of {', '.join(QUALITIES)}.")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A fine-tuning on disk.
+
+    Args:
+        path: Its folder.
+    """
+
+    path: Path
+
+    def begin(
+        self, parent: ModelPackage, cases: Sequence[Case], labels: Sequence[Label], settings: TuneSettings
+    ) -> None:
+        """Copy the parent and write down what is asked for; the cases were stored before.
+
+        Raises:
+            OutputError: The folder cannot be written to.
+        """
+        with written_beside(self.path / _PARENT, ".zip") as temporary:
+            shutil.copyfile(parent.path, temporary)
+        self.write(
+            _RUN,
+            {
+                "settings": asdict(settings),
+                "parent": parent.reference,
+                "cases": [_case_to_dict(case, self.path) for case in cases],
+                "labels": [label.to_dict() for label in labels],
+                "created": utc_now(),
+            },
+        )
+
+    def store_case(self, number: int, case: Case, image: Volume | None = None, label: Volume | None = None) -> Case:
+        """Copy a case into the folder, on one grid and without the names of its files.
+
+        Of a label that was not annotated nothing is known then, wherever the label file has its value. A case without a
+        label file only shows what is absent.
+
+        Args:
+            number: Its place among the cases.
+            case: The case; its files are read where the arrays are not given.
+            image: The image, if it is no file.
+            label: Values of the labels on the same grid, uint8, if they are no file.
+
+        Returns:
+            The case with the new files.
+
+        Raises:
+            DataError: Image and label do not fit.
+            OutputError: The folder cannot be written to, or the disk is full.
+        """
+        image = image or read_image(case)
+        if label is None and case.label:
+            label = Volume(read_label(case, image.geometry), image.geometry)
+        grid = label.geometry if label else image.geometry
+        if not grid.is_close(image.geometry, tolerance_mm=0.1) or (label and label.array.shape != image.array.shape):
+            raise DataError(
+                f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."
+            )
+        folder = self.path / _CASES
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+        path = folder / f"{number}_image.nii.gz"
+        write_volume(image, path)
+        case = replace(case, image=path, frame=0)
+        if label is None:
+            return replace(case, annotated=(), values={})
+        values = {name: value for name, value in case.values.items() if name in case.annotated}
+        dropped = [case.inside(label.array, name) for name in case.values if name not in values]
+        array = np.where(np.logical_or.reduce(dropped), UNKNOWN, label.array) if dropped else label.array
+        path = folder / f"{number}_label.nii.gz"
+        write_volume(Volume(array.astype(np.uint8, copy=False), image.geometry), path)
+        return replace(case, values=values, label=path)
+
+    def describe(self) -> dict:
+        """What was asked for.
+
+        Raises:
+            DataError: There is no fine-tuning in the folder, or its description is damaged.
+        """
+        values = self.read(_RUN)
+        if values is None:
+            raise DataError(f"There is no training in {self.path} that could be continued.")
+        return values
+
+    @property
+    def settings(self) -> TuneSettings:
+        """The user's choices."""
+        return TuneSettings(**self.describe()["settings"])
+
+    @property
+    def cases(self) -> list[Case]:
+        """The cases, as copied."""
+        return [case_from_dict(entry, self.path) for entry in self.describe()["cases"]]
+
+    @property
+    def labels(self) -> list[Label]:
+        """The annotated labels."""
+        return [Label.from_dict(values) for values in self.describe()["labels"]]
+
+    @property
+    def parent(self) -> ModelPackage:
+        """The model to start from."""
+        return load_package(self.path / _PARENT)
+
+    def read_plan(self) -> dict:
+        """What the run found out so far."""
+        return self.read(_PLAN) or {}
+
+    def add_to_plan(self, values: dict[str, Any]) -> None:
+        """Remember what must stay the same when the run goes on."""
+        self.write(_PLAN, self.read_plan() | values)
+
+    def read_result(self) -> dict | None:
+        """How it ended, or None."""
+        return self.read(_RESULT)
+
+    def write_result(self, values: dict) -> None:
+        """Say how it ended."""
+        self.write(_RESULT, values)
+
+    def steps(self) -> int:
+        """Steps done so far, all stages together."""
+        logs = [read_log(path) for path in self.path.glob(f"*/{LOG}")]
+        return sum(max((entry["step"] for entry in log), default=0) for log in logs)
+
+    def read(self, name: str) -> dict | None:
+        """A JSON file of the folder, or None."""
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is damaged, so this training cannot go on; remove its folder.") from error
+
+    def write(self, name: str, values: dict) -> None:
+        """Write a JSON file, beside and renamed."""
+        with written_beside(self.path / name) as temporary:
+            temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def list_runs(root: Path) -> list[dict]:
+    """The fine-tunings in the folders of ``root``, the newest first.
+
+    Returns:
+        Of each ``folder``, ``title``, ``state`` (``"unfinished"``, ``"finished"`` or ``"broken"``), ``step``, ``steps``
+        (the most that there can be, or None), ``minutes``, ``updated``, ``cases`` (names) and ``model``: the parent's
+        reference or, once finished, the new one's.
+    """
+    runs = [_summary(path.parent) for path in Path(root).glob(f"*/{_RUN}")]
+    return sorted(runs, key=lambda run: run["updated"], reverse=True)
+
+
+def _summary(path: Path) -> dict:
+    folder = RunFolder(path)
+    newest = max(file.stat().st_mtime for file in (path, *path.glob("*.json"), *path.glob(f"*/{LOG}")))
+    updated = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    summary = {"folder": str(path), "title": path.name, "state": "broken", "step": 0, "steps": None, "minutes": None}
+    summary |= {"updated": updated, "cases": [], "model": None}
+    try:
+        run, result = folder.describe(), folder.read_result()
+        settings = folder.settings
+        stages = folder.read_plan().get("stages", 0)
+        names = [case["name"] for case in run["cases"]]
+    except (DataError, SettingError, KeyError, TypeError):
+        return summary
+    return summary | {
+        "title": settings.title or run["parent"],
+        "state": "finished" if result else "unfinished",
+        "step": folder.steps(),
+        "steps": QUALITIES[settings.quality] * stages or None,
+        "minutes": settings.minutes,
+        "cases": names,
+        "model": result["model"] if result else run["parent"],
+    }
+
+
+def _case_to_dict(case: Case, folder: Path) -> dict:
+    """The inverse of ``case_from_dict``."""
+    values = {item.name: getattr(case, item.name) for item in fields(case)}
+    for name in ("image", "label"):
+        values[name] = values[name] and values[name].relative_to(folder).as_posix()
+    return values | {"values": {name: np.atleast_1d(v).tolist() for name, v in case.values.items()}}

@@ -1,0 +1,1 @@
+"""How learning goes, whatever is learned: loop, optimizer, losses, checkpoints, recipe, start."""

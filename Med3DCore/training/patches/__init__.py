@@ -1,0 +1,1 @@
+"""What is drawn from a case for a step: where, how large, how changed."""

@@ -1,0 +1,104 @@
+"""Which patch of which case comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from Med3DCore.preprocessing.intensity import Intensity
+from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.patches.augmentation import Augmentation, cut_patch
+from Med3DCore.training.patches.region import RegionSampling, label_box
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PatchSampler:
+    """Draws batches of augmented patches; a step's batch depends on the seed and the step alone.
+
+    A patch is drawn for a label, each label equally often, from a patient in whom somebody showed where it is: with
+    partial labels most patients may say nothing about it. All these patients are drawn equally often (or as their
+    weight says), however many scans there are of them. Now and then a patch of any patient comes instead, to show where
+    the label is not.
+
+    Args:
+        cases: Training cases.
+        intensity: The model's normalisation, applied after augmentation.
+        patch: Patch shape (z, y, x).
+        batch: Patches a step.
+        foreground: Share of patches centred on a voxel of the label.
+        anybody: Share of patches drawn from all patients.
+        augmentation: How to vary them.
+        seed: Seed.
+        region: Where the patches lie that are not centred on a voxel of the label; None for anywhere in the scan.
+    """
+
+    cases: Sequence[PreparedCase]
+    intensity: Intensity
+    patch: Shape
+    batch: int
+    foreground: float
+    augmentation: Augmentation
+    seed: int
+    anybody: float
+    region: RegionSampling | None = None
+
+    def __post_init__(self) -> None:
+        voxels = {case.case.name: _label_voxels(case) for case in self.cases}
+        labels = range(len(self.cases[0].target))
+        showing = [_by_patient(c for c in self.cases if voxels[c.case.name][label].size) for label in labels]
+        everybody = _by_patient(self.cases)
+        boxes = {case.case.name: label_box(case.target) if self.region else None for case in self.cases}
+        object.__setattr__(self, "_voxels", voxels)
+        object.__setattr__(self, "_boxes", boxes)
+        object.__setattr__(self, "_everybody", everybody)
+        object.__setattr__(self, "_showing", [patients or everybody for patients in showing])
+
+    def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of a step: image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
+        rng = np.random.default_rng([self.seed, step])
+        pairs = [self._patch(rng) for _ in range(self.batch)]
+        return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
+
+    def _patch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        label = int(rng.integers(len(self._showing)))
+        patients = self._everybody if rng.random() < self.anybody else self._showing[label]
+        scans = _weighted_choice(patients, rng)
+        case = scans[rng.integers(len(scans))]
+        centre = self._centre(case, label, rng)
+        positions = self.augmentation.positions(centre, self.patch, rng)
+        image, target = cut_patch(case.image, case.target, positions, outside=case.statistics.floor)
+        image = self.augmentation.vary_intensity(image, case.statistics, rng)
+        self.augmentation.end_scan(image, target, case.statistics.floor, rng)
+        return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
+
+    def _centre(self, case: PreparedCase, label: int, rng: np.random.Generator) -> np.ndarray:
+        shape = np.asarray(case.image.shape)
+        voxels = self._voxels[case.case.name][label]
+        if voxels.size and rng.random() < self.foreground:
+            jitter = rng.uniform(-0.25, 0.25, 3) * self.patch
+            return np.asarray(np.unravel_index(voxels[rng.integers(len(voxels))], shape)) + jitter
+        box = self._boxes[case.case.name]
+        return rng.uniform(0, shape - 1) if box is None else self.region.centre(*box, self.patch, rng)
+
+
+def _label_voxels(case: PreparedCase) -> list[np.ndarray]:
+    """Flat indices of the voxels of each label; about 20,000 a label at most, evenly spread."""
+    found = [np.flatnonzero(channel == 1) for channel in case.target]
+    return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found]
+
+
+def _weighted_choice(patients: list[list[PreparedCase]], rng: np.random.Generator) -> list[PreparedCase]:
+    weights = np.cumsum([scans[0].case.weight for scans in patients])
+    return patients[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
+
+
+def _by_patient(cases: Iterable[PreparedCase]) -> list[list[PreparedCase]]:
+    patients: dict[str, list[PreparedCase]] = {}
+    for case in cases:
+        patients.setdefault(case.case.patient, []).append(case)
+    return list(patients.values())

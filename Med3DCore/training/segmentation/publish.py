@@ -1,0 +1,189 @@
+"""Make a model package of trained stages: measure it on the held-out cases, say where it comes from, write its card."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK
+import torch
+
+import Med3DCore
+from Med3DCore.errors import SettingError
+from Med3DCore.evaluation import CaseReport, evaluate
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.pipeline import Pipeline
+from Med3DCore.io.label_names import label_for
+from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
+from Med3DCore.progress import Progress
+from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.label import read_label
+from Med3DCore.training.learning.initialization import Start
+from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, package_of
+from Med3DCore.training.segmentation.card import write_card
+from Med3DCore.volume import LabelMap, Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MEASURES = ("dice", "assd_mm", "hd95_mm", "nsd", "volume_ml", "reference_volume_ml")
+
+
+def publish(
+    recipe: Recipe,
+    weights: Mapping[str, Mapping[str, Tensor]],
+    cases: Sequence[Case],
+    folder: Path,
+    device: Device,
+    progress: Progress | None = None,
+    starts: Mapping[str, Start] | None = None,
+) -> Path:
+    """Write the model package of a recipe, with the metrics of each validation case inside.
+
+    The package is written once without metrics, loaded as a user's computer would (so what is measured are the weights
+    in half precision), measured, and written again.
+
+    Args:
+        recipe: The recipe.
+        weights: State dict of each stage.
+        cases: All cases; those of the split ``"validation"`` are measured, those of ``"training"`` are named.
+        folder: Where the package goes.
+        device: Where to measure.
+        progress: Followed, and may cancel.
+        starts: What each stage started from; by default random weights.
+
+    Returns:
+        The package's file.
+    """
+    progress = progress or Progress()
+    known = provenance({stage.stage.name: stage.training for stage in recipe.stages}, recipe.seed, cases)
+    package = replace(describe_recipe(recipe), provenance={**known, **_origin(starts or {})})
+    path = save_package(package, weights, folder)
+    metrics = measure(Pipeline(load_package(path), device), cases, progress)
+    package = replace(package, metrics=metrics)
+    return save_package(replace(package, card=write_card(package)), weights, folder)
+
+
+def describe_recipe(recipe: Recipe) -> ModelPackage:
+    """The package of a recipe as far as it is known before the training.
+
+    Raises:
+        ModelError: Its parts do not fit together.
+        SettingError: The description of the model is not complete.
+    """
+    model = dict(recipe.model)
+    names = model.pop("labels", None)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise SettingError('The recipe\'s model does not list its labels, such as "labels": ["liver"].')
+    labels = tuple(replace(label_for(name, position), name=name) for position, name in enumerate(names))
+    package = package_of(model, labels=labels, stages=tuple(stage.stage for stage in recipe.stages))
+    check_description(package)
+    return package
+
+
+def _origin(starts: Mapping[str, Start]) -> dict:
+    """What the stages started from, and what that had learned from; nothing if all did from random weights."""
+    taught = {name: start.source for name, start in starts.items() if start.weights is not None}
+    earlier = next((start.provenance for start in starts.values() if start.provenance), {})
+    return ({"started_from": taught} if taught else {}) | ({"parent": earlier} if earlier else {})
+
+
+def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> dict:
+    """Metrics of each held-out case on the scan's own grid: ``{label: {case: {measure: value}}}``."""
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    held_out = [case for case in cases if case.split == "validation"]
+    with progress.stage("measure on held-out cases"):
+        for done, case in enumerate(held_out):
+            progress.update(done / len(held_out))
+            report = measure_case(pipeline, case)
+            for name, values in values_of(report).items() if report else ():
+                metrics.setdefault(name, {})[case.name] = values
+    return metrics
+
+
+def measure_case(pipeline: Pipeline, case: Case) -> CaseReport | None:
+    """Segment one case and compare it with its labels, where they are known; None if none of the model's is."""
+    names = [label.name for label in pipeline.package.labels if label.name in case.drawn]
+    return compare_with_truth(pipeline.segment(read_image(case), names), names, case) if names else None
+
+
+def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> CaseReport:
+    """Compare some labels of a result with those of a case, where they are known.
+
+    Args:
+        result: On the grid of the case's image.
+        names: Labels of the result that are drawn in the case.
+        case: The case.
+    """
+    reference = _as_numbered(read_label(case, result.geometry), result.geometry, names, case)
+    shown = _as_numbered_result(result, names)
+    return evaluate(shown, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
+
+
+def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
+    """The measures of a case that a package keeps: ``{label: {measure: value}}``."""
+    return {name: {key: _rounded(label.measures[key]) for key in _MEASURES} for name, label in report.labels.items()}
+
+
+def provenance(training: Mapping[str, TrainingSettings], seed: int, cases: Sequence[Case]) -> dict:
+    """Data with licences and hashes, settings of each trained stage, seed and versions."""
+    used = [case for case in cases if case.split == "training"]
+    return {
+        "data_sets": _data_sets(cases),
+        "training_cases": {case.name: _fingerprint(case) for case in used},
+        "validation_cases": {case.name: _fingerprint(case) for case in cases if case.split == "validation"},
+        "seed": seed,
+        "training": {name: asdict(settings) for name, settings in training.items()},
+        "versions": {
+            "Med3DCore": Med3DCore.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "SimpleITK": SimpleITK.Version_VersionString(),
+        },
+    }
+
+
+def _data_sets(cases: Sequence[Case]) -> list[dict]:
+    sources = {(case.source.get("data", case.name), case.source.get("licence", "unknown")) for case in cases}
+    return [{"name": data, "licence": licence, "attribution": data} for data, licence in sorted(sources)]
+
+
+def _fingerprint(case: Case) -> dict:
+    """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
+    files = {"image": case.image, "label": case.label}
+    hashes = {f"{kind}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for kind, path in files.items() if path}
+    return {
+        "patient": case.patient,
+        "annotated": list(case.annotated),
+        "labelled_by": case.source.get("labels", "unknown"),
+        **hashes,
+    }
+
+
+def _as_numbered(label: np.ndarray, geometry: Geometry, names: Sequence[str], case: Case) -> Volume:
+    """A case's labels with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
+    array = np.zeros(label.shape, np.uint8)
+    if case.ignore is not None:
+        array[label == case.ignore] = UNKNOWN
+    for value, name in enumerate(names, start=1):
+        array[case.inside(label, name)] = value
+    return Volume(array, geometry, case.name)
+
+
+def _as_numbered_result(result: LabelMap, names: Sequence[str]) -> Volume:
+    """A result with the values 1, 2, ... for ``names`` alone."""
+    table = np.zeros(256, np.uint8)
+    for value, name in enumerate(names, start=1):
+        table[result.value(name)] = value
+    return Volume(table[result.array], result.geometry, result.name)
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,0 +1,261 @@
+"""Train one network of a pipeline: segmentation as a task of the training loop."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from Med3DCore.errors import DataError, SettingError
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.postprocessing import Cleaning
+from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.networks import build_network
+from Med3DCore.networks.checks import check_counts
+from Med3DCore.networks.factory import last_stride
+from Med3DCore.networks.layers import per_axis
+from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.system.distributed import Ranks
+from Med3DCore.training.cases.cache import CaseCache, prepare_cases
+from Med3DCore.training.cases.case import UNKNOWN, Case
+from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.learning.initialization import digest, is_encoder_alone, set_weights
+from Med3DCore.training.learning.loop import train
+from Med3DCore.training.learning.losses import supervised_loss
+from Med3DCore.training.learning.optimization import ParameterGroup
+from Med3DCore.training.learning.recipe import StageRecipe, TrainingSettings
+from Med3DCore.training.learning.task import Task, Trained, Validation
+from Med3DCore.training.patches.sampling import PatchSampler
+
+_ENCODER_LAYERS = ("layer1", "layer2", "layer3", "layer4")
+_MEMBER = re.compile(r"^members\.\d+\.")
+
+
+def train_stage(
+    recipe: StageRecipe,
+    cases: Sequence[Case],
+    folder: Path,
+    seed: int,
+    device: Device,
+    progress: Progress | None = None,
+    initial: dict[str, Tensor] | None = None,
+    minutes: float | None = None,
+    share: float = 1.0,
+    finish: bool = False,
+    cache: CaseCache | None = None,
+    workers: int | None = None,
+) -> Trained:
+    """Train a network, or go on where an earlier call was stopped.
+
+    Args:
+        recipe: Network, preprocessing, labels and settings.
+        cases: All cases; their ``split`` says what they are for.
+        folder: Where checkpoint and log go; made if missing.
+        seed: Seed of weights and sampling.
+        device: Where to compute.
+        progress: Told after each step; may cancel.
+        initial: Weights to start from, of the same network or of its encoder alone; None for random ones.
+        minutes: Time for all steps and validations together, or None.
+        share: Part of the progress's whole job.
+        finish: Do no more steps; give what there is.
+        cache: Where prepared cases are kept, or None to keep them in memory.
+        workers: How many batches are drawn ahead, see :func:`Med3DCore.training.learning.loop.train`.
+
+    Raises:
+        DataError: No training case shows where one of the labels is.
+        Med3DError: As :func:`Med3DCore.training.learning.loop.train`.
+    """
+    progress = progress or Progress()
+    task = stage_task(recipe, cases, seed, initial, cache, progress)
+    return train(task, recipe.training, folder, seed, device, progress, minutes, share, finish, workers)
+
+
+def stage_task(
+    recipe: StageRecipe,
+    cases: Sequence[Case],
+    seed: int,
+    initial: dict[str, Tensor] | None = None,
+    cache: CaseCache | None = None,
+    progress: Progress | None = None,
+) -> SegmentationTask:
+    """What :func:`train_stage` trains, with all cases prepared, so that what is wrong with them is found before.
+
+    Args:
+        recipe: As for :func:`train_stage`, and so are all others.
+        cases: All cases.
+        seed: Seed of the patches.
+        initial: Weights to start from.
+        cache: Where prepared cases are kept.
+        progress: Followed; may cancel.
+
+    Raises:
+        DataError: As :func:`train_stage`.
+        SettingError: Patch and batch are too small.
+    """
+    progress = progress or Progress()
+    preprocessing, labels = Preprocessing.from_dict(recipe.stage.preprocessing), recipe.stage.labels
+    with progress.stage(f"{recipe.stage.name}: prepare cases"):
+        prepared = prepare_cases(cases, preprocessing, labels, cache, progress)
+        require_taught(prepared, {name: channel for channel, name in enumerate(labels)})
+    task = SegmentationTask(recipe, prepared, seed, initial)
+    if initial is not None:  # so that a training is not gone on with after its start was exchanged
+        task.identity = [task.identity, digest(initial)]
+    return task
+
+
+def check_stage(recipe: StageRecipe) -> None:
+    """Refuse a stage that cannot be trained or used, before any case is read.
+
+    Raises:
+        SettingError: Preprocessing, network, post-processing, patch or labels make no sense.
+    """
+    stage = recipe.stage
+    Preprocessing.from_dict(stage.preprocessing)
+    build_network(stage.network)
+    for rules in stage.postprocessing.values():
+        Cleaning.from_dict(rules)
+    if stage.network["out_channels"] != len(stage.labels):
+        raise SettingError(
+            f"Stage '{stage.name}' has {len(stage.labels)} labels but {stage.network['out_channels']} output channels."
+        )
+    check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
+    _require_room(recipe)
+
+
+class SegmentationTask(Task):
+    """Learn one network of a pipeline from labelled patches.
+
+    Args:
+        recipe: Network, preprocessing, labels and settings.
+        cases: All cases on the network's grid.
+        seed: Seed of the patches.
+        initial: As for :func:`train_stage`.
+    """
+
+    def __init__(
+        self, recipe: StageRecipe, cases: Sequence[PreparedCase], seed: int, initial: dict[str, Tensor] | None = None
+    ) -> None:
+        stage, settings = recipe.stage, recipe.training
+        self.name = f"train {stage.name}"
+        known = [[case.case.name, case.case.split, case.case.weight] for case in cases]
+        self.identity = [stage.network, stage.preprocessing, stage.labels, known]
+        _require_room(recipe)
+        self.recipe = recipe
+        self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity
+        self.initial = initial
+        self.validation = [case for case in cases if case.case.split == "validation"]
+        training = [case for case in cases if case.case.split == "training"]
+        self.sampler = PatchSampler(
+            training,
+            self.intensity,
+            settings.patch,
+            settings.batch,
+            settings.foreground,
+            settings.augmentation,
+            seed,
+            settings.anybody,
+            region=settings.region,
+        )
+
+    def build(self) -> nn.Module:
+        """The recipe's network."""
+        network = build_network(self.recipe.stage.network)
+        if self.initial is not None:
+            set_weights(network, self.initial, f"the network to start from for stage {self.recipe.stage.name}")
+        return network
+
+    def draw(self, number: int) -> tuple[Tensor, Tensor]:
+        """Image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
+        return self.sampler.draw(number)
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: Device) -> Tensor:
+        """Cross-entropy and Dice of what is known."""
+        image, target = batch
+        image = image.to(device.torch_device, memory_format=torch.channels_last_3d)
+        with device.autocast():
+            outputs = network(image)
+        return supervised_loss(outputs, target.to(device.torch_device))
+
+    def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
+        """Mean Dice over labels, and each case's: ``{label: {case: Dice}}``."""
+        scores: dict[str, dict[str, float]] = {name: {} for name in self.recipe.stage.labels}
+        found = Ranks.here().spread(lambda case: self._dice(network, case, device, progress), self.validation)
+        for case, dices in zip(self.validation, found, strict=True):
+            for name, dice in dices.items():
+                scores[name][case.case.name] = dice
+        means = [float(np.mean(list(cases.values()))) for cases in scores.values() if cases]
+        return Validation(float(np.mean(means)) if means else None, scores)
+
+    def _dice(self, network: nn.Module, case: PreparedCase, device: Device, progress: Progress) -> dict[str, float]:
+        """Dice on the network's grid, over known voxels, of the labels that the case shows."""
+        stage, scores = self.recipe.stage, {}
+        array = self.intensity.apply(case.image.copy(), case.statistics)
+        probability = sliding_window(
+            network, array, stage.window, device, stage.activation, overlap=0.25, progress=progress
+        )
+        for name, channel, target in zip(stage.labels, probability, case.target, strict=True):
+            truth, found = target == 1, (channel > 0.5) & (target != UNKNOWN)
+            if truth.any():
+                scores[name] = round(2 * int((found & truth).sum()) / int(found.sum() + truth.sum()), 4)
+        return scores
+
+    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
+        """The decoder at the full rate, the encoder as the settings say."""
+        return rates_by_depth(network, self.recipe.training)
+
+    def pretrained_parts(self, network: nn.Module) -> list[nn.Module]:
+        """What the weights to start from are of: nothing, the encoder or all."""
+        if self.initial is None:
+            return []
+        return network.encoders() if is_encoder_alone(self.initial) else [network]
+
+
+def rates_by_depth(network: nn.Module, settings: TrainingSettings) -> list[ParameterGroup]:
+    """What is not the encoder at the full rate, the encoder as the settings say: early layers learn slowest."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        part, _, rest = _MEMBER.sub("", name).partition(".")
+        rate = 1.0
+        if part == "encoder":
+            layer = rest.partition(".")[0]
+            depth = _ENCODER_LAYERS.index(layer) + 1 if layer in _ENCODER_LAYERS else 0
+            rate = settings.encoder_rate * settings.layer_decay ** (len(_ENCODER_LAYERS) - depth)
+        groups.setdefault(rate, []).append(parameter)
+    return [ParameterGroup(tuple(parameters), rate) for rate, parameters in groups.items()]
+
+
+def _require_room(recipe: StageRecipe) -> None:
+    """Batch norm needs more than one value, also on the encoder's coarsest grid.
+
+    Raises:
+        SettingError: Patch and batch leave it just one.
+    """
+    stride = last_stride(recipe.stage.network["encoder"])
+    patch, batch = recipe.training.patch, recipe.training.batch
+    if batch * math.prod(math.ceil(size / step) for size, step in zip(patch, per_axis(stride), strict=True)) == 1:
+        raise SettingError(
+            f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel on the "
+            f"encoder's last grid, of stride {stride}; use a larger patch, a larger batch or a smaller stride."
+        )
+
+
+def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:
+    """Refuse labels of which nobody shows where they are.
+
+    Args:
+        cases: All cases.
+        channels: Label name to its channel in the targets.
+
+    Raises:
+        DataError: No training case shows one of the labels.
+    """
+    training = [case for case in cases if case.case.split == "training"]
+    for name, channel in channels.items():
+        if not any((case.target[channel] == 1).any() for case in training):
+            raise DataError(f"No training case shows where '{name}' is; label it in at least one case.")

@@ -1,0 +1,93 @@
+"""The models that the engine knows, for every selector of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from Med3DCore.errors import Med3DError
+from Med3DSegmentationLib.engine.process import EngineProcess
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model, as the engine's request ``models`` lists it.
+
+    Args:
+        reference: name-version, as requests name it.
+        values: What the engine tells: ``path``, ``shipped``, ``bytes``, ``problem``, and ``model``: its ``model.json``
+            without what is long.
+    """
+
+    reference: str
+    values: dict[str, Any]
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is broken and cannot be used, or None."""
+        return self.values["problem"]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.values["model"]["title"] if self.values["model"] else self.reference
+
+    @property
+    def description(self) -> str:
+        """One line about it, or about its problem."""
+        return self.problem or self.values["model"]["description"]
+
+    @property
+    def organs(self) -> dict[str, str]:
+        """Name and title of each label that it finds; empty for an encoder and for a broken model."""
+        return {label["name"]: label["title"] for label in (self.values["model"] or {}).get("labels", ())}
+
+
+class ModelChoices:
+    """Asks the engine for its models and tells who wants to know.
+
+    Args:
+        engine: Knows them.
+
+    Attributes:
+        models: All of them, also encoders and broken ones; None until the engine told them.
+        automatic: Reference of the model that is taken for an organ when none is named.
+        folder: Where the user's own models are kept, which may not exist yet; empty while unknown.
+        listeners: Functions without arguments, called when the models changed.
+        error: Why they are not known, or None.
+    """
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self.models: tuple[ModelChoice, ...] | None = None
+        self.automatic: dict[str, str] = {}
+        self.folder = ""
+        self.listeners: list[Callable[[], None]] = []
+        self.error: Med3DError | None = None
+        self._engine = engine
+
+    def refresh(self) -> None:
+        """Ask the engine; comes back at once."""
+        self._engine.request("models", {}, self._onModels, self._onError)
+
+    def find(self, reference: str) -> ModelChoice | None:
+        """The model of that name-version, or None."""
+        return next((model for model in self.models or () if model.reference == reference), None)
+
+    def segmenting(self) -> tuple[ModelChoice, ...]:
+        """Those that find organs."""
+        return tuple(model for model in self.models or () if model.organs)
+
+    def _onModels(self, answer: dict[str, Any]) -> None:
+        self.models = tuple(ModelChoice(values["reference"], values) for values in answer["models"])
+        self.automatic, self.folder = answer["automatic"], answer["folder"]
+        self.error = None
+        self._tell()
+
+    def _onError(self, error: Med3DError) -> None:
+        self.error = error
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self.listeners):
+            listener()

@@ -1,0 +1,333 @@
+"""What can be asked of the engine, and what the answer does to the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.volume import LabelMap, Volume
+from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
+from Med3DSegmentationLib.engine.jobs import Pieces
+from Med3DSegmentationLib.engine.results import (
+    Normalisation,
+    OrganResult,
+    PreviewResult,
+    PreviewRow,
+    SegmentationResult,
+)
+from Med3DSegmentationLib.scene.dicom_series import seriesOf
+from Med3DSegmentationLib.scene.regions import Region, boxToRoiNode
+from Med3DSegmentationLib.scene.segment_arrays import LabelPart, partsOfLabels
+from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory, formerSegments
+from Med3DSegmentationLib.scene.segmentation_nodes import (
+    WrittenSegments,
+    labelMapToSegmentation,
+    requireWritable,
+    writeSegments,
+)
+from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
+from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
+from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, volumeToNode
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user chose.
+
+    Args:
+        organs: Names of labels.
+        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        region: Only what lies inside is labelled or shown; None for all.
+        splitLungs: Whether left and right lung become segments of their own; not for a preview.
+    """
+
+    organs: tuple[str, ...]
+    model: str | None = None
+    device: str = "auto"
+    region: Region | None = None
+    splitLungs: bool = False
+
+    def toFields(self, scan: Volume, folder: str, series: dict[str, Any] | None = None) -> Pieces[dict[str, Any]]:
+        """Fields of a request; writes the scan.
+
+        Args:
+            scan: The volume.
+            folder: Where to.
+            series: The DICOM series that it is from, if it is from one; see :func:`.dicom_series.seriesOf`.
+        """
+        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
+            yield _("Handing over the volume")
+        return {
+            "volume": volume,
+            "organs": list(self.organs),
+            "model": self.model,
+            "device": self.device,
+            "region": self.region and self.region.bounds,
+            **({"split_lungs": True} if self.splitLungs else {}),
+            **({"series": series} if series else {}),
+        }
+
+    def readLabels(self, answer: dict[str, Any]) -> LabelMap:
+        """Labels of an answer to the request ``segment``, cut to the region."""
+        labelMap = read_volume_array(answer["labels"])
+        return self.region.cut(labelMap) if self.region else labelMap
+
+
+@dataclass(eq=False)
+class SegmentStep:
+    """Segment a volume.
+
+    Args:
+        scene: The scene of the nodes.
+        volumeNode: The volume.
+        choices: What the user chose.
+        segmentationNode: Where to; None, or one that is removed meanwhile, for a new one.
+        keepEdits: Whether segments that were edited by hand stay under another name.
+        history: Remembers what the result replaces.
+        surfaces: Shows it in 3D.
+    """
+
+    scene: slicer.vtkMRMLScene
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None
+    keepEdits: bool
+    history: SegmentationHistory
+    surfaces: Surfaces
+    type: str = field(default="segment", init=False)
+    _sent: tuple = field(default=(), init=False)
+    _sentTime: int = field(default=0, init=False)
+
+    @property
+    def title(self) -> str:
+        """The volume's name by now."""
+        return self.volumeNode.GetName()
+
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
+        """Send the volume as it lies in the world."""
+        if self.segmentationNode is not None:
+            requireWritable(self.segmentationNode)
+        self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)
+        return self.choices.toFields(volumeFromNode(self.volumeNode), folder, seriesOf(self.volumeNode))
+
+    def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
+        """Write the segments, all at once.
+
+        The volume may have been moved meanwhile, with its transform, and the result goes along.
+
+        Raises:
+            VolumeError: The volume has another grid than it had.
+            SettingError: See :func:`.segmentation_nodes.requireWritable`.
+        """
+        labels = self.choices.readLabels(answer)
+        parts = yield from _cutOut(labels)
+        node = self.segmentationNode
+        former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
+        yield _("Showing the result")
+        if _grid(self.volumeNode) != self._sent:
+            sentence = _("{volume} was changed while it was being segmented; segment it again.")
+            raise VolumeError(sentence.format(volume=self.title))
+        labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
+        if node is not None and node.GetScene() is None:
+            node, former = None, {}
+        if node is not None:
+            requireWritable(node)
+        shown = node is None or removeSurfaces(node)
+        model = answer["report"]["model"]
+        written = labelMapToSegmentation(
+            self.scene, labelMap, self.volumeNode, node, self.keepEdits, model, parts=parts
+        )
+        changed = (*written.segmentIds.values(), *written.removed)
+        self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
+        if shown:
+            self.surfaces.showLater(written.segmentationNode)
+        result = _segmentationResult(answer, labelMap, self.volumeNode, written)
+        if _voxelTime(self.volumeNode) == self._sentTime:
+            return result
+        sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")
+        return replace(result, warnings=(*result.warnings, sentence.format(volume=self.title)))
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """Only the volume."""
+        return node is self.volumeNode
+
+
+@dataclass(eq=False)
+class FrameStep:
+    """Segment a frame of a sequence.
+
+    Args:
+        sequenceNode: The volumes.
+        index: Which of them.
+        volumeNode: Their proxy, whose transform they lie under.
+        choices: What the user chose.
+        results: Gets the segmentation.
+    """
+
+    sequenceNode: slicer.vtkMRMLSequenceNode
+    index: int
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    results: SegmentationSequence
+    type: str = field(default="segment", init=False)
+
+    @property
+    def title(self) -> str:
+        """The proxy's name and the frame's index value."""
+        return f"{self.volumeNode.GetName()}, {self.sequenceNode.GetNthIndexValue(self.index)}"
+
+    @property
+    def _frame(self) -> slicer.vtkMRMLScalarVolumeNode:
+        node = self.sequenceNode.GetNthDataNode(self.index)
+        if node is None:
+            sentence = _("{sequence} has lost frames meanwhile; segment it again.")
+            raise VolumeError(sentence.format(sequence=self.sequenceNode.GetName()))
+        return node
+
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
+        """Send the frame as it lies in the world when its proxy shows it."""
+        geometry = geometryFromNode(self._frame, self.volumeNode.GetParentTransformNode())
+        return self.choices.toFields(Volume(arrayFromVolumeNode(self._frame), geometry, self.title), folder)
+
+    def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
+        """Keep the frame's segmentation for the sequence."""
+        labelMap = self.choices.readLabels(answer)
+        parts = yield from _cutOut(labelMap)
+        frame = self._frame
+        node = slicer.vtkMRMLSegmentationNode()
+        node.SetName(_("{volume} segmentation").format(volume=self.volumeNode.GetName()))
+        ijkToNode = vtk.vtkMatrix4x4()
+        frame.GetIJKToRASMatrix(ijkToNode)
+        written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])
+        self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
+        return _segmentationResult(answer, labelMap, self.volumeNode, written)
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """The sequence and its proxy."""
+        return node is self.sequenceNode or node is self.volumeNode
+
+
+@dataclass(eq=False)
+class PreviewStep:
+    """Show a volume as a stage of a model sees it.
+
+    Args:
+        scene: The scene of the nodes.
+        volumeNode: The volume.
+        choices: What the user chose; the first organ counts.
+        stage: Name of the stage; None takes the last one.
+        outputVolumeNode: Where to; None, or one that is removed meanwhile, for a new one.
+        outputRoiNode: Where the box goes; the same.
+    """
+
+    scene: slicer.vtkMRMLScene
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    choices: Choices
+    stage: str | None
+    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None
+    outputRoiNode: slicer.vtkMRMLMarkupsROINode | None
+    type: str = field(default="preview", init=False)
+
+    @property
+    def title(self) -> str:
+        """The volume's name by now."""
+        return self.volumeNode.GetName()
+
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
+        """Send the volume as it lies in the world."""
+        fields = yield from self.choices.toFields(volumeFromNode(self.volumeNode), folder)
+        return {**fields, "stage": self.stage}
+
+    def place(self, answer: dict[str, Any]) -> PreviewResult:
+        """Show the prepared volume, window from its lowest to its highest value, and the box."""
+        volume = read_volume_array(answer["volume"])
+        outputs = [node if node and node.GetScene() else None for node in (self.outputVolumeNode, self.outputRoiNode)]
+        volumeNode = volumeToNode(self.scene, volume, f"{self.title} preview", outputs[0])
+        display = volumeNode.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(answer["after"]["minimum"], answer["after"]["maximum"])
+        return PreviewResult(
+            volumeNode=volumeNode,
+            roiNode=boxToRoiNode(self.scene, answer["box"], f"{self.title} preview box", outputs[1]),
+            model=answer["model"],
+            stage=answer["stage"],
+            stages=tuple(answer["stages"]),
+            boxFrom=answer["box_from"],
+            rows=_previewRows(answer["before"], answer["after"]),
+            normalisation=Normalisation(**answer["normalisation"]),
+            warnings=tuple(answer["warnings"]),
+        )
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """Only the volume."""
+        return node is self.volumeNode
+
+
+def _cutOut(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
+    """The labels' voxels, one label after the other."""
+    parts = []
+    for part in partsOfLabels(labelMap):
+        parts.append(part)
+        yield _("Showing the result")
+    return parts
+
+
+def _grid(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+    """The node's own grid, without its transforms, to compare with ``==``."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    image = volumeNode.GetImageData()
+    values = tuple(matrix.GetElement(row, column) for row in range(4) for column in range(4))
+    return (image and image.GetDimensions(), values)
+
+
+def _voxelTime(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> int:
+    """Grows with each change of the node's voxels."""
+    image = volumeNode.GetImageData()
+    return image.GetMTime() if image else 0
+
+
+def _segmentationResult(
+    answer: dict[str, Any],
+    labelMap: LabelMap,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    written: WrittenSegments,
+) -> SegmentationResult:
+    """The result; volumes in mL are of what was written, which a region may have cut."""
+    voxelMl = labelMap.geometry.voxel_volume_ml
+    return SegmentationResult(
+        volumeNode=volumeNode,
+        segmentationNode=written.segmentationNode,
+        organs=tuple(
+            OrganResult(name, label.title, written.segmentIds[name], written.voxels[name] * voxelMl)
+            for name, label in ((label.name, label) for label in labelMap.labels)
+        ),
+        model=answer["report"]["model"],
+        device=answer["report"]["device"],
+        seconds=answer["seconds"],
+        totalSeconds=answer["total_seconds"],
+        warnings=tuple(answer["report"]["warnings"]),
+        keptEdits=written.kept,
+        series=answer["report"].get("series", ""),
+    )
+
+
+def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[PreviewRow, ...]:
+    def numbers(format: str, *keys: str) -> tuple[str, str]:
+        return tuple(format.format(*(values[key] for key in keys)) for values in (before, after))
+
+    def triples(format: str, key: str) -> tuple[str, str]:
+        return tuple(" × ".join(format.format(value) for value in values[key]) for values in (before, after))
+
+    return (
+        PreviewRow(_("Size (voxels)"), *triples("{}", "size")),
+        PreviewRow(_("Spacing (mm)"), *triples("{:.2f}", "spacing")),
+        PreviewRow(_("Intensities"), *numbers(_("{:.4g} to {:.4g}"), "minimum", "maximum")),
+        PreviewRow(_("Mean ± SD"), *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
+    )

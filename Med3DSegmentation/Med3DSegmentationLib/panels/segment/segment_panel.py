@@ -1,0 +1,269 @@
+"""The first tab: choose a volume, press a button, see the organ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import Med3DError
+from Med3DSegmentationLib.engine.jobs import Job
+from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
+from Med3DSegmentationLib.panels.panel import Panel, allow
+from Med3DSegmentationLib.panels.progress_row import ProgressRow
+from Med3DSegmentationLib.panels.segment.result_section import ResultSection
+from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
+from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, modelChoices
+from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
+from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
+from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
+from Med3DSegmentationLib.scene.volume_nodes import plainVolumes, volumeFromNode
+
+_ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
+
+
+class SegmentPanel(Panel):
+    """See the module's docstring.
+
+    Args:
+        services: Its collaborators.
+    """
+
+    UI = "SegmentPanel"
+
+    def __init__(self, services: PanelServices) -> None:
+        super().__init__(services)
+        ui = self.ui
+        self._job: Job | None = None
+        self._askedForDevices = False
+        self._volumeId: str | None = None
+        self._progress = ProgressRow(ui, self._cancel)
+        self._models = Selector(ui.modelSelector, ui.modelDescription, lambda name: self._set("model", name))
+        self._device = Selector(ui.deviceSelector, ui.deviceDescription, lambda name: self._set("device", name))
+        self._models.offer(modelChoices(services.catalogue))
+        self._device.offer(deviceChoices(()))
+        self._volumes = VolumeList(ui.volumeList, services.scene, self.refresh)
+        self._results = ResultSection(services, ui, self._choose)
+        self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
+        for name, organs in _ORGANS.items():
+            getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
+        ui.allOrgansButton.connect("clicked()", lambda: self._segment(tuple(self._organsOfModel())))
+        ui.installButton.connect("clicked()", self._install)
+        services.engine.logListeners.append(self._addLog)
+        self._soon = qt.QTimer()  # one refresh for many nodes
+        self._soon.setSingleShot(True)
+        self._soon.connect("timeout()", self.refresh)
+        events = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
+        self._sceneTags = [services.scene.AddObserver(event, lambda *_: self._soon.start(0)) for event in events]
+        self.refresh()
+
+    def setParameterNode(self, parameterNode: Any) -> None:
+        """See :class:`.panel.Panel`; without a volume, the scene's first one is chosen."""
+        if parameterNode is not None:
+            if parameterNode.inputVolume is None:
+                parameterNode.inputVolume = next(iter(plainVolumes(self.services.scene)), None)
+            self._volumeId = _idOf(parameterNode.inputVolume)
+        super().setParameterNode(parameterNode)
+
+    def refresh(self) -> None:
+        """Show what can be done now, and why the rest cannot."""
+        ui, parameters = self.ui, self.parameterNode
+        ui.progressRow.visible = self._job is not None
+        if parameters is None:
+            self._allow(_("The scene is being read or closed."))
+            return
+        self._matchSegmentation()
+        self._volumes.refresh(parameters)
+        self._models.choose(parameters.model)
+        self._device.choose(parameters.device)
+        ui.volumeList.visible = parameters.severalVolumes
+        ui.allFramesCheckBox.visible = self._isSequence() and not parameters.severalVolumes
+        several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
+        for box, toolTip in self._ofOneVolume.items():
+            allow(box, several if parameters.severalVolumes else "", toolTip)
+        self._results.refresh(parameters.segmentation)
+        self._allow(self._whyNot())
+
+    def onModelsChanged(self) -> None:
+        """Offer the models; the engine is up now, so ask for devices too, which also warms it for the first click."""
+        self._models.offer(modelChoices(self.services.catalogue))
+        if not self._askedForDevices and self.services.installer.isReady():
+            self._askedForDevices = True
+            self.services.engine.request("devices", {}, self._onDevices, self._onNoDevices)
+        self.refresh()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for tag in self._sceneTags:
+            self.services.scene.RemoveObserver(tag)
+        self._soon.stop()
+        self.services.engine.logListeners.remove(self._addLog)
+        super().close()
+
+    # -- what can be done ----------------------------------------------------------------------------------------------
+
+    def _allow(self, reason: str) -> None:
+        """Enable the buttons, or say why not, for all of them or for an organ that the model does not know."""
+        ui, hint = self.ui, reason
+        organs = self._organsOfModel()
+        others = {name: title for name, title in organs.items() if name not in _ORGANS["bothButton"]}
+        ui.allOrgansButton.visible = bool(others)
+        ui.allOrgansButton.text = _("Segment {organs}").format(organs=", ".join(organs.values()))
+        for name, wanted in {**_ORGANS, "allOrgansButton": tuple(organs)}.items():
+            missing = organs and [organ for organ in wanted if organ not in organs]
+            known = _("The chosen model finds only: {organs}.").format(organs=", ".join(organs.values()))
+            why = reason or (known if missing else "")
+            button = getattr(ui, name)
+            button.enabled = not why
+            button.toolTip = why
+            hint = hint or why
+        ui.hintLabel.text = hint
+        ui.installButton.visible = not self.services.installer.isReady()
+        ui.hintRow.visible = bool(hint) and self._job is None
+
+    def _whyNot(self) -> str:
+        """Why nothing can be segmented now, or ""."""
+        services, parameters = self.services, self.parameterNode
+        if not services.installer.isReady():
+            return services.installer.reason()
+        if services.activity.isRunning:
+            return services.activity.reason
+        if parameters.severalVolumes:
+            return "" if self._volumes.chosen() else _("Tick the volumes to segment.")
+        if parameters.inputVolume is None:
+            return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
+        try:
+            volumeFromNode(parameters.inputVolume)
+            if parameters.segmentation is not None and not (parameters.allFrames and self._isSequence()):
+                requireWritable(parameters.segmentation)
+            if parameters.roi is not None:
+                Region.fromNode(parameters.roi)
+        except Med3DError as error:
+            return str(error)
+        return self._whyNotModel()
+
+    def _whyNotModel(self) -> str:
+        catalogue, name = self.services.catalogue, self.parameterNode.model
+        if catalogue.models is None:
+            return ""
+        if name and catalogue.find(name) is None:
+            return _("The model {name} is not on this computer; choose another one in Settings.").format(name=name)
+        if not catalogue.segmenting():
+            return _("There is no model; import one in the tab Models.")
+        return ""
+
+    def _organsOfModel(self) -> dict[str, str]:
+        """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""
+        model = self.parameterNode and self.services.catalogue.find(self.parameterNode.model)
+        return model.organs if model else {}
+
+    def _isSequence(self) -> bool:
+        volume = self.parameterNode.inputVolume
+        return volume is not None and findBrowser(self.services.scene, volume) is not None
+
+    def _matchSegmentation(self) -> None:
+        """Never add to the segmentation of another volume; of the volume just chosen, take the one it has."""
+        parameters = self.parameterNode
+        volume, segmentation = parameters.inputVolume, parameters.segmentation
+        source = segmentation and sourceVolume(segmentation)
+        if _idOf(volume) != self._volumeId or (source is not None and source is not volume):
+            self._volumeId = _idOf(volume)
+            parameters.segmentation = volume and findSegmentation(self.services.scene, volume)
+
+    # -- doing it ------------------------------------------------------------------------------------------------------
+
+    def _segment(self, organs: Sequence[str]) -> None:
+        logic, parameters = self.services.logic, self.parameterNode
+        common = {"model": parameters.model or None, "device": parameters.device, "splitLungs": parameters.splitLungs}
+        common |= {"onProgress": self._progress.advance, "onFinished": self._onFinished, "onError": self._onError}
+        self._progress.begin()
+        self.services.activity.begin(_("A segmentation is running."))
+        try:
+            if parameters.severalVolumes:
+                volumes = self._volumes.chosen()
+                existing = [findSegmentation(self.services.scene, volume) for volume in volumes]
+                job = logic.segmentBatch(volumes, organs, existing, keepEdits=parameters.keepEdits, **common)
+            elif parameters.allFrames and self._isSequence():
+                job = logic.segmentSequence(parameters.inputVolume, organs, roiNode=parameters.roi, **common)
+            else:
+                options = {"roiNode": parameters.roi, "keepEdits": parameters.keepEdits}
+                job = logic.segment(parameters.inputVolume, organs, parameters.segmentation, **options, **common)
+        except Med3DError as error:
+            self._onError(error)
+            return
+        self._job = job if job.isRunning else None
+        self.refresh()
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    def _onFinished(self, outcome: Any) -> None:
+        if isinstance(outcome, SequenceResult):
+            results, errors = list(outcome.frames), []
+            titles = [_("Frame {number}").format(number=i + 1) for i in range(len(results))]
+        else:
+            outcomes = outcome if isinstance(outcome, list) else [outcome]
+            results = [result for result in outcomes if isinstance(result, SegmentationResult)]
+            errors = [error for error in outcomes if isinstance(error, Med3DError)]
+            titles = [result.volumeNode.GetName() for result in results]
+        if results:
+            self._results.add(results, titles)
+            self._choose(results[0])
+        self._end()
+        if errors:
+            sentences = " ".join(dict.fromkeys(map(str, errors)))
+            left = _("{count} of {all} volumes could not be segmented: {sentences}")
+            text = left.format(count=len(errors), all=len(outcomes), sentences=sentences)
+            self.services.showError(Med3DError(text))
+
+    def _onError(self, error: Med3DError) -> None:
+        self._end()
+        self.services.showError(error)
+
+    def _end(self) -> None:
+        self._job = None
+        self.services.activity.end()
+
+    def _choose(self, result: SegmentationResult) -> None:
+        """Make a result the current one: the next organ is added to it, and its volume is shown."""
+        if self.parameterNode is None:
+            return
+        self._volumeId = result.volumeNode.GetID()
+        with slicer.util.NodeModify(self.parameterNode.parameterNode):
+            self.parameterNode.inputVolume = result.volumeNode
+            self.parameterNode.segmentation = result.segmentationNode
+        slicer.util.setSliceViewerLayers(background=result.volumeNode)
+
+    def _install(self) -> None:
+        try:
+            self.services.installer.installWithConsent()
+        except Med3DError as error:
+            self.services.showError(error)
+        self.onModelsChanged()
+
+    # -- small things --------------------------------------------------------------------------------------------------
+
+    def _set(self, name: str, value: Any) -> None:
+        if self.parameterNode is not None:
+            setattr(self.parameterNode, name, value)
+
+    def _onDevices(self, answer: dict[str, Any]) -> None:
+        self._device.offer(deviceChoices(answer["devices"]))
+
+    def _onNoDevices(self, error: Med3DError) -> None:
+        self._askedForDevices = False  # ask again when the models are asked for again
+        self._addLog(str(error))
+
+    def _addLog(self, line: str) -> None:
+        self.ui.logText.appendPlainText(line)
+
+
+def _idOf(node: slicer.vtkMRMLNode | None) -> str | None:
+    return node and node.GetID()

@@ -1,0 +1,235 @@
+"""The tab Train: choose cases, press Train, and get a model that has learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import Med3DError
+from Med3DCore.tasks import Label
+from Med3DCore.worker.protocol import Metric
+from Med3DSegmentationLib.engine.model_choices import ModelChoice
+from Med3DSegmentationLib.panels.panel import Panel, allow
+from Med3DSegmentationLib.panels.progress_row import ProgressRow
+from Med3DSegmentationLib.panels.selector import Choice, Selector
+from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.panels.train.cases_section import CasesSection
+from Med3DSegmentationLib.panels.train.earlier_table import EarlierTable
+from Med3DSegmentationLib.panels.train.training_outcome import TrainingOutcome
+from Med3DSegmentationLib.training.chart import TrainingChart
+from Med3DSegmentationLib.training.logic import EarlierTraining, TrainingLogic, problemOf
+from Med3DSegmentationLib.training.step import TrainingChoices, TrainingResult
+
+_ENOUGH_TO_CHECK = 3
+
+
+class TrainPanel(Panel):
+    """See the module's docstring.
+
+    Args:
+        services: Its collaborators.
+
+    Attributes:
+        lastResult: A TrainingResult, or None before the first.
+    """
+
+    UI = "TrainPanel"
+
+    def __init__(self, services: PanelServices) -> None:
+        super().__init__(services)
+        ui = self.ui
+        self._logic = TrainingLogic(services.scene, services.engine)
+        self._cases = CasesSection(services, ui, self._modelLabels, self.refresh)
+        self._chart: TrainingChart | None = None
+        self._chartTitle = ""
+        self.lastResult: TrainingResult | None = None
+        self._models = Selector(ui.modelSelector, ui.modelDescription, self._setModel)
+        self._progress = ProgressRow(ui, self._pause)
+        self._outcome = TrainingOutcome(ui)
+        self._earlier = EarlierTable(ui, self._continue)
+        self._models.offer(_startingPoints(()))
+        ui.trainButton.connect("clicked()", self._train)
+        ui.chartCheckBox.connect("toggled(bool)", self._toggleChart)
+        self._soon = qt.QTimer()  # one refresh for many nodes
+        self._soon.setSingleShot(True)
+        self._soon.connect("timeout()", self.refresh)
+        events = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
+        self._isClosed = False
+        self._sceneTags = [services.scene.AddObserver(event, lambda *_: self._soon.start(0)) for event in events]
+        self.refresh()
+
+    def setParameterNode(self, parameterNode: Any) -> None:
+        """See :class:`.panel.Panel`; with another scene, what the last one showed is gone."""
+        self._cases.parameterNode = parameterNode
+        if parameterNode is None:
+            self._outcome.hide()
+        super().setParameterNode(parameterNode)
+
+    def refresh(self) -> None:
+        """Show what can be done now, and why the rest cannot."""
+        ui, parameters = self.ui, self.parameterNode
+        busy = self.services.activity.reason
+        reason = _("The scene is being closed.") if parameters is None else self._whyNot()
+        self._cases.refresh()
+        if parameters is not None:
+            self._models.choose(parameters.trainingModel)
+            ui.titleEdit.placeholderText = self._title()
+        allow(ui.trainButton, reason, _("Make a new model that has learned from these cases"))
+        ui.hintLabel.text = reason or self._advice()
+        ui.hintLabel.visible = bool(ui.hintLabel.text) and not self._logic.isBusy
+        ui.trainButton.visible = not self._logic.isBusy
+        self._earlier.refresh(busy)
+
+    def onModelsChanged(self) -> None:
+        """Offer the models to start from; the engine is up now, so ask for paused trainings too."""
+        self._models.offer(_startingPoints(self.services.catalogue.models or ()))
+        self._listEarlier()
+        self.refresh()
+
+    def close(self) -> None:
+        """Pause what runs, and let go of everything."""
+        for tag in self._sceneTags:
+            self.services.scene.RemoveObserver(tag)
+        self._soon.stop()
+        self._isClosed = True
+        self._cases.close()
+        super().close()
+        self._logic.close()
+
+    # -- what can be done ----------------------------------------------------------------------------------------------
+
+    def _whyNot(self) -> str:
+        """Why nothing can be trained now, or ""."""
+        services = self.services
+        if not services.installer.isReady():
+            return services.installer.reason()
+        if services.activity.isRunning:
+            return services.activity.reason
+        name = self.parameterNode.trainingModel
+        if name and services.catalogue.models is not None and services.catalogue.find(name) is None:
+            return _("The model {name} is not on this computer; choose another one.").format(name=name)
+        return problemOf(self._cases.all(), self._modelLabels())
+
+    def _advice(self) -> str:
+        if len(self._cases.all()) >= _ENOUGH_TO_CHECK:
+            return ""
+        return _(
+            "With fewer than three cases none can be held back to check the new model;"
+            " look at its results before you rely on them."
+        )
+
+    def _startModel(self) -> ModelChoice | None:
+        """The model to start from; by default the newest that came with Med3D."""
+        catalogue = self.services.catalogue
+        shipped = [model for model in catalogue.segmenting() if model.values["shipped"] and not model.problem]
+        return catalogue.find(self.parameterNode.trainingModel) or next(reversed(shipped), None)
+
+    def _modelLabels(self) -> dict[str, Label]:
+        model = self.parameterNode and self._startModel()
+        labels = (model.values["model"] or {}).get("labels", ()) if model else ()
+        return {label["name"]: Label.from_dict(label) for label in labels}
+
+    def _title(self) -> str:
+        """The new model's name if the user gives none."""
+        model = self._startModel()
+        return _("{model}, my cases").format(model=model.title) if model else _("My cases")
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        parameters, model = self.parameterNode, self._startModel()
+        settings = {"learning_rate": parameters.trainingRate} if parameters.trainingRate > 0 else {}
+        if parameters.trainingFreezesEncoder:
+            settings["freeze_encoder"] = True
+        choices = TrainingChoices(
+            title=parameters.trainingTitle.strip() or self._title(),
+            model=model and model.reference,
+            minutes=parameters.trainingMinutes,
+            quality=parameters.trainingQuality.value,
+            seed=parameters.trainingSeed,
+            device=parameters.device,
+            settings=settings,
+        )
+        cases, labels = self._cases.all(), self._modelLabels()
+        self._begin(choices.title, lambda callbacks: self._logic.train(cases, choices, labels, **callbacks))
+
+    def _continue(self, training: EarlierTraining, finish: bool) -> None:
+        self._begin(training.title, lambda callbacks: self._logic.resume(training.folder, finish, **callbacks))
+
+    def _begin(self, title: str, start: Callable[[dict[str, Callable]], object]) -> None:
+        self._outcome.hide()
+        self._chart, self._chartTitle = None, title  # the last one stays in the scene, for who wants to compare
+        self._progress.begin()
+        self.ui.metricLabel.text = ""
+        self.services.activity.begin(_("A training is running."))
+        try:
+            start(
+                {
+                    "onProgress": self._progress.advance,
+                    "onMetric": self._onMetric,
+                    "onFinished": self._onFinished,
+                    "onError": self._onError,
+                }
+            )
+        except Med3DError as error:
+            self._onError(error)
+        self.refresh()
+
+    def _pause(self) -> None:
+        self.ui.progressLabel.text = _("Pausing after this step...")
+        self._logic.pause()
+
+    def _onMetric(self, metric: Metric) -> None:
+        if self._chart is None:
+            self._chart = TrainingChart(self.services.scene, self._chartTitle)
+            self._toggleChart(self.ui.chartCheckBox.checked)
+        self._chart.add(metric)
+        self.ui.metricLabel.text = self._chart.summary
+
+    def _onFinished(self, result: TrainingResult) -> None:
+        self._end()
+        self.lastResult = result
+        if self.parameterNode is not None:
+            self.parameterNode.model = result.model
+            self._outcome.show(result)
+        self.services.catalogue.refresh()
+
+    def _onError(self, error: Med3DError) -> None:
+        self._end()
+        self.services.showError(error)
+        self._listEarlier()
+
+    def _end(self) -> None:
+        self._progress.end()
+        self.services.activity.end()
+
+    def _listEarlier(self) -> None:
+        if not self._isClosed and not self._logic.isBusy and self.services.installer.isReady():
+            self._logic.listEarlier(self._earlier.show, self.services.showError)
+
+    # -- small things --------------------------------------------------------------------------------------------------
+
+    def _setModel(self, name: str) -> None:
+        self.parameterNode.trainingModel = name
+
+    def _toggleChart(self, on: bool) -> None:
+        if self._chart is None:
+            return
+        if on:
+            self._chart.show()
+        else:
+            self._chart.hide()
+
+
+def _startingPoints(models: tuple[ModelChoice, ...]) -> list[Choice]:
+    """Entries for the models and encoders that can be trained on; the first, "", takes what came with Med3D."""
+    choices = [Choice("", _("Automatic"), _("The newest model that came with Med3D."))]
+    for model in models:
+        if not model.problem:
+            title = model.title if model.organs else _("{title} (encoder)").format(title=model.title)
+            choices.append(Choice(model.reference, f"{title} ({model.reference})", model.description))
+    return choices

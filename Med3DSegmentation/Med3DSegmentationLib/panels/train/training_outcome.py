@@ -1,0 +1,118 @@
+"""What a training brought: Dice before and after on the cases held out, and both to be seen in the views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
+from Med3DSegmentationLib.scene.own_segments import sourceVolume
+from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, COLOURS
+from Med3DSegmentationLib.training.step import Comparison, ScoreRow, TrainingResult
+
+_ROWS_SHOWN = 6
+_GOOD, _BAD = (0, 110, 60), (178, 34, 34)
+
+
+class TrainingOutcome:
+    """The last result.
+
+    Args:
+        ui: Has ``resultSection`` and the widgets in it.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self._ui = ui
+        self._result: TrainingResult | None = None
+        self._comparison: Comparison | None = None
+        setHeader(ui.resultTable, [_("Organ"), _("Case"), _("Before"), _("After")])
+        ui.resultTable.connect("cellClicked(int,int)", self._onCell)
+        for button, when in ((ui.beforeButton, BEFORE), (ui.afterButton, AFTER)):
+            button.setIcon(swatch(COLOURS[when], (16, 4)))
+            button.connect("toggled(bool)", lambda _on: self._setVisibility())
+        ui.resultSection.visible = False
+
+    def show(self, result: TrainingResult) -> None:
+        """Show a result, and its first held-out case in the views."""
+        ui = self._ui
+        self._result = result
+        ui.resultLabel.text = "\n".join(_sentences(result))
+        ui.resultTable.visible = bool(result.rows)
+        ui.resultTable.setRowCount(len(result.rows))
+        for row, score in enumerate(result.rows):
+            setTexts(ui.resultTable, row, [score.organ, score.case, _number(score.before), _number(score.after)])
+            ui.resultTable.item(row, 3).setForeground(qt.QBrush(qt.QColor(*_colour(score))))
+        fitHeight(ui.resultTable, _ROWS_SHOWN)
+        self._choose(next(iter(result.comparisons), None))
+        ui.resultSection.visible = True
+
+    def hide(self) -> None:
+        """Something else begins."""
+        self._result = self._comparison = None
+        self._ui.resultSection.visible = False
+
+    def _onCell(self, row: int, column: int) -> None:  # noqa: ARG002 - the signal's arguments
+        name = self._result.rows[row].case
+        comparison = next((one for one in self._result.comparisons if one.case == name), None)
+        if comparison is not None:
+            self._choose(comparison)
+
+    def _choose(self, comparison: Comparison | None) -> None:
+        ui, self._comparison = self._ui, comparison
+        for widget in (ui.comparisonLabel, ui.beforeButton, ui.afterButton):
+            widget.visible = comparison is not None
+        if comparison is None:
+            return
+        ui.comparisonLabel.text = _("In the views, {case}:").format(case=comparison.case)
+        for button in (ui.beforeButton, ui.afterButton):
+            button.checked = True
+        self._setVisibility()
+        if comparison.volumeNode.GetScene() is not None:
+            slicer.util.setSliceViewerLayers(background=comparison.volumeNode, fit=True)
+            _hideOthers(comparison.volumeNode)
+            _jumpTo(comparison.after or comparison.before)
+
+    def _setVisibility(self) -> None:
+        """Show what the buttons say, and hide the other cases."""
+        wanted = {BEFORE: self._ui.beforeButton.checked, AFTER: self._ui.afterButton.checked}
+        for comparison in self._result.comparisons if self._result else ():
+            for when, node in ((BEFORE, comparison.before), (AFTER, comparison.after)):
+                if node is not None and node.GetScene() is not None:
+                    node.GetDisplayNode().SetVisibility(wanted[when] and comparison is self._comparison)
+
+
+def _sentences(result: TrainingResult) -> list[str]:
+    made = _("{title} is ready ({model}, {steps} steps) and chosen in the tab Segment.")
+    lines = [made.format(title=result.title, model=result.model, steps=result.steps)]
+    if result.rows:
+        lines.append(_("Dice of the cases that were held back (1 is a perfect match):"))
+    return lines + [f"\u26a0 {warning}" for warning in result.warnings]
+
+
+def _number(dice: float | None) -> str:
+    return "-" if dice is None else f"{dice:.3f}"
+
+
+def _colour(score: ScoreRow) -> tuple[int, int, int]:
+    worse = score.before is not None and score.after is not None and score.after < score.before - 0.005
+    return _BAD if worse else _GOOD
+
+
+def _hideOthers(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Hide the segmentations of other volumes, which would lie across this one."""
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", volumeNode.GetScene()):
+        if sourceVolume(node) not in (None, volumeNode) and node.GetDisplayNode():
+            node.GetDisplayNode().SetVisibility(False)
+
+
+def _jumpTo(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
+    """Bring the slice views to the first segment."""
+    if segmentationNode is None or segmentationNode.GetSegmentation().GetNumberOfSegments() == 0:
+        return
+    centre = segmentationNode.GetSegmentCenterRAS(segmentationNode.GetSegmentation().GetNthSegmentID(0))
+    if centre is not None:
+        slicer.vtkMRMLSliceNode.JumpAllSlices(segmentationNode.GetScene(), *centre)

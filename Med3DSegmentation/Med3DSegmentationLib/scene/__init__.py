@@ -1,0 +1,1 @@
+"""Everything that touches the MRML scene: nodes, arrays of segments, colours, layouts."""

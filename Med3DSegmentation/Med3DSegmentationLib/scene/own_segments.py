@@ -1,0 +1,81 @@
+"""Which segments Med3D wrote, and whether somebody edited them since."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DSegmentationLib.scene.segment_arrays import fingerprint
+from Med3DSegmentationLib.scene.terminology import LABEL_TAG, tagOfSegment
+
+FINGERPRINT_TAG = "Med3D.fingerprint"
+MODEL_TAG = "Med3D.model"
+OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG)
+"""What makes a segment Med3D's own, which a later result may replace."""
+
+
+_DIVIDED = {"lungs": ("left_lung", "right_lung")}
+
+
+def otherDivision(labelName: str) -> tuple[str, ...]:
+    """Labels of the same tissue, divided otherwise: both lungs for the left one and the right one, and the reverse."""
+    return _DIVIDED.get(labelName) or tuple(whole for whole, parts in _DIVIDED.items() if labelName in parts)
+
+
+def mark(segment: slicer.vtkSegment, model: str) -> None:
+    """Remember that Med3D wrote a segment as it is now.
+
+    Args:
+        segment: The segment; its label's name is in a tag already.
+        model: name-version of the model.
+    """
+    segment.SetTag(FINGERPRINT_TAG, fingerprint(segment))
+    segment.SetTag(MODEL_TAG, model)
+
+
+def wasEdited(segment: slicer.vtkSegment) -> bool:
+    """Whether the voxels of a segment that Med3D wrote have changed since; False for any other segment."""
+    written = tagOfSegment(segment, FINGERPRINT_TAG)
+    return written is not None and fingerprint(segment) != written
+
+
+def findOwnSegment(segmentation: slicer.vtkSegmentation, labelName: str) -> str:
+    """ID of the segment that Med3D wrote for a label, or ""."""
+    for i in range(segmentation.GetNumberOfSegments()):
+        if tagOfSegment(segmentation.GetNthSegment(i), LABEL_TAG) == labelName:
+            return segmentation.GetNthSegmentID(i)
+    return ""
+
+
+def giveToUser(segmentation: slicer.vtkSegmentation, segment: slicer.vtkSegment) -> str:
+    """Make an edited segment the user's own, which no later result replaces; returns its new name."""
+    names = {segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())}
+    old, number = segment.GetName(), 2
+    name = _("{name} (edited)").format(name=old)
+    while name in names:
+        name, number = _("{name} (edited {number})").format(name=old, number=number), number + 1
+    segment.SetName(name)
+    for tag in OWN_TAGS:
+        segment.RemoveTag(tag)
+    return name
+
+
+def sourceVolume(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that a segmentation is of, or None if it is not known or not there any more."""
+    return segmentationNode.GetNodeReference(slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole())
+
+
+def findSegmentation(
+    scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLSegmentationNode | None:
+    """The newest segmentation of a volume with a segment that Med3D wrote, or None."""
+    found = scene.GetNodesByClass("vtkMRMLSegmentationNode")
+    found.UnRegister(None)
+    nodes = [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
+    return next((node for node in reversed(nodes) if sourceVolume(node) is volumeNode and _isOwn(node)), None)
+
+
+def _isOwn(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+    segmentation = segmentationNode.GetSegmentation()
+    tags = (tagOfSegment(segmentation.GetNthSegment(i), LABEL_TAG) for i in range(segmentation.GetNumberOfSegments()))
+    return any(tags)

@@ -1,0 +1,53 @@
+"""What the model found before and after a training, side by side on a case that it was not trained with."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.volume import LabelMap
+from Med3DSegmentationLib.scene.own_segments import OWN_TAGS
+from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+from Med3DSegmentationLib.training.pairs import COMPARISON_ATTRIBUTE
+
+BEFORE, AFTER = "before", "after"
+# Orange and blue: apart from each other and from all organs, also for impaired colour vision.
+COLOURS = {BEFORE: (0.90, 0.62, 0.0), AFTER: (0.0, 0.45, 0.85)}
+
+
+def addComparison(
+    scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode, labelMap: LabelMap, when: str
+) -> slicer.vtkMRMLSegmentationNode:
+    """Put a result beside its volume, as outlines in one colour.
+
+    Args:
+        scene: The scene of the volume.
+        volumeNode: The volume; moved meanwhile with its transform, it takes the result along.
+        labelMap: What was found.
+        when: ``BEFORE`` or ``AFTER``.
+    """
+    if labelMap.array.shape == volumeNode.GetImageData().GetDimensions()[::-1]:
+        labelMap = LabelMap(labelMap.array, geometryFromNode(volumeNode), labelMap.name, labelMap.labels)
+    node = labelMapToSegmentation(scene, labelMap, volumeNode).segmentationNode
+    title = _("{volume} before") if when == BEFORE else _("{volume} after")
+    node.SetName(scene.GenerateUniqueName(title.format(volume=volumeNode.GetName())))
+    node.SetAttribute(COMPARISON_ATTRIBUTE, when)
+    segmentation = node.GetSegmentation()
+    for segmentId in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segmentId)
+        segment.SetColor(*COLOURS[when])
+        for tag in OWN_TAGS:  # no result that the next segmentation adds to
+            segment.RemoveTag(tag)
+    display = node.GetDisplayNode()
+    display.SetAllSegmentsVisibility2DFill(False)
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(2)
+    return node
+
+
+def volumeOfCase(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume of a case that was trained with in an earlier session, by its name."""
+    node = scene.GetFirstNodeByName(name)
+    return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None
