@@ -8,6 +8,21 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+# Files of more than a few seconds, which `make quick` leaves out.
+SLOW = {
+    *("test_cli_segment", "test_compare", "test_distributed", "test_fine_tune", "test_models_combine"),
+    *("test_networks_decoders", "test_networks_encoders", "test_nodules_phantom", "test_phantom"),
+    *("test_shipped_model", "test_sides", "test_training_loop", "test_training_stage", "test_training_worker"),
+    *("test_worker_process", "test_worker_requests"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Prepared cases of the tests go nowhere else."""

@@ -19,20 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 DEMO = ROOT / "demo-output"
+PAGES = ROOT / "build" / "docs"
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("demo", "test", "lint", "setup"))
+    parser.add_argument("task", choices=("demo", "docs", "lint", "quick", "setup", "test"))
     task = parser.parse_args().task
     python = set_up()
     if task == "demo":
         return demo(python)
     if task == "lint":
         return lint(python)
+    if task == "docs":
+        return docs(python)
+    if task == "quick":
+        return lint(python) or run(python, "-m", "pytest", "-m", "not slow", "Testing/engine", cwd=ROOT)
     if task == "test":
-        return lint(python) or run(python, "-m", "pytest", "--durations=10", cwd=ROOT)
+        return lint(python) or docs(python) or run(python, "-m", "pytest", "--durations=10", cwd=ROOT)
     return 0
 
 
@@ -46,7 +51,7 @@ def set_up() -> Path:
         return python
     say(f"making the environment {ENVIRONMENT} (torch is some 200 MB; a few minutes)")
     venv.create(ENVIRONMENT, with_pip=True)
-    package = f"{ROOT}[cli,test]"
+    package = f"{ROOT}[cli,docs,test]"
     code = run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", "-e", package)
     if code:
         raise SystemExit(f"The environment could not be made; see above. Remove {ENVIRONMENT} and try again.")
@@ -78,6 +83,13 @@ def lint(python: Path) -> int:
     """Style and format."""
     say("checking style")
     return run(python, "-m", "ruff", "check", ROOT) or run(python, "-m", "ruff", "format", "--check", ROOT)
+
+
+def docs(python: Path) -> int:
+    """The pages and the reference of the engine as HTML; a broken reference is a failure."""
+    say(f"making the pages in {PAGES}")
+    shutil.rmtree(ROOT / "docs" / "api", ignore_errors=True)
+    return run(python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", PAGES)
 
 
 def run(*command: object, cwd: Path | None = None) -> int:

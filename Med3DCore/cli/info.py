@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the facts about ``args.input``. A folder with several series and no choice is listed only.
 
     Raises:
-        Med3DError: It cannot be read, see :func:`Med3DCore.io.read_volume`.
+        Med3DError: It cannot be read, see :func:`.read_volume`.
     """
     progress = Progress()
     facts: dict = {"file": str(args.input)}

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the phantom, write it, say where.
 
     Raises:
-        Med3DError: As :func:`Med3DCore.phantom.write_phantom`.
+        Med3DError: As :func:`.write_phantom`.
     """
     settings = PhantomSettings(
         spacing=args.spacing,

@@ -25,7 +25,7 @@ def on_one_grid(
         prediction: Label map of whole numbers.
         reference: Label map whose grid is wanted.
         ignore_value: Value of the reference that means unknown, so that nobody misses it if it is not covered.
-        background_beyond: See :func:`Med3DCore.evaluation.evaluate`.
+        background_beyond: See :func:`.report.evaluate`.
 
     Returns:
         Two arrays ``[z, y, x]``, their grid, and sentences about what to know.

@@ -45,12 +45,12 @@ class Overlap:
 
     @property
     def dice(self) -> float:
-        """2 |A and B| / (|A| + |B|), 0 to 1."""
+        """``2 |A and B| / (|A| + |B|)``, 0 to 1."""
         return _ratio(2 * self.intersection, self.prediction + self.reference, empty=1.0)
 
     @property
     def jaccard(self) -> float:
-        """|A and B| / |A or B|, 0 to 1."""
+        """``|A and B| / |A or B|``, 0 to 1."""
         return _ratio(self.intersection, self.prediction + self.reference - self.intersection, empty=1.0)
 
     @property
@@ -60,21 +60,21 @@ class Overlap:
 
     @property
     def rvd(self) -> float:
-        """Relative volume difference (|A| - |B|) / |B|: above 0 when too much was segmented.
+        """Relative volume difference ``(|A| - |B|) / |B|``: above 0 when too much was segmented.
 
-        The public LiTS notebook hands its function the masks in the other order and so divides by |A|.
+        The public LiTS notebook hands its function the masks in the other order and so divides by ``|A|``.
         """
         empty = 0.0 if self.prediction == 0 else inf
         return _ratio(self.prediction - self.reference, self.reference, empty)
 
     @property
     def precision(self) -> float:
-        """|A and B| / |A|: the part of the prediction that is right."""
+        """``|A and B| / |A|``: the part of the prediction that is right."""
         return _ratio(self.intersection, self.prediction, empty=nan)
 
     @property
     def sensitivity(self) -> float:
-        """|A and B| / |B|: the part of the reference that was found."""
+        """``|A and B| / |B|``: the part of the reference that was found."""
         return _ratio(self.intersection, self.reference, empty=nan)
 
 

@@ -55,7 +55,7 @@ class LabelReport:
 
     Args:
         overlap: Voxel counts on the reference's grid.
-        measures: A value for each of :data:`MEASURES`; nan or inf where undefined.
+        measures: A value for each of ``MEASURES``; nan or inf where undefined.
     """
 
     overlap: Overlap

@@ -29,7 +29,7 @@ def write_label_map(labels: LabelMap, path: str | Path) -> None:
     values only.
 
     Raises:
-        OutputError: As :func:`write_volume`.
+        OutputError: As :func:`.write_volume`.
     """
     write_label_maps(labels, [path])
 
@@ -38,7 +38,7 @@ def write_label_maps(labels: LabelMap, paths: Iterable[str | Path]) -> None:
     """As :func:`write_label_map`, into several files: all of them or, if one cannot be written, none.
 
     Raises:
-        OutputError: As :func:`write_volume`.
+        OutputError: As :func:`.write_volume`.
     """
     with ExitStack() as files:
         for path in map(Path, paths):

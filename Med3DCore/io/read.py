@@ -37,7 +37,7 @@ def read_volume(
 
     Args:
         path: The file or folder.
-        series: Which series of a DICOM folder: its number in :func:`list_series` from 1, its UID, or a unique
+        series: Which series of a DICOM folder: its number in :func:`.list_series` from 1, its UID, or a unique
             beginning of it. Needed only if several could be meant.
         progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
             Python's.
@@ -126,7 +126,7 @@ def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:
     """The voxels of a scalar NIfTI, NRRD or MetaImage file.
 
     Returns:
-        ``[z, y, x]`` uint8, int16 or float32, see :func:`stack_slices`.
+        ``[z, y, x]`` uint8, int16 or float32, see :func:`.stack_slices`.
 
     Raises:
         VolumeError: The file is truncated or damaged.

@@ -35,12 +35,12 @@ def stack_slices(slices: Iterable[np.ndarray], shape: tuple[int, int, int]) -> n
 
 
 def smallest_type(array: np.ndarray) -> np.ndarray:
-    """An array ``[z, y, x]`` of any real type as uint8, int16 or float32, by the rule of :func:`stack_slices`."""
+    """An array ``[z, y, x]`` of any real type as uint8, int16 or float32, by the rule of :func:`.stack_slices`."""
     return array if array.dtype in (np.uint8, np.int16, np.float32) else stack_slices(array, array.shape)
 
 
 def shifted(array: np.ndarray, offset: float) -> np.ndarray:
-    """An array ``[z, y, x]`` with a number added to all values, by the rule of :func:`stack_slices`.
+    """An array ``[z, y, x]`` with a number added to all values, by the rule of :func:`.stack_slices`.
 
     Raises:
         SettingError: The offset is no finite number.

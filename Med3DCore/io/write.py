@@ -24,7 +24,7 @@ _LEVEL = 2
 def write_volume(volume: Volume, path: str | Path) -> None:
     """Write a volume in the format that the ending of ``path`` says: .nii.gz, .nii, .nrrd or .mha.
 
-    All but .nii are compressed. Voxels are stored as uint8, int16 or float32, see :func:`stack_slices`. An existing
+    All but .nii are compressed. Voxels are stored as uint8, int16 or float32, see :func:`.stack_slices`. An existing
     file is replaced only once the new one is complete; after an error it is still there and nothing else is.
 
     Args:
@@ -40,7 +40,7 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 @contextmanager
 def fields_written(volume: Volume, fields: dict[str, str], path: str | Path) -> Iterator[None]:
-    """Like :func:`write_volume`, with header fields of one's own, which only .nrrd and .mha keep.
+    """Like :func:`.write_volume`, with header fields of one's own, which only .nrrd and .mha keep.
 
     The file takes its place when the block ends well, so that of several all do or none.
     """

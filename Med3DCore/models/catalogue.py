@@ -98,8 +98,8 @@ class Catalogue:
     """The models on this computer.
 
     Args:
-        user: Folder of the user's models; :func:`user_folder` by default. Made when first written to.
-        shipped: Folder of the models that came with Med3D; :func:`shipped_folder` by default. Never written to.
+        user: Folder of the user's models; :func:`.user_folder` by default. Made when first written to.
+        shipped: Folder of the models that came with Med3D; :func:`.shipped_folder` by default. Never written to.
     """
 
     def __init__(self, user: str | Path | None = None, shipped: str | Path | None = None) -> None:
@@ -201,7 +201,7 @@ class Catalogue:
         half: bool = True,
         overwrite: bool = False,
     ) -> Path:
-        """Write a new model, such as a fine-tuned one, to the user's models; see :func:`save_package`."""
+        """Write a new model, such as a fine-tuned one, to the user's models; see :func:`.save_package`."""
         return save_package(package, weights, self._free_place(package, overwrite), half)
 
     def export(self, name: str, path: str | Path, overwrite: bool = False) -> Path:

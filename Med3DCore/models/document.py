@@ -15,7 +15,7 @@ def document_to_bytes(document: dict, name: str) -> bytes:
     """UTF-8 JSON with sorted keys, so that equal content gives equal bytes.
 
     Args:
-        document: Everything that :mod:`model.schema.json` asks for.
+        document: Everything that ``model.schema.json`` asks for.
         name: What to call the package in messages.
 
     Raises:

@@ -37,7 +37,7 @@ class Stage:
 
     Args:
         name: Such as ``"coarse"``; letters a-z, digits, ``_`` and ``-``.
-        network: Description for :func:`Med3DCore.networks.build_network`.
+        network: Description for :func:`.build_network`.
         preprocessing: Description for ``Preprocessing.from_dict``.
         labels: Label name of each output channel; with softmax, channel 0 is ``"background"``. Of a classifier the
             classes, always with softmax.
@@ -281,7 +281,7 @@ def save_package(
 
 
 def check_description(package: ModelPackage) -> None:
-    """Refuse, before a training, what :func:`save_package` would refuse after it.
+    """Refuse, before a training, what :func:`.save_package` would refuse after it.
 
     Raises:
         ModelError: The description is not complete, or its parts do not fit together.

@@ -74,7 +74,7 @@ def build_encoder(spec: dict) -> nn.Module:
     """Make the ``"encoder"`` of a description, with random weights.
 
     Raises:
-        SettingError: As :func:`build_network`.
+        SettingError: As :func:`.build_network`.
     """
     cls, arguments = _resolve("encoder", spec, ENCODERS, ())
     return cls(**arguments)
@@ -84,7 +84,7 @@ def last_stride(spec: dict) -> Stride:
     """Input voxels per voxel of the last map of an encoder, without making its weights.
 
     Raises:
-        SettingError: As :func:`build_network`.
+        SettingError: As :func:`.build_network`.
     """
     import torch
 
@@ -96,7 +96,7 @@ def build_decoder(spec: dict, encoder: nn.Module, out_channels: int) -> nn.Modul
     """Make the ``"decoder"`` of a description for an encoder, with random weights.
 
     Raises:
-        SettingError: As :func:`build_network`.
+        SettingError: As :func:`.build_network`.
     """
     cls, arguments = _resolve("decoder", spec, DECODERS, GIVEN_BY_ENCODER)
     return cls(encoder.channels, encoder.strides, out_channels, **arguments)

@@ -41,7 +41,7 @@ def build_med3d(encoder: dict, branches: Mapping[str, tuple[dict, int]]) -> Med3
     """Make a Med3D network with random weights.
 
     Args:
-        encoder: Description as in :func:`Med3DCore.networks.build_network`.
+        encoder: Description as in :func:`.build_network`.
         branches: Domain name to the description of its decoder and its number of classes.
 
     Raises:

@@ -1,7 +1,7 @@
 """Pre-activation 3D ResNet, the paper's deepest encoder (Med3D table 2, "3D-PreResNet200"; papers.md A4).
 
 MedicalNet released neither code nor weights for it; we follow the block of the Kinetics PreResNet that Med3D was
-compared with, in the geometry of :class:`ResNetEncoder`.
+compared with, in the geometry of :class:`.ResNetEncoder`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PreActBottleneck(nn.Module):
 
 
 class PreActResNetEncoder(ResNetEncoder):
-    """:class:`ResNetEncoder` of pre-activation bottlenecks.
+    """:class:`.ResNetEncoder` of pre-activation bottlenecks.
 
     As in its 2018 source, nothing normalises or rectifies the last map. Same arguments; ``depth`` is 50, 101, 152 or
     200, of which the paper uses 200.

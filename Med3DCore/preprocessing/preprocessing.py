@@ -49,7 +49,7 @@ class Preprocessing:
 
         Args:
             volume: Any scan, in any orientation.
-            box: Lowest and highest LPS mm to take; beyond the scan its edge goes on for :data:`EDGE_MM`, then there is
+            box: Lowest and highest LPS mm to take; beyond the scan its edge goes on for :data:`.EDGE_MM`, then there is
                 air. None takes the scan.
 
         Returns:

@@ -54,7 +54,7 @@ class Connection:
             yield from reader.feed(data)
 
     def send(self, event: Event) -> None:
-        """Write an event; once the client is gone, nothing happens but that :attr:`lost` becomes True.
+        """Write an event; once the client is gone, nothing happens but that ``lost`` becomes True.
 
         Raises:
             TypeError: A value is not JSON.

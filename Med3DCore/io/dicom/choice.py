@@ -19,7 +19,7 @@ def choose_series(
     """One of the series of a folder, with ``left_out`` telling of the others.
 
     Args:
-        series: From :func:`list_series`.
+        series: From :func:`.list_series`.
         wanted: Its number in the list from 1, its UID, or a unique beginning of it; None takes the only series, or the
             only usable one, unless that would pass over a CT, or something at least half as large, that has a flaw.
         folder: For the message.

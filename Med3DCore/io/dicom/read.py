@@ -26,7 +26,7 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
     """The voxels of a series, each slice with its own rescale slope and intercept, or modality LUT, applied.
 
     Returns:
-        ``[z, y, x]`` uint8, int16 or float32, see :func:`stack_slices`. Slices that are missing are the mean of their
+        ``[z, y, x]`` uint8, int16 or float32, see :func:`.stack_slices`. Slices that are missing are the mean of their
         neighbours.
 
     Raises:

@@ -57,7 +57,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, eq=False)
 class CachedCase:
-    """A :class:`PreparedCase` whose arrays stay on disk.
+    """A :class:`.PreparedCase` whose arrays stay on disk.
 
     Each use maps the file anew and lets go of it: a thousand cases need neither memory nor a thousand open files.
 
@@ -107,7 +107,7 @@ class CaseCache:
         """Like :func:`Med3DCore.training.cases.prepared.prepare_case`; the arrays are equal to the last bit.
 
         Raises:
-            DataError: As :func:`prepare_case`.
+            DataError: As :func:`.prepare_case`.
             OutputError: The folder cannot be written, or the disk is full.
         """
         return self.keep(case, _key(case, preprocessing, labels), lambda: prepare_case(case, preprocessing, labels))

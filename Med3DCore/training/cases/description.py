@@ -86,7 +86,7 @@ def case_from_dict(entry: dict, folder: Path) -> Case:
     """A case as a description says it.
 
     Args:
-        entry: At least ``name`` and ``image``; the names are those of :class:`Case`.
+        entry: At least ``name`` and ``image``; the names are those of :class:`.Case`.
         folder: What file names are relative to.
 
     Raises:

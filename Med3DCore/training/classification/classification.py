@@ -2,7 +2,7 @@
 
 The network is an encoder, global average pooling and a 1x1x1 convolution to two classes. Patches are varied as VDT
 does: the centre is moved by up to a tenth of the patch, the patch turned by right angles and mirrored, which a nodule
-does not mind, and then as :class:`Augmentation` says.
+does not mind, and then as :class:`.Augmentation` says.
 """
 
 from __future__ import annotations

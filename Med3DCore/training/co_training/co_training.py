@@ -35,7 +35,7 @@ class DomainBatch:
 
     Args:
         domain: Its name.
-        patches: Image and target, as :class:`SegmentationTask` draws them.
+        patches: Image and target, as :class:`.SegmentationTask` draws them.
     """
 
     domain: str

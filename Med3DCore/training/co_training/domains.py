@@ -33,7 +33,7 @@ class Domain:
         name: Such as ``"liver"``; also the ``domain`` of its cases in a data set of several domains.
         folder: Name of the folder of its data set, where it has one of its own.
         parts: Label to the names of what it is made of in the data set: ``{"liver": ("liver", "cancer")}``.
-        recipe: Its branch as a stage; the spacing may still be a rule of :func:`domain_spacing`.
+        recipe: Its branch as a stage; the spacing may still be a rule of :func:`.domain_spacing`.
     """
 
     name: str
@@ -140,7 +140,7 @@ def gather_cases(recipe: CoTrainingRecipe, paths: Sequence[Path], progress: Prog
 
     Args:
         recipe: Its domains say where theirs are.
-        paths: Data sets of any form that :func:`read_data_set` knows, or folders that hold the domains' folders.
+        paths: Data sets of any form that :func:`.read_data_set` knows, or folders that hold the domains' folders.
         progress: Takes warnings.
 
     Raises:

@@ -34,7 +34,7 @@ def read_data_set(path: Path, values: dict[str, Values] | None = None, progress:
 
 
 def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Progress | None = None) -> list[Case]:
-    """Like :func:`read_data_set`, whether or not the cases can be trained with.
+    """Like :func:`.read_data_set`, whether or not the cases can be trained with.
 
     Raises:
         DataError: It has no such form.

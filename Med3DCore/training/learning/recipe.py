@@ -57,7 +57,7 @@ class StageRecipe:
     """A stage of the pipeline and how to train it.
 
     Args:
-        stage: The stage; the spacing of its preprocessing may still be a rule of :func:`domain_spacing`.
+        stage: The stage; the spacing of its preprocessing may still be a rule of :func:`.domain_spacing`.
         training: How to train it.
     """
 

@@ -17,7 +17,7 @@ class Fields:
     """What the request says.
 
     Args:
-        path: A data set in any form that :func:`Med3DCore.training.data_sets.read_data_set` knows.
+        path: A data set in any form that :func:`.read_data_set` knows.
     """
 
     path: str
