@@ -8,7 +8,7 @@ import json
 from Med3DCore.cli.arguments import add_choice_of_volume, add_offset, add_orientation, path
 from Med3DCore.cli.console import ProgressBar, say
 from Med3DCore.cli.segment_one import report_text, segment_one
-from Med3DCore.cli.segment_places import Places, places_of
+from Med3DCore.cli.segment_places import Places, places_of, reserved
 from Med3DCore.errors import Cancelled, Med3DError, SettingError
 from Med3DCore.models import Catalogue, ModelPackage
 from Med3DCore.progress import Progress
@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
 def _one(places: Places, args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage) -> dict:
     bar = ProgressBar(args.quiet)
     try:
-        return segment_one(places, args, organs, package, Progress(bar))
+        with reserved(places):
+            return segment_one(places, args, organs, package, Progress(bar))
     finally:
         bar.close()
 

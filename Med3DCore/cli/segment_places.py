@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from Med3DCore.errors import OutputError, SettingError
 from Med3DCore.io import check_output
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.write import WRITABLE
+from Med3DCore.system.locks import locked
 
 _ENDING = ".seg.nrrd"
 
@@ -23,11 +25,13 @@ class Places:
         source: The scan.
         outputs: Files that the result is written to.
         picture: File to draw it in, or None.
+        is_default: Whether nobody named the output.
     """
 
     source: Path
     outputs: tuple[Path, ...]
     picture: Path | None
+    is_default: bool = False
 
 
 def places_of(sources: Sequence[Path], outputs: Sequence[Path], picture: Path | None) -> list[Places]:
@@ -48,7 +52,7 @@ def places_of(sources: Sequence[Path], outputs: Sequence[Path], picture: Path | 
     for source in sources:
         named = tuple(_for(source, output, _ENDING) for output in outputs) if several else tuple(outputs)
         drawn = _for(source, picture, ".png") if several and picture is not None else picture
-        found.append(Places(source, named or (_default_output(source),), drawn))
+        found.append(Places(source, named or (_default_output(source),), drawn, not named))
     _require_different(found)
     for places in found:
         _check(places)
@@ -81,10 +85,32 @@ def _default_output(source: Path) -> Path:
         OutputError: It is there.
     """
     output = Path(f"{_name(source)}{_ENDING}")
+    _require_absent(output)
+    return output
+
+
+@contextmanager
+def reserved(places: Places) -> Iterator[None]:
+    """While the block runs, no other process makes a file of the same default name; both would find it free at first.
+
+    Raises:
+        InUse: Another one makes it just now.
+        OutputError: It was made meanwhile.
+    """
+    if not places.is_default:
+        yield
+        return
+    (output,) = places.outputs
+    lock = output.with_name(f".{output.name}.lock")
+    with locked(lock, f"Another process is just making {output}", "name this result with -o"):
+        _require_absent(output)
+        yield
+
+
+def _require_absent(output: Path) -> None:
     if output.exists():
         again = shlex.quote(str(output))
         raise OutputError(f"{output} exists already; name the result with -o, or use -o {again} to replace it.")
-    return output
 
 
 def _require_different(found: Sequence[Places]) -> None:

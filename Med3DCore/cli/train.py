@@ -38,6 +38,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from the stages of "
         "the same name of another model, or from scratch (default)",
     )
+    parser.add_argument(
+        "--name-cases",
+        action="store_true",
+        help="name cases and patients in the model as the data set does; for public data (default: by numbers)",
+    )
     add_fold_options(parser)
     add_training_options(parser)
     parser.set_defaults(run=on_every_rank(run))
@@ -90,7 +95,8 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     if ranks.is_main:
         draw_curve(args.output, folders)
         if not args.stage:
-            print(f"wrote {publish(recipe, weights, cases, args.output, device, starts=starts)}")
+            made = publish(recipe, weights, cases, args.output, device, starts=starts, name_cases=args.name_cases)
+            print(f"wrote {made}")
     return 0
 
 
@@ -114,7 +120,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 
 def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace) -> None:
     """Refuse what could not become a model in the end, before any case is read."""
-    from Med3DCore.training.learning.checkpoint import LAST
+    from Med3DCore.training.learning.checkpoint import LAST, require_no_training
     from Med3DCore.training.segmentation.publish import describe_recipe
     from Med3DCore.training.segmentation.trainer import check_stage
 
@@ -123,6 +129,7 @@ def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace
     if not args.stage:
         describe_recipe(recipe)
     for name, folder in folders.items():
+        require_no_training(folder)
         if args.finish and not (folder / LAST).is_file():
             raise DataError(
                 f"The stage '{name}' was not begun in {folder.parent}, so there is no whole model yet; run the command "

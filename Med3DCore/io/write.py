@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from Med3DCore.errors import OutputError
@@ -13,12 +13,14 @@ from Med3DCore.io.files import as_path, ending_of, require_text
 from Med3DCore.io.itk import captured, short_reason
 from Med3DCore.io.nifti import write_nifti
 from Med3DCore.io.voxels import smallest_type
+from Med3DCore.system.leftovers import own_name, remove_leftovers
 from Med3DCore.volume import Volume
 
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 # A label map of 105 million voxels takes 0.1 s at level 1, 2 or 6, but is three times as large at level 1; a CT takes
 # twice as long at level 2 as at 1 and is a quarter smaller.
 _LEVEL = 2
+_UNFINISHED = ".med3d-"
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
@@ -95,7 +97,8 @@ def written_beside(path: Path, ending: str | None = None) -> Iterator[Path]:
         OutputError: For every OSError in the block or in the renaming. Nothing is left behind then.
     """
     ending = ending or ending_of(path) or path.suffix
-    temporary = path.with_name(f".med3d-{uuid.uuid4().hex[:12]}{ending}")
+    temporary = path.with_name(own_name(_UNFINISHED, ending))
+    remove_unfinished(path.parent)
     try:
         yield temporary
         temporary.replace(path)
@@ -106,6 +109,12 @@ def written_beside(path: Path, ending: str | None = None) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@lru_cache
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes were writing in a folder; looked for once, since folders may be large."""
+    remove_leftovers(folder, _UNFINISHED)
 
 
 def _write_with_itk(volume: Volume, fields: dict[str, str], path: Path) -> None:

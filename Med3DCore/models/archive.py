@@ -54,6 +54,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         ModelError: The file is missing, not a whole zip, or holds something a model package must not hold.
     """
+    require_plain_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             check_stored(archive, path.stat().st_size, path.name)
@@ -67,6 +68,16 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise ModelError(
             f"{path.name} is damaged, incomplete or no model package ({SUFFIX}); get the file again."
         ) from error
+
+
+def require_plain_file(path: Path) -> None:
+    """Refuse what is there and no file, such as a named pipe, which would be waited for without end.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if path.exists() and not path.is_file():
+        raise ModelError(f"Cannot read {path}: it is no file, but a folder or a pipe; give a file on a disk.")
 
 
 def read_document(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,17 @@ from typing import TYPE_CHECKING
 import Med3DCore
 from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
 from Med3DCore.io.files import as_path
-from Med3DCore.io.write import written_beside
+from Med3DCore.io.write import remove_unfinished, written_beside
 from Med3DCore.models.archive import SUFFIX, sha256_of
 from Med3DCore.models.package import PIPELINE, ModelPackage, load_package, package_file, save_package
+from Med3DCore.system.folders import make_private
+from Med3DCore.system.locks import locked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
+_PATIENCE_SECONDS = 60.0  # copying a large model to a slow disk
 _LONG = ("provenance", "metrics", "members")
 
 
@@ -104,6 +108,7 @@ class Catalogue:
 
     def __init__(self, user: str | Path | None = None, shipped: str | Path | None = None) -> None:
         self.user = Path(user) if user else user_folder()
+        remove_unfinished(self.user)
         self.shipped = Path(shipped) if shipped else shipped_folder()
 
     def list(self) -> list[ModelEntry]:
@@ -190,8 +195,8 @@ class Catalogue:
             existing = folder / package.file_name
             if existing.is_file() and _same_bytes(existing, package.path):
                 return existing
-        target = self._free_place(package, overwrite)
-        _copy(package.path, target)
+        with self._free_place(package, overwrite) as target:
+            _copy(package.path, target)
         return target
 
     def save(
@@ -202,7 +207,8 @@ class Catalogue:
         overwrite: bool = False,
     ) -> Path:
         """Write a new model, such as a fine-tuned one, to the user's models; see :func:`.save_package`."""
-        return save_package(package, weights, self._free_place(package, overwrite), half)
+        with self._free_place(package, overwrite) as target:
+            return save_package(package, weights, target, half)
 
     def export(self, name: str, path: str | Path, overwrite: bool = False) -> Path:
         """Copy a model to a folder or file, to give it to somebody.
@@ -264,7 +270,16 @@ class Catalogue:
             raise ModelError(answering[0].problem)
         raise self._unknown(name)
 
-    def _free_place(self, package: ModelPackage, overwrite: bool) -> Path:
+    @contextmanager
+    def _free_place(self, package: ModelPackage, overwrite: bool) -> Iterator[Path]:
+        """The file for a new model, while nobody else adds one."""
+        make_private(self.user)
+        taken = f"Another model is just being added to {self.user}"
+        with locked(self.user / ".lock", taken, "try again when that is done", _PATIENCE_SECONDS):
+            self._require_free(package, overwrite)
+            yield self.user / package.file_name
+
+    def _require_free(self, package: ModelPackage, overwrite: bool) -> None:
         if not overwrite:
             for folder in (self.shipped, self.user):
                 if (folder / package.file_name).exists():
@@ -273,11 +288,6 @@ class Catalogue:
                         " version, or allow overwriting.",
                         MODEL_EXISTS,
                     )
-        try:
-            self.user.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot make the folder {self.user}: {error.strerror or error}.") from error
-        return self.user / package.file_name
 
     def _unknown(self, name: str) -> ModelError:
         known = ", ".join(entry.reference for entry in self.list() if entry.package) or "none"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError
-from Med3DCore.models.archive import check_stored
+from Med3DCore.models.archive import check_stored, require_plain_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -145,6 +145,8 @@ def load_tensors(source: Path | io.BytesIO, name: str) -> Any:
     """
     import torch
 
+    if isinstance(source, Path):
+        require_plain_file(source)
     try:
         return torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -7,12 +7,9 @@ and, of a label map, ``labels``. The file holds the voxels and nothing else, in 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.grid import require_extent, require_grid
 from Med3DCore.io.write import written_beside
+from Med3DCore.system.leftovers import own_name, remove_leftovers
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 
@@ -34,16 +32,12 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int6
 def new_exchange_folder() -> tempfile.TemporaryDirectory:
     """A folder that only this user may read. Who makes it removes it, with ``cleanup()`` or as a context manager."""
     # Windows does not delete files that the other process still maps; remove_forgotten_folders() does, later.
-    return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(prefix=own_name(_PREFIX, "-"), ignore_cleanup_errors=True)
 
 
-def remove_forgotten_folders(older_than_hours: float = 24.0) -> None:
+def remove_forgotten_folders() -> None:
     """Remove what programs that crashed left behind: whole scans, which nobody else should find."""
-    oldest = time.time() - 3600 * older_than_hours
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < oldest:
-                shutil.rmtree(path, ignore_errors=True)  # those of other users stay
+    remove_leftovers(Path(tempfile.gettempdir()), _PREFIX)
 
 
 def write_volume_array(volume: Volume, folder: str | Path, stem: str = "volume") -> dict:

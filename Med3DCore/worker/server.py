@@ -21,6 +21,7 @@ from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
 from Med3DCore.worker.connection import Connection
+from Med3DCore.worker.exchange import remove_forgotten_folders
 from Med3DCore.worker.fields import read_fields
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.protocol import End, Failure, Id, ProtocolError, Ready, Request, Result, decode_request
@@ -59,6 +60,7 @@ class Server:
     def run(self) -> int:
         """Serve; returns the exit code."""
         parent = os.getppid()
+        remove_forgotten_folders()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         self._connection.send(Ready(os.getpid(), _versions()))
@@ -70,6 +72,7 @@ class Server:
                 self._running, self._idle_since = None, time.monotonic()
         reason, code = self._end
         self._connection.send(End(reason))
+        remove_forgotten_folders()  # its client may have crashed
         _log(f"end: {reason}")
         return code
 
@@ -172,6 +175,7 @@ class Server:
         time.sleep(_GRACE_SECONDS)
         _log(f"end at once: {self._end[0]}")
         _kill_children()
+        remove_forgotten_folders()
         os._exit(self._end[1])
 
     def _stop_if_idle(self) -> None:

@@ -1,6 +1,7 @@
 """Training of one network of a pipeline, and the command: stopping loses nothing, bad settings are named."""
 
 import json
+import os
 import re
 from contextlib import nullcontext
 from dataclasses import replace
@@ -141,9 +142,14 @@ def test_med3d_train_makes_a_model_that_med3d_segment_uses(data, tmp_path, capsy
     path = tmp_path / "run" / "boxes-0.0.1.med3d.zip"
     package = load_package(path)
     package.verify()
-    assert package.metrics["liver"]["c"]["dice"] > 0.4
-    assert set(package.provenance["training_cases"]) == {"a", "b"}
-    assert "| c | " in package.card and "CC0" in package.card
+    assert package.metrics["liver"]["case 3"]["dice"] > 0.4
+    assert set(package.provenance["training_cases"]) == {"case 1", "case 2"}  # which may be names of people
+    assert "| case 3 | " in package.card and "CC0" in package.card
+    if os.name == "posix":
+        assert {each.stat().st_mode & 0o777 for each in (path.parent, path.parent / "only")} == {0o700}
+    assert not list(path.parent.rglob(".*"))
+    again = ["train", str(recipe), str(data), "-o", str(path.parent), "--device", "cpu", "--quiet", "--name-cases"]
+    assert main(again) == 0 and set(load_package(path).provenance["training_cases"]) == {"a", "b"}
     out = tmp_path / "c.nii.gz"
     command = [
         "segment",
@@ -221,7 +227,10 @@ def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_mod
     assert main(command(write_data(tmp_path, entries), recipe, tmp_path / "run")) == 0
     package = load_package(tmp_path / "run" / "boxes-0.0.1.med3d.zip")
     assert package.label_names == ("Tumour 1", "heart") and package.labels[0].title == "Tumour 1"
-    assert {label: set(cases) for label, cases in package.metrics.items()} == {"Tumour 1": {"b", "d"}, "heart": {"b"}}
+    assert {label: set(cases) for label, cases in package.metrics.items()} == {
+        "Tumour 1": {"case 2", "case 4"},
+        "heart": {"case 2"},
+    }
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -17,9 +17,11 @@ from Med3DCore.io.memory import require_memory
 from Med3DCore.io.voxels import stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
+from Med3DCore.system.leftovers import own_name, remove_leftovers
 from Med3DCore.system.threads import in_threads
 
 _AT_ONCE = 32
+_TEMPORARY = "med3d-dicom-"
 
 
 def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
@@ -42,7 +44,8 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
         warner(progress)(f"{name}: {note}.")
     shape = series.geometry.shape
     require_memory(int(np.prod(shape, dtype=np.int64)) * 4, name)
-    with tempfile.TemporaryDirectory(prefix="med3d-", ignore_cleanup_errors=True) as folder:
+    remove_leftovers(Path(tempfile.gettempdir()), _TEMPORARY)
+    with tempfile.TemporaryDirectory(prefix=own_name(_TEMPORARY, "-"), ignore_cleanup_errors=True) as folder:
         return stack_slices(_filled(_slices(series.images, Path(folder), progress), series.missing), shape)
 
 

@@ -14,8 +14,6 @@ import os
 import re
 import shutil
 import sys
-import time
-import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,6 +29,8 @@ from Med3DCore.io.files import as_path
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
+from Med3DCore.system.folders import make_private
+from Med3DCore.system.leftovers import own_name, remove_leftovers
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.prepared import HEADROOM, PreparedCase, prepare_case
 
@@ -38,7 +38,6 @@ from Med3DCore.training.cases.prepared import HEADROOM, PreparedCase, prepare_ca
 _FORMAT = 1
 _KEY = r"[0-9a-f]{32}"
 _UNFINISHED = ".making-"
-_UNFINISHED_SECONDS = 3600
 _ARRAYS = ("image", "target")
 
 
@@ -102,6 +101,7 @@ class CaseCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        remove_leftovers(self.folder, _UNFINISHED)
 
     def prepare(self, case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> CachedCase:
         """Like :func:`Med3DCore.training.cases.prepared.prepare_case`; the arrays are equal to the last bit.
@@ -163,15 +163,13 @@ class CaseCache:
             return None
 
     def _store(self, prepared: PreparedCase, key: str) -> None:
-        temporary = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex[:12]}"
+        temporary = self.folder / own_name(_UNFINISHED)
+        make_private(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._remove_unfinished()
-            temporary.mkdir()
+            temporary.mkdir(mode=0o700)
             for name in _ARRAYS:
                 np.save(temporary / f"{name}.npy", getattr(prepared, name), allow_pickle=False)
             facts = {
-                "case": prepared.case.name,
                 "geometry": asdict(prepared.geometry),
                 "statistics": asdict(prepared.statistics),
                 "checksums": {name: _checksum(temporary / f"{name}.npy") for name in _ARRAYS},
@@ -186,13 +184,6 @@ class CaseCache:
             ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _remove_unfinished(self) -> None:
-        """Delete what killed processes left, but not what another one is writing now."""
-        for path in self.folder.glob(f"{_UNFINISHED}*"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
-                    shutil.rmtree(path, ignore_errors=True)
 
 
 def prepare_cases(

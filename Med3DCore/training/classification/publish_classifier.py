@@ -16,7 +16,7 @@ from Med3DCore.training.cases.prepared import PreparedCase
 from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
 from Med3DCore.training.classification.nodules import CLASSES, Nodule
 from Med3DCore.training.learning.recipe import Recipe, package_of
-from Med3DCore.training.segmentation.publish import provenance
+from Med3DCore.training.segmentation.publish import nameless, provenance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def describe_classifier(recipe: Recipe, nodules: Sequence[Nodule], rule: str, st
         SettingError: It is no recipe for a classifier.
     """
     stage = classifier_stage(recipe)
-    known = provenance({stage.stage.name: stage.training}, recipe.seed, nodules)
+    known = provenance({stage.stage.name: stage.training}, recipe.seed, nameless(nodules))
     known |= {"rule_of_ratings": rule, "started_from": start}
     package = package_of(recipe.model, stages=(stage.stage,), provenance=known)
     check_description(package)
@@ -74,6 +74,7 @@ def publish_classifier(
     report = None
     if task.validation:
         report, metrics = _measure(Classifier(load_package(path), device), task, progress or Progress())
+        metrics = _without_names(metrics, package)
         package = replace(package, metrics=metrics)
     card = _card(package, report, [each.case for group in task.by_class for each in group])
     return save_package(replace(package, card=card), weights, folder), report
@@ -94,6 +95,16 @@ def _measure(classifier: Classifier, task: ClassificationTask, progress: Progres
         for nodule, score in zip(nodules, scores, strict=True)
     }
     return report, {"held_out": report.to_dict(), "nodules": single}
+
+
+def _without_names(metrics: dict, package: ModelPackage) -> dict:
+    """What was measured, with nodules and patients called as in the package's provenance."""
+    known, nodules = package.provenance["validation_cases"], metrics["nodules"].values()
+    single = {
+        name: {**nodule, "patient": case["patient"]}
+        for (name, case), nodule in zip(known.items(), nodules, strict=True)
+    }
+    return {**metrics, "nodules": single}
 
 
 def _card(package: ModelPackage, report: ClassificationReport | None, training: Sequence[Nodule]) -> str:

@@ -22,7 +22,7 @@ from Med3DCore.training.co_training.domains import CoTrainingRecipe
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import StageRecipe
 from Med3DCore.training.learning.task import Task, Trained, Validation
-from Med3DCore.training.segmentation.publish import provenance
+from Med3DCore.training.segmentation.publish import nameless, provenance
 from Med3DCore.training.segmentation.trainer import SegmentationTask, require_taught
 
 # Slow enough that the running statistics are of all domains and not of the last few batches.
@@ -173,13 +173,15 @@ def publish_encoder(
         OutputError: The file cannot be written.
     """
     everything = [case for domain in cases.values() for case in domain]
-    origin = provenance({name: stage.training for name, stage in stages.items()}, recipe.seed, everything)
+    without = nameless(everything)
+    names = {case.name: other.name for case, other in zip(everything, without, strict=True)}
+    origin = provenance({name: stage.training for name, stage in stages.items()}, recipe.seed, without)
     origin["domains"] = {
         name: {"preprocessing": stage.stage.preprocessing, "labels": list(stage.stage.labels)}
         for name, stage in stages.items()
     }
     metrics = {
-        label: {case: {"dice": dice} for case, dice in dices.items()}
+        label: {names[case]: {"dice": dice} for case, dice in dices.items()}
         for label, dices in trained.validation.details.items()
     }
     package = replace(recipe.package, provenance={**origin, "steps": trained.steps}, metrics=metrics)

@@ -22,6 +22,7 @@ from Med3DCore.models.package import ENCODER, ModelPackage, load_package, save_p
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
+from Med3DCore.system.folders import make_private
 from Med3DCore.tasks import Label
 from Med3DCore.training.cases.cache import prepare_cases
 from Med3DCore.training.cases.case import Case
@@ -79,11 +80,15 @@ def fine_tune(
         ModelError: The parent is a classifier.
         Med3DError: As :func:`Med3DCore.training.learning.loop.train`.
     """
+    if parent.kind != ENCODER:
+        parent.require_pipeline()
+    if not any(case.annotated for case in cases):
+        raise DataError("No case has a labelled organ; label one in at least one case.")
     settings, progress, ranks = settings or TuneSettings(), progress or Progress(), Ranks.here()
     run, device = RunFolder(Path(folder)), choose_device(ranks.device(settings.device))
-    with ranks.joined(device.torch_device):
+    with ranks.joined(device.torch_device), run.alone(ranks):
         ranks.from_main(lambda: _begin(run, parent, cases, settings, progress, labels, arrays or {}))
-    return continue_tuning(run.path, progress)
+        return _continue(run, progress)
 
 
 def _begin(
@@ -96,13 +101,22 @@ def _begin(
     arrays: Mapping[str, tuple[Volume, Volume]],
 ) -> None:
     """Check what was asked for, and fill the folder."""
-    if parent.kind != ENCODER:
-        parent.require_pipeline()
-    if not any(case.annotated for case in cases):
-        raise DataError("No case has a labelled organ; label one in at least one case.")
     if (run.path / "run.json").exists():
         raise DataError(f"{run.path} holds a training already; continue it, or choose another folder.")
     chosen = choose_held_out(cases, settings.seed)
+    with run.cases_removed_unless_begun():
+        _copy(run, parent, chosen, settings, progress, labels, arrays)
+
+
+def _copy(
+    run: RunFolder,
+    parent: ModelPackage,
+    chosen: Sequence[Case],
+    settings: TuneSettings,
+    progress: Progress,
+    labels: Sequence[Label],
+    arrays: Mapping[str, tuple[Volume, Volume]],
+) -> None:
     with progress.stage("copy the cases", share=0.03):
         stored = []
         for number, case in enumerate(chosen, start=1):
@@ -129,11 +143,17 @@ def continue_tuning(folder: Path, progress: Progress | None = None, finish: bool
         DataError: There is no training in the folder.
         Med3DError: As :func:`fine_tune`.
     """
-    tuning = _Tuning(RunFolder(Path(folder)), progress or Progress(), finish)
+    run, ranks = RunFolder(Path(folder)), Ranks.here()
+    run.describe()
+    with ranks.joined(choose_device(ranks.device(run.settings.device)).torch_device), run.alone(ranks):
+        return _continue(run, progress or Progress(), finish)
+
+
+def _continue(run: RunFolder, progress: Progress, finish: bool = False) -> FineTuned:
     try:
-        return tuning.run()
+        return _Tuning(run, progress, finish).run()
     except Cancelled:
-        raise Cancelled(f"Stopped; everything done is saved in {folder}, so it can be continued.") from None
+        raise Cancelled(f"Stopped; everything done is saved in {run.path}, so it can be continued.") from None
 
 
 class _Tuning:
@@ -295,7 +315,7 @@ class _Tuning:
         """Write what a model found in the held-out cases."""
         for each in checked:
             path = self._kept(each.case.name, when)
-            path.parent.mkdir(exist_ok=True)
+            make_private(path.parent)
             write_label_map(each.labels, path)
 
     def _kept(self, name: str, when: str) -> Path:

@@ -1,8 +1,4 @@
-"""The package of a fine-tuned model: what it says of itself, its parent and its data.
-
-A package may be given away, so the names of the user's cases and patients stay out of it: they can be names of people.
-The SHA-256 of the images and labels tells whoever has them which they were.
-"""
+"""The package of a fine-tuned model: what it says of itself, its parent and its data."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from Med3DCore.training.fine_tuning.adapt import TunedStage
 from Med3DCore.training.fine_tuning.held_out import Checked, Scores
 from Med3DCore.training.fine_tuning.run_folder import TuneSettings
 from Med3DCore.training.segmentation.card import write_card
-from Med3DCore.training.segmentation.publish import provenance, values_of
+from Med3DCore.training.segmentation.publish import nameless, provenance, values_of
 
 _OWN_DATA = {"name": "Own cases", "licence": "not stated", "attribution": "the user of Med3D who fine-tuned this model"}
 
@@ -43,7 +39,7 @@ def describe(
     unknown = [label for label in labels if label.name not in parent.label_names]
     learned = ", ".join(label.title.lower() for label in labels)
     training = [case for case in cases if case.split == "training"]
-    own = provenance({name: recipe.training for name, recipe in tuned.items()}, settings.seed, _nameless(cases))
+    own = provenance({name: recipe.training for name, recipe in tuned.items()}, settings.seed, nameless(cases))
     earlier = parent.provenance
     title = settings.title or f"{parent.title}, fine-tuned"
     package = replace(
@@ -81,7 +77,7 @@ def with_metrics(
         before: Scores of the parent.
         way: How far the weights went from the parent's to those learned, see :mod:`.blend`.
     """
-    names = dict(zip([case.name for case in cases], [case.name for case in _nameless(cases)], strict=True))
+    names = dict(zip([case.name for case in cases], [case.name for case in nameless(cases)], strict=True))
     metrics: dict[str, dict] = {}
     for each in checked:
         for label, values in values_of(each.report).items() if each.report else ():
@@ -89,14 +85,6 @@ def with_metrics(
     then = {label: {names[case]: dice for case, dice in dices.items()} for label, dices in before.items()}
     package = replace(package, metrics=metrics, provenance={**package.provenance, "dice_of_parent": then, "way": way})
     return replace(package, card=write_card(package))
-
-
-def _nameless(cases: Sequence[Case]) -> list[Case]:
-    patients = list(dict.fromkeys(case.patient for case in cases))
-    return [
-        replace(case, name=f"case {number}", patient=f"patient {1 + patients.index(case.patient)}")
-        for number, case in enumerate(cases, start=1)
-    ]
 
 
 def _free_version(name: str) -> str:

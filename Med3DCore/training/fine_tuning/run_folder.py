@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +21,14 @@ import numpy as np
 from Med3DCore.errors import DataError, OutputError, SettingError
 from Med3DCore.io import write_volume, written_beside
 from Med3DCore.models.package import ModelPackage, load_package, utc_now
+from Med3DCore.system.distributed import Ranks
+from Med3DCore.system.folders import make_private
+from Med3DCore.system.locks import InUse
 from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.cases.label import read_label
-from Med3DCore.training.learning.checkpoint import LOG, read_log
+from Med3DCore.training.learning.checkpoint import LOG, read_log, training_lock
 from Med3DCore.volume import Volume
 
 QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
@@ -92,6 +96,26 @@ class RunFolder:
             },
         )
 
+    @contextmanager
+    def alone(self, ranks: Ranks) -> Iterator[None]:
+        """While no other process trains here; of several that train together, the first one sees to it.
+
+        Raises:
+            InUse: Another one does.
+        """
+        with ExitStack() as held:
+            ranks.from_main(lambda: held.enter_context(training_lock(self.path)))
+            yield
+
+    @contextmanager
+    def cases_removed_unless_begun(self) -> Iterator[None]:
+        """A training that is refused or cancelled before it is one leaves no copy of a scan."""
+        try:
+            yield
+        finally:
+            if not (self.path / _RUN).is_file():
+                shutil.rmtree(self.path / _CASES, ignore_errors=True)
+
     def store_case(self, number: int, case: Case, image: Volume | None = None, label: Volume | None = None) -> Case:
         """Copy a case into the folder, on one grid and without the names of its files.
 
@@ -120,10 +144,7 @@ class RunFolder:
                 f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."
             )
         folder = self.path / _CASES
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+        make_private(folder)
         path = folder / f"{number}_image.nii.gz"
         write_volume(image, path)
         case = replace(case, image=path, frame=0)
@@ -202,6 +223,16 @@ class RunFolder:
         """Write a JSON file, beside and renamed."""
         with written_beside(self.path / name) as temporary:
             temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def remove_never_begun(root: Path) -> None:
+    """Delete, in the folders of ``root``, copies of scans by processes that were killed before a training began."""
+    for path in Path(root).glob(f"*/{_CASES}"):
+        if not (path.parent / _RUN).is_file():
+            with suppress(InUse, OutputError, OSError):
+                with training_lock(path.parent):
+                    shutil.rmtree(path)
+                path.parent.rmdir()  # if it holds nothing else
 
 
 def list_runs(root: Path) -> list[dict]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,40 @@ import torch
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.io import written_beside
+from Med3DCore.system.folders import make_private
+from Med3DCore.system.locks import locked, require_free
 
 LAST = "checkpoint.pt"
 BEST = "best.pt"
 LOG = "log.jsonl"
+_LOCK = ".lock"
+_CURE = "wait until it ends, stop it, or choose another folder"
+
+
+@contextmanager
+def training_lock(folder: Path) -> Iterator[None]:
+    """While no other process trains in a folder, which is made if missing.
+
+    Raises:
+        InUse: One does.
+        OutputError: The folder cannot be written to.
+    """
+    make_private(folder)
+    with locked(folder / _LOCK, _taken(folder), _CURE):
+        yield
+
+
+def require_no_training(folder: Path) -> None:
+    """Refuse at once what :func:`training_lock` would refuse when all is prepared.
+
+    Raises:
+        InUse: Another process trains in the folder.
+    """
+    require_free(folder / _LOCK, _taken(folder), _CURE)
+
+
+def _taken(folder: Path) -> str:
+    return f"Another training is running in {folder}"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], name: str = LAST) -> None:

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from Med3DCore.errors import Cancelled, DataError, Med3DError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
-from Med3DCore.training.learning.checkpoint import BEST, TrainingLog, load_checkpoint, save_checkpoint
+from Med3DCore.training.learning.checkpoint import BEST, TrainingLog, load_checkpoint, save_checkpoint, training_lock
 from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.learning.optimization import (
     RunningAverage,
@@ -77,6 +77,7 @@ def train(
     Raises:
         Cancelled: The user stopped; everything done is saved.
         DataError: The folder holds another training, or with ``finish`` none.
+        InUse: Another process trains in the folder.
         Med3DError: The loss is not a number, or another process is gone; the last checkpoint stays.
         OutputError: Checkpoint or log cannot be written; the last checkpoint stays.
         SettingError: A setting makes no sense.
@@ -85,7 +86,8 @@ def train(
         raise SettingError(f"The time for the training is {minutes} minutes; it must be more than 0.")
     progress, ranks = progress or Progress(), Ranks.here()
     workers = usual_workers(device.torch_device) if workers is None else workers
-    with ranks.joined(device.torch_device):
+    with ranks.joined(device.torch_device), ExitStack() as held:
+        ranks.from_main(lambda: held.enter_context(training_lock(folder)))
         run = _Run(task, settings, folder, seed, device, math.inf if minutes is None else 60 * minutes, ranks)
         found = run.resume()
         if finish and not found:
@@ -142,8 +144,6 @@ class _Run:
         self.clock = self.validation_ended = self.validation_seconds = 0.0
         self.identity = json.dumps([task.identity, asdict(settings), seed], sort_keys=True)
         self.log = TrainingLog(folder)
-        if ranks.is_main:
-            folder.mkdir(parents=True, exist_ok=True)
 
     # -- where it stands -----------------------------------------------------------------------------------------------
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,7 @@ SCHEDULES = ("cosine", "poly", "step", "constant")
 _MOMENTUM = 0.9
 _POLY_POWER = 0.9
 _DROPS = (0.6, 0.85)
+_COMPILER_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,24 @@ def make_optimizer(
     # All tensors of a group at once, as torch does by itself on a GPU; on a CPU Adam needs just one pass over weights,
     # gradients and moments. SGD's single pass cannot leave idle branches out.
     common = {"lr": learning_rate, "weight_decay": weight_decay}
-    if kind == "sgd":
-        return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, foreach=True, **common)
-    on_cpu = all(parameter.device.type == "cpu" for group in learning for parameter in group["params"])
-    adam = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-    return adam(learning, fused=on_cpu, foreach=not on_cpu, **common)
+    with _without_compiler_folder():
+        if kind == "sgd":
+            return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, foreach=True, **common)
+        on_cpu = all(parameter.device.type == "cpu" for group in learning for parameter in group["params"])
+        adam = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+        return adam(learning, fused=on_cpu, foreach=not on_cpu, **common)
+
+
+@contextmanager
+def _without_compiler_folder() -> Iterator[None]:
+    """The first optimizer loads torch's compiler, which makes a folder in the temporary one; nothing here compiles."""
+    chosen = os.environ.get(_COMPILER_FOLDER)
+    yield
+    made = os.environ.get(_COMPILER_FOLDER)  # torch notes it there
+    if made and chosen is None:
+        with suppress(OSError):
+            Path(made).rmdir()  # if it is empty
+        del os.environ[_COMPILER_FOLDER]
 
 
 def rate_factor(schedule: str, fraction: float) -> float:

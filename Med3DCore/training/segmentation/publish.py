@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import SimpleITK
@@ -32,6 +32,8 @@ from Med3DCore.volume import LabelMap, Volume
 if TYPE_CHECKING:
     from torch import Tensor
 
+Named = TypeVar("Named")
+
 _MEASURES = ("dice", "assd_mm", "hd95_mm", "nsd", "volume_ml", "reference_volume_ml")
 
 
@@ -43,6 +45,7 @@ def publish(
     device: Device,
     progress: Progress | None = None,
     starts: Mapping[str, Start] | None = None,
+    name_cases: bool = False,
 ) -> Path:
     """Write the model package of a recipe, with the metrics of each validation case inside.
 
@@ -57,11 +60,13 @@ def publish(
         device: Where to measure.
         progress: Followed, and may cancel.
         starts: What each stage started from; by default random weights.
+        name_cases: Whether the package names cases and patients as the data set does; only for public data.
 
     Returns:
         The package's file.
     """
     progress = progress or Progress()
+    cases = cases if name_cases else nameless(cases)
     known = provenance({stage.stage.name: stage.training for stage in recipe.stages}, recipe.seed, cases)
     package = replace(describe_recipe(recipe), provenance={**known, **_origin(starts or {})})
     path = save_package(package, weights, folder)
@@ -131,6 +136,18 @@ def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
     return {name: {key: _rounded(label.measures[key]) for key in _MEASURES} for name, label in report.labels.items()}
 
 
+def nameless(cases: Sequence[Named]) -> list[Named]:
+    """Cases or nodules without the names of files and patients: a package may be given away, and they can be of people.
+
+    The SHA-256 of the images and labels tells whoever has them which they were.
+    """
+    patients = list(dict.fromkeys(case.patient for case in cases))
+    return [
+        replace(case, name=f"case {number}", patient=f"patient {1 + patients.index(case.patient)}")
+        for number, case in enumerate(cases, start=1)
+    ]
+
+
 def provenance(training: Mapping[str, TrainingSettings], seed: int, cases: Sequence[Case]) -> dict:
     """Data with licences and hashes, settings of each trained stage, seed and versions."""
     used = [case for case in cases if case.split == "training"]
@@ -151,7 +168,7 @@ def provenance(training: Mapping[str, TrainingSettings], seed: int, cases: Seque
 
 
 def _data_sets(cases: Sequence[Case]) -> list[dict]:
-    sources = {(case.source.get("data", case.name), case.source.get("licence", "unknown")) for case in cases}
+    sources = {(case.source.get("data", "own data"), case.source.get("licence", "unknown")) for case in cases}
     return [{"name": data, "licence": licence, "attribution": data} for data, licence in sorted(sources)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from Med3DCore.models.catalogue import trainings_folder
-from Med3DCore.training.fine_tuning.run_folder import list_runs
+from Med3DCore.training.fine_tuning.run_folder import list_runs, remove_never_begun
 from Med3DCore.worker.job import Job
 
 
@@ -28,4 +28,5 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
         ``trainings``: see :func:`Med3DCore.training.fine_tuning.run_folder.list_runs`; ``folder``: where they are.
     """
     folder = Path(fields.folder) if fields.folder else trainings_folder()
+    remove_never_begun(trainings_folder())
     return {"trainings": list_runs(folder), "folder": str(folder)}

@@ -1,0 +1,23 @@
+"""Folders with scans in them, which nobody else on the computer may read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from Med3DCore.errors import OutputError
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those it lies in, for this user alone (0700). One that is there keeps its permissions.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "a file has this name")
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from None
