@@ -50,7 +50,8 @@ def _add_train(action: argparse.ArgumentParser) -> None:
     add(
         "--init",
         metavar="MODEL",
-        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from another "
+        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics; "
+        "with i3d:, acs: or 2.5d: before it, of a 2D ResNet), from another "
         "classifier of the same network, or from scratch (default)",
     )
     add("--space", choices=_SPACES, default="LPS", help="of x, y, z without a column 'space' (default: %(default)s)")

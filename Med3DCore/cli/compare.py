@@ -38,7 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--init",
         action="append",
         metavar="MODEL[=NAME]",
-        help="a start: scratch (default), a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), "
+        help="a start: scratch (default), a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics; "
+        "with i3d:, acs: or 2.5d: before it, of a 2D ResNet), "
         "or another model with the stage; give it several times. The first is what the others are compared with",
     )
     add("--stage", help="which stage of the recipe, if it has several")

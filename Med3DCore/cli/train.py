@@ -35,7 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--init",
         metavar="MODEL",
-        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics), from the stages of "
+        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics; "
+        "with i3d:, acs: or 2.5d: before it, of a 2D ResNet), from the stages of "
         "the same name of another model, or from scratch (default)",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Encoders from the weight files of MedicalNet and of Kinetics ResNets (papers.md A5).
+"""Encoders from the weight files of MedicalNet, of Kinetics and of 2D ResNets (papers.md A5, B3).
 
 Their original loaders drop what does not match without a word: a wrong prefix loads nothing at all, a wrong shortcut
 type 54 of 72 tensors. Here the file says itself which network it is for, and all of it must fit.
@@ -56,6 +56,7 @@ class ImportedEncoder:
         in_channels: Channels of the input.
         state_dict: float32 tensors with MedicalNet's names.
         report: What became of the file's entries.
+        flat: Whether it is a 2D ResNet, whose kernels ``[o, c, y, x]`` became ``[o, c, 1, y, x]``.
     """
 
     depth: int
@@ -64,6 +65,7 @@ class ImportedEncoder:
     in_channels: int
     state_dict: dict[str, Tensor]
     report: ImportReport
+    flat: bool = False
 
     @property
     def spec(self) -> dict:
@@ -73,13 +75,14 @@ class ImportedEncoder:
             "depth": self.depth,
             "in_channels": self.in_channels,
             "shortcut": self.shortcut,
-            "output_stride": 8,
+            "output_stride": 32 if self.flat else 8,
             "width": self.width,
+            **({"flat": True} if self.flat else {}),
         }
 
 
 def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder:
-    """Read a ``.pth`` file of MedicalNet, of a Kinetics ResNet, or of the same layout.
+    """Read a ``.pth`` file of MedicalNet, of a Kinetics or torchvision ResNet, or of the same layout.
 
     The file may be torch's zip or legacy format, hold ``{"state_dict": ...}`` or the tensors themselves, and prefix
     their names with ``module.`` or ``backbone.``. Depth, shortcut type and width are inferred from names and shapes.
@@ -105,8 +108,12 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
         raise SettingError(f"An encoder needs at least 1 input channel, not {in_channels}.")
     path = Path(path)
     tensors, ignored = _encoder_tensors(load_tensors(path, path.name), path.name)
+    stem = tensors.get("conv1.weight")
+    flat = stem is not None and stem.ndim == 4 and _count_blocks(tensors, 1) > 0
+    if flat:
+        tensors = {key: value.unsqueeze(2) if value.ndim == 4 else value for key, value in tensors.items()}
     depth, shortcut, width, file_channels = _infer(tensors, path.name)
-    wanted = _wanted_tensors(depth, shortcut, width, file_channels)
+    wanted = _wanted_tensors(depth, shortcut, width, file_channels, flat)
     counters = {key: value for key, value in _zero_counters(wanted).items() if key not in tensors}
     fit = compare(wanted, tensors | counters)
     if not fit.is_complete:
@@ -118,7 +125,7 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     state_dict["conv1.weight"] = adapt_channels(state_dict["conv1.weight"], in_channels)
     with path.open("rb") as stream:
         report = ImportReport(path.name, sha256_of(stream), len(tensors), len(counters), ignored, file_channels)
-    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report)
+    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report, flat)
 
 
 def encoder_package(
@@ -224,11 +231,11 @@ def _count_blocks(tensors: Mapping[str, Tensor], layer: int) -> int:
     return len({match[1] for key in tensors if (match := re.match(rf"layer{layer}\.(\d+)\.", key))})
 
 
-def _wanted_tensors(depth: int, shortcut: str, width: int, in_channels: int) -> dict[str, Tensor]:
+def _wanted_tensors(depth: int, shortcut: str, width: int, in_channels: int, flat: bool) -> dict[str, Tensor]:
     """The encoder's own tensors, for their names and shapes."""
     from Med3DCore.networks.resnet import ResNetEncoder
 
-    return ResNetEncoder(depth, in_channels, shortcut, width=width).state_dict()
+    return ResNetEncoder(depth, in_channels, shortcut, width=width, flat=flat).state_dict()
 
 
 def _zero_counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from Med3DCore.models import Catalogue
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.comparison.plan import Init
-from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint
+from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint, split_way
 
 
 def find_leaks(inits: Sequence[Init], cases: Sequence[Case]) -> list[str]:
@@ -31,7 +31,7 @@ def find_leaks(inits: Sequence[Init], cases: Sequence[Case]) -> list[str]:
         if is_checkpoint(init.source):
             sentences.append(f"The file of {init.name} does not say what it learned from: held-out cases, perhaps.")
             continue
-        taught = _taught(Catalogue().find(init.source).provenance)
+        taught = _taught(Catalogue().find(split_way(init.source)[1]).provenance)
         seen = {hashes[case["image_sha256"]] for case in taught if case.get("image_sha256") in hashes}
         if seen:
             sentences.append(

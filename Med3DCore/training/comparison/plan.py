@@ -12,6 +12,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.training.cases.case import Case
+from Med3DCore.training.learning.initialization import split_way
 from Med3DCore.training.learning.loop_settings import LoopSettings
 
 _VALIDATIONS = 20
@@ -41,9 +42,13 @@ class Init:
             'phantoms8-0.1.0'
             >>> Init.parse("resnet_50.pth=MedicalNet").name
             'MedicalNet'
+            >>> Init.parse("i3d:resnet18.pth").name
+            'i3d-resnet18.pth'
         """
         source, _, name = text.partition("=")
-        name = name or PurePath(source).name.removesuffix(".zip").removesuffix(".med3d")
+        way, model = split_way(source)
+        model = PurePath(model).name.removesuffix(".zip").removesuffix(".med3d")
+        name = name or "-".join(filter(None, (way, model)))
         if not re.fullmatch(r"\w[\w.+-]*", name):
             raise SettingError(
                 f"'{name}' cannot be the name of a start; give one of letters and digits: {source}=NAME."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue
 from Med3DCore.models.checkpoints import adapt_channels, import_checkpoint
+from Med3DCore.models.inflation import WAYS, inflate, is_flat
 from Med3DCore.models.package import ENCODER, ModelPackage
 from Med3DCore.models.weights import compare, load_into
 
@@ -45,12 +46,24 @@ def is_checkpoint(source: str) -> bool:
     return Path(source).name.endswith(_CHECKPOINTS)
 
 
+def split_way(source: str) -> tuple[str, str]:
+    """How to use 2D weights, ``""`` if nothing is said, and the model itself, of ``WAY:MODEL``.
+
+    Examples:
+        >>> split_way("i3d:resnet18.pth")
+        ('i3d', 'resnet18.pth')
+    """
+    way, colon, model = source.partition(":")
+    return (way, model) if colon and way in WAYS else ("", source)
+
+
 def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = None) -> Start:
     """Find the weights that a user asks for.
 
     Args:
         source: ``"scratch"`` (or None); a checkpoint of MedicalNet or of a Kinetics ResNet (``.pth``); or a model
             package by name or file: of an encoder, or of a pipeline, whose stage of the same name and network is taken.
+            Before a 2D ResNet (torchvision's, or a flat encoder) stands how to use it: ``i3d:``, ``acs:`` or ``2.5d:``.
         stage: The stage to train.
         catalogue: Where packages are found by name; the user's by default.
 
@@ -63,13 +76,19 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     """
     if source in (None, SCRATCH):
         return Start(None, "random weights")
+    way, source = split_way(source)
+    said = f", {way} from 2D" if way else ""
     if is_checkpoint(source):
         encoder, name = import_checkpoint(source), Path(source).name
-        return Start(_fitted(encoder.state_dict, stage, name), f"the encoder in {name}")
+        return Start(_fitted(_in_3d(encoder.state_dict, way, stage, name), stage, name), f"the encoder in {name}{said}")
     package = (catalogue or Catalogue()).find(source)
     if package.kind == ENCODER:
-        weights = _fitted(package.read_weights(ENCODER), stage, package.reference)
-        return Start(weights, f"the encoder {package.reference}", package.provenance)
+        weights = _fitted(
+            _in_3d(package.read_weights(ENCODER), way, stage, package.reference), stage, package.reference
+        )
+        return Start(weights, f"the encoder {package.reference}{said}", package.provenance)
+    if way:
+        raise ModelError(f"{package.reference} is no 2D encoder, so '{way}:' makes no sense before it; leave that out.")
     return _same_stage(package, stage)
 
 
@@ -114,6 +133,20 @@ def set_weights(network: nn.Module, weights: dict[str, Tensor], name: str) -> No
             load_into(encoder, {key.removeprefix(_PREFIX): value for key, value in weights.items()}, name)
     else:
         load_into(network, weights, name)
+
+
+def _in_3d(weights: dict[str, Tensor], way: str, stage: Stage, name: str) -> dict[str, Tensor]:
+    """An encoder's weights, inflated if they are of a 2D network."""
+    if is_flat(weights) and way:
+        return inflate(weights, way)
+    if not way and (not is_flat(weights) or stage.network["encoder"].get("flat")):
+        return weights
+    if way:
+        raise ModelError(f"{name} is a 3D encoder already, so '{way}:' makes no sense before it; leave that out.")
+    raise ModelError(
+        f"{name} is a 2D ResNet; say how to use it in 3D: i3d:{name}, acs:{name} or 2.5d:{name} "
+        "(repeated along z, turned into three planes, or within its slice)."
+    )
 
 
 def _fitted(weights: dict[str, Tensor], stage: Stage, name: str) -> dict[str, Tensor]:
