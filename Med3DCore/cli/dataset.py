@@ -53,6 +53,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.add_argument("--quiet", action="store_true", help="no progress")
     action.set_defaults(act=_split)
 
+    action = actions.add_parser("copy-header", help="give a label that lost its header the place of its image")
+    action.add_argument("image", type=path, help="the image that the label was drawn on; a file or a DICOM folder")
+    action.add_argument("label", type=path, help="the label file; stays as it is")
+    action.add_argument(
+        "-o", "--output", type=path, metavar="FILE", help="the corrected copy (default: beside it, ..._placed...)"
+    )
+    action.set_defaults(act=_copy_header)
+
     action = actions.add_parser("cache", help="how much disk the prepared cases of earlier trainings take")
     action.add_argument("--folder", type=path, help="where they are, if not in the usual place")
     action.add_argument("--clear", action="store_true", help="delete them; the next training makes them again")
@@ -126,6 +134,23 @@ def _split(args: argparse.Namespace) -> int:
         text = ", ".join(f"{label} {count}" for label, count in counts.items())
         print(f"fold {number}: {len({patients[name] for name in held_out})} patients, {len(held_out)} cases ({text})")
     print(f"Wrote {args.output}; train with --splits {args.output} --fold 0")
+    return 0
+
+
+def _copy_header(args: argparse.Namespace) -> int:
+    from Med3DCore.io import check_output, find_scan, read_label_map, write_label_map
+    from Med3DCore.io.files import ending_of
+    from Med3DCore.training.data_sets.lost_header import with_header_of
+
+    # A header that is lost is what this is for, so warnings of it say nothing new.
+    label = with_header_of(find_scan(args.image).geometry, read_label_map(args.label, progress=Progress()))
+    ending = ".seg.nrrd" if args.label.name.lower().endswith(".seg.nrrd") else ending_of(args.label)
+    target = args.output or args.label.with_name(f"{args.label.name[: -len(ending)]}_placed{ending}")
+    check_output(target)
+    if args.output is None and target.exists():
+        raise OutputError(f"{target} exists already; give another name with -o.")
+    write_label_map(label, target)
+    print(f"Wrote {target}; put it in the place of {args.label}, then look at it with med3d dataset check.")
     return 0
 
 

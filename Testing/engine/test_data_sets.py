@@ -16,6 +16,7 @@ from Med3DCore.io.label_names import label_for
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.data_sets import list_cases, read_data_set
 from Med3DCore.training.data_sets.check import check_data_set
@@ -312,7 +313,7 @@ def test_everything_that_is_wrong_is_found_at_once(tmp_path):
         ("bad-volume", "h", True),
         ("duplicate", "", True),
         ("empty-label", "g", False),
-        ("label-grid", "e", True),
+        ("label-header", "e", True),
         ("label-values", "f", True),
         ("missing-file", "i", True),
         ("pair", "", False),
@@ -324,7 +325,7 @@ def test_odd_images_are_noted(tmp_path):
     entries = [write_case(tmp_path, name, seed, modality="CT") for seed, name in enumerate("abcde")]
     entries[0]["split"] = "validation"
     hu = read_volume(tmp_path / "b_ct.nii.gz")
-    write_volume(hu.with_array(np.where(hu.array > 90, np.nan, hu.array).astype(np.float32)), tmp_path / "b_ct.nii.gz")
+    write_volume(hu.with_array(np.where(hu.array > 137, np.nan, hu.array).astype(np.float32)), tmp_path / "b_ct.nii.gz")
     write_volume(hu.with_array(hu.array + 1024), tmp_path / "c_ct.nii.gz")
     coarse = Geometry(SIZE, (4.0, 4.0, 20.0))
     for kind in ("ct", "seg"):
@@ -366,3 +367,93 @@ def test_a_check_can_be_cancelled(tmp_path):
     with pytest.raises(Cancelled):
         check_data_set(cases, look=lambda case, *_: seen.append(case.name), progress=progress)
     assert len(seen) == 2
+
+
+# -- labels that lie wrong ---------------------------------------------------------------------------------------------
+
+
+def torso(folder, name, turn=lambda label: label, shift=0):
+    """A CT of a body with a liver on its right side, fat on its left, lungs above; its label is turned or shifted."""
+    hu = np.full((52, 40, 48), -1000, np.int16)
+    hu[:, 5:35, 4:44] = 40
+    hu[22:36, 8:32, 8:20] = hu[20:36, 8:32, 26:40] = -800
+    hu[4:18, 26:33, 26:40] = -120
+    label = np.zeros(hu.shape, np.uint8)
+    label[4:20, 8:24, 8:22] = 1
+    label[hu == -800] = 2
+    hu[0:22, 8:24, 24:42][hu[0:22, 8:24, 24:42] == 40] = -110
+    hu += np.random.default_rng(len(name)).integers(-9, 10, hu.shape, np.int16)
+    geometry = Geometry(hu.shape[::-1], (4.0, 4.0, 4.0))
+    write_volume(Volume(hu, geometry), folder / f"{name}_ct.nii.gz")
+    write_volume(Volume(np.roll(turn(label), shift, 0), geometry), folder / f"{name}_seg.nii.gz")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "turn,shift,said",
+    [
+        (lambda label: label[:, :, ::-1], 0, "mirrored left to right"),
+        (lambda label: label[::-1], 0, "upside down"),
+        (lambda label: label[::-1, :, ::-1], 0, "mirrored left to right and upside down"),
+        (lambda label: label, 9, "36 mm too far upwards"),
+    ],
+)
+def test_labels_that_are_turned_or_shifted_against_the_image_stop_a_training(tmp_path, turn, shift, said):
+    torso(tmp_path, "right")
+    torso(tmp_path, "wrong", turn, shift)
+    check = check_data_set(list_cases(tmp_path, VALUES))
+    sentences = [(f.case, f.breaks, f.sentence) for f in check.all_findings() if f.kind == "label-place"]
+    assert {case for case, _, _ in sentences} == {"wrong"} and check.breaks()
+    assert any(breaks and f"seems to be {said}." in sentence for _, breaks, sentence in sentences), sentences
+
+
+def test_a_label_that_lies_elsewhere_in_the_body_than_the_others_is_told(tmp_path):
+    for name in "abcd":
+        torso(tmp_path, name)
+    label = read_label_map(tmp_path / "d_seg.nii.gz")
+    write_volume(Volume(label.array[:, :, ::-1].copy(), label.geometry), tmp_path / "d_seg.nii.gz")
+    check = check_data_set(list_cases(tmp_path, {"thing": 1, "others": 2}))  # of which no Hounsfield units are known
+    assert [(f.case, f.breaks) for f in check.all_findings() if f.kind == "label-place"] == [("d", False)]
+
+
+def test_exchanged_sides_stop_a_training(tmp_path):
+    torso(tmp_path, "a")
+    label = read_label_map(tmp_path / "a_seg.nii.gz")
+    label.array[:, :, 24:][label.array[:, :, 24:] == 2] = 3
+    write_volume(Volume(label.array, label.geometry), tmp_path / "a_seg.nii.gz")
+    right = {"liver": 1, "right_lung": 2, "left_lung": 3}
+    assert not check_data_set(list_cases(tmp_path, right)).breaks()
+    check = check_data_set(list_cases(tmp_path, right | {"right_lung": 3, "left_lung": 2}))
+    assert ("label-place", "a", True) in kinds(check)
+
+
+def test_a_label_without_header_gets_the_images_by_a_command(tmp_path, capsys):
+    torso(tmp_path, "a")
+    label = read_label_map(tmp_path / "a_seg.nii.gz")
+    (tmp_path / "test").mkdir()  # which is no part of the data
+    for array in (label.array, label.array.transpose().copy()):  # the second as nibabel saves SimpleITK's arrays
+        lost = Volume(array, Geometry(array.shape[::-1], direction=(-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)))
+        write_volume(lost, tmp_path / "a_seg.nii.gz")
+        (finding,) = [
+            f for f in check_data_set(list_cases(tmp_path, VALUES)).all_findings() if f.kind == "label-header"
+        ]
+        assert finding.breaks and "it has lost its header; copy the image's" in finding.sentence
+        command = finding.sentence.partition("med3d ")[2].split(" ")
+        assert main([*command, "-o", str(tmp_path / "test" / "mended.nii.gz")]) == 0
+        mended = read_label_map(tmp_path / "test" / "mended.nii.gz")
+        assert mended.geometry.is_close(label.geometry) and np.array_equal(mended.array, label.array)
+        assert np.array_equal(read_label_map(tmp_path / "a_seg.nii.gz").array, array), "the file itself is left alone"
+    (tmp_path / "test" / "mended.nii.gz").rename(tmp_path / "a_seg.nii.gz")
+    assert main(["dataset", "copy-header", str(tmp_path / "a_ct.nii.gz"), str(tmp_path / "a_seg.nii.gz")]) == 2
+    assert "lies on its image already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "PSR", "ILA"])
+def test_a_label_stored_in_another_order_of_axes_is_turned(tmp_path, orientation):
+    torso(tmp_path, "a")
+    expected = read_label_map(tmp_path / "a_seg.nii.gz").array
+    turned = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "a_seg.nii.gz")), orientation)
+    sitk.WriteImage(turned, str(tmp_path / "a_seg.nii.gz"))
+    (case,) = list_cases(tmp_path, VALUES)
+    assert np.array_equal(read_label(case, read_volume(case.image).geometry), expected)
+    assert not check_data_set([case]).breaks()

@@ -233,6 +233,23 @@ def test_one_of_three_patients_is_held_out(tmp_path):
     assert all(case.split == "training" for case in choose_held_out(cases[:4], seed=0)), "two patients are too few"
 
 
+def test_nobody_is_held_out_who_alone_shows_a_label(tmp_path):
+    cases = boxes(tmp_path, 5)
+    rare = replace(cases[2], annotated=("liver", "lungs"))
+    mixed = [*cases[:2], rare, *cases[3:]]
+    for seed in range(50):
+        (out,) = [case for case in choose_held_out(mixed, seed) if case.split == "validation"]
+        assert out.name != rare.name
+    shown = {case.name: {"liver"} | ({"lungs"} if case is rare else set()) for case in mixed}
+    everybody = [replace(case, annotated=("liver", "lungs")) for case in cases]  # all were looked at, one has it
+    for seed in range(50):
+        (out,) = [case for case in choose_held_out(everybody, seed, shown) if case.split == "validation"]
+        assert out.name != rare.name
+    titles = {"liver": "Liver", "lungs": "Lungs"}
+    (nobody,) = verdict(choose_held_out(mixed, 0), {}, {"liver": {"d": 0.95}}, {}, titles)
+    assert nobody.startswith("Lungs was checked on nobody")
+
+
 def test_the_users_choice_of_held_out_cases_counts(tmp_path):
     cases = boxes(tmp_path, 4)
     chosen = choose_held_out([cases[0], replace(cases[1], split="validation"), *cases[2:]], seed=0)

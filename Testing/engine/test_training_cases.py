@@ -88,5 +88,8 @@ def test_labels_must_match_image_and_description(tmp_path):
     with pytest.raises(DataError, match=r"'a': the label has values \[7\]"):
         prepare_case(case, Preprocessing(SPACING), ("liver",))
     write_volume(Volume(label.array, Geometry(SIZE, SPACING, (40.0, 0.0, 0.0))), case.label)
+    with pytest.raises(DataError, match=r"'a': the label .* has lost its header"):
+        prepare_case(case, Preprocessing(SPACING), ("liver",))
+    write_volume(Volume(label.array[1:], Geometry((*SIZE[:2], SIZE[2] - 1), SPACING, (1.0, 0.0, 0.0))), case.label)
     with pytest.raises(DataError, match="'a': image and label do not lie on the same grid"):
         prepare_case(case, Preprocessing(SPACING), ("liver",))

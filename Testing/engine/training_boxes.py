@@ -26,7 +26,7 @@ def write_case(folder, name, seed, annotated=("liver", "lungs"), unknown=False, 
     z, y, x = rng.integers(2, 6, 3)
     for value, place, level in (
         (1, np.s_[z : z + 8, y : y + 12, x : x + 10], 120),
-        (2, np.s_[14:22, y : y + 14, 14:26], -70),
+        (2, np.s_[14:22, y : y + 14, 14:26], -700),
     ):
         hu[place] += level
         label[place] = value

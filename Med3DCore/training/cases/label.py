@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 import numpy as np
 
 from Med3DCore.errors import DataError
@@ -28,17 +31,32 @@ def read_label(case: Case, geometry: Geometry, progress: Progress | None = None)
         VolumeError: The file cannot be read.
     """
     label = read_label_map(case.label, progress=progress)
+    if not label.geometry.is_close(geometry, tolerance_mm=0.1):
+        label = _stored_like(label, geometry) or label
     if label.geometry.is_close(geometry, tolerance_mm=0.1):
         array = label.array
     else:
         array = _pasted(label, geometry) if case.label.name.lower().endswith(".seg.nrrd") else None
     if array is None:
-        raise DataError(
-            f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other.",
-            code="label-grid",
-        )
+        raise _not_on_the_image(case, label.geometry, geometry)
     label_volumes(case, array, geometry.voxel_volume_ml)
     return array
+
+
+def _not_on_the_image(case: Case, label: Geometry, image: Geometry) -> DataError:
+    """Why a label cannot be used: as many voxels as the image has, elsewhere, are those of a label without header."""
+    if label.size in (image.size, image.size[::-1]):
+        return DataError(
+            f"Case '{case.name}': the label {case.label} has the {' x '.join(map(str, label.size))} voxels of its "
+            "image but lies elsewhere: it has lost its header; copy the image's with "
+            f"med3d dataset copy-header {shlex.quote(str(case.image))} {shlex.quote(str(case.label))}",
+            code="label-header",
+        )
+    return DataError(
+        f"Case '{case.name}': image and label do not lie on the same grid; resample the label onto the image (nearest "
+        "neighbour), or take the image that it was drawn on.",
+        code="label-grid",
+    )
 
 
 def label_volumes(case: Case, array: np.ndarray, voxel_ml: float = 1.0) -> dict[str, float]:
@@ -59,6 +77,30 @@ def label_volumes(case: Case, array: np.ndarray, voxel_ml: float = 1.0) -> dict[
             f"Case '{case.name}': the label has values {sorted(strange)} that nobody described.", code="label-values"
         )
     return {name: float(counts[np.atleast_1d(values)].sum()) * voxel_ml for name, values in case.values.items()}
+
+
+def _stored_like(label: LabelMap, geometry: Geometry) -> LabelMap | None:
+    """A label map with its axes in the order and sense of another grid, as one stored RAS for an image in LPS.
+
+    Nothing moves in the patient. None if its axes are not those of the grid.
+    """
+    steps = np.linalg.inv(geometry.index_to_physical) @ label.geometry.index_to_physical
+    whole = np.rint(steps[:3, :3]).astype(int)
+    if np.abs(steps[:3, :3] - whole).max() > 1e-3 or not (np.abs(whole).sum(axis=0) == 1).all():
+        return None
+    order = np.abs(whole).argmax(axis=1)  # of each axis x, y, z of the grid the label's axis
+    if sorted(order) != [0, 1, 2]:
+        return None
+    backwards = [whole[axis, source] < 0 for axis, source in enumerate(order)]
+    array = label.array.transpose([2 - order[2 - axis] for axis in range(3)])
+    array = np.flip(array, [2 - axis for axis in range(3) if backwards[axis]])
+    size = tuple(label.geometry.size[source] for source in order)
+    last = [label.geometry.size[axis] - 1 for axis in range(3)]
+    first = [last[axis] if whole[:, axis].sum() < 0 else 0 for axis in range(3)]
+    origin = tuple(float(v) for v in (label.geometry.index_to_physical @ [*first, 1])[:3])
+    return replace(
+        label, array=np.ascontiguousarray(array), geometry=Geometry(size, geometry.spacing, origin, geometry.direction)
+    )
 
 
 def _pasted(label: LabelMap, geometry: Geometry) -> np.ndarray | None:

@@ -77,11 +77,18 @@ def labels_shown(cases: Sequence[Case], progress: Progress | None = None) -> dic
     with progress.stage("read labels", share=1.0):
         for done, case in enumerate(cases):
             progress.update(done / len(cases))
-            shown[case.name] = set() if case.label is None else _labels_in(case)
+            shown[case.name] = labels_in(case)
     return shown
 
 
-def _labels_in(case: Case) -> set[str]:
+def labels_in(case: Case) -> set[str]:
+    """The annotated labels of which a case's label file holds a voxel; reads it.
+
+    Raises:
+        As :func:`labels_shown`.
+    """
+    if case.label is None:
+        return set()
     voxels = label_volumes(case, read_label_map(case.label, progress=Progress()).array)
     return {name for name in case.annotated if voxels.get(name)}
 

@@ -14,6 +14,7 @@ from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import label_volumes, read_label
+from Med3DCore.training.data_sets.label_place import Place, Placing, sides_exchanged
 from Med3DCore.volume import Volume
 
 Look = Callable[[Case, Volume, np.ndarray], None]
@@ -27,7 +28,8 @@ class Finding:
 
     Args:
         kind: A stable word for programs: the code of an error of Med3D, or ``"missing-file"``, ``"not-finite"``,
-            ``"modality"``, ``"spacing"``, ``"label"``, ``"empty-label"``, ``"patient"``, ``"duplicate"``, ``"pair"``.
+            ``"modality"``, ``"spacing"``, ``"label"``, ``"label-place"``, ``"empty-label"``, ``"patient"``,
+            ``"duplicate"``, ``"pair"``.
         sentence: What, where, and what to do.
         breaks: Whether a training would stop, or its figures be wrong.
         case: Name of the case; empty for the whole data set.
@@ -48,6 +50,7 @@ class CheckedCase:
         geometry: Grid of its image, None if that cannot be read.
         range: 1st and 99th percentile of its values.
         volumes_ml: Label name to mL.
+        places: Where each label lies that is large enough to be judged.
         content: Hash of the image's voxels: equal images have equal hashes, however they were stored.
         looks_like_ct: Whether its values are like Hounsfield units.
         findings: What is wrong.
@@ -57,6 +60,7 @@ class CheckedCase:
     geometry: Geometry | None = None
     range: tuple[float, float] | None = None
     volumes_ml: dict[str, float] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     content: str = ""
     looks_like_ct: bool = False
     findings: list[Finding] = field(default_factory=list)
@@ -135,4 +139,24 @@ def _checked_label(checked: CheckedCase, volume: Volume) -> np.ndarray | None:
     strangers = [name for name in shown if name not in case.annotated]
     if strangers:
         checked.find("label", f"It shows {strangers[0]}, which is not said to be annotated and is not learned.", False)
+    _check_places(checked, volume, label)
     return label
+
+
+def _check_places(checked: CheckedCase, volume: Volume, label: np.ndarray) -> None:
+    """Labels that are mirrored, turned over, or shifted against the image."""
+    placing, case = Placing(volume), checked.case
+    found = {name: placing.place(name, case.inside(label, name)) for name in case.drawn}
+    checked.places = {name: place for name, place in found.items() if place is not None}
+    for name, place in checked.places.items():
+        misfit = f"{100 * place.misfit:.0f} % of its '{name}' is not where that can be (by Hounsfield units)"
+        if place.better:
+            sentence = f"{misfit}; the label seems to be {place.better}. Look at its picture; mend the label's header."
+            checked.find("label-place", sentence, True)
+        elif place.is_suspect:
+            checked.find("label-place", f"{misfit}; look whether the label belongs to this image.", False)
+    if (left := sides_exchanged(checked.places)) is not None:
+        sentence = (
+            f"Its '{left}' lies further to the right than its partner; are the sides exchanged, or is it mirrored?"
+        )
+        checked.find("label-place", sentence, True)

@@ -26,6 +26,8 @@ from Med3DCore.system.folders import make_private
 from Med3DCore.tasks import Label
 from Med3DCore.training.cases.cache import prepare_cases
 from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.label import label_volumes
+from Med3DCore.training.cases.splits import labels_in
 from Med3DCore.training.fine_tuning.adapt import TunedStage, tuned_stages
 from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, blend, choose_way
 from Med3DCore.training.fine_tuning.fit_time import fitted
@@ -103,7 +105,8 @@ def _begin(
     """Check what was asked for, and fill the folder."""
     if (run.path / "run.json").exists():
         raise DataError(f"{run.path} holds a training already; continue it, or choose another folder.")
-    chosen = choose_held_out(cases, settings.seed)
+    shown = {case.name: _shown(case, *arrays.get(case.name, ())) for case in cases}
+    chosen = choose_held_out(cases, settings.seed, shown)
     with run.cases_removed_unless_begun():
         _copy(run, parent, chosen, settings, progress, labels, arrays)
 
@@ -324,6 +327,13 @@ class _Tuning:
 
     def _relative(self, path: Path) -> str | None:
         return path.relative_to(self.folder.path).as_posix() if path.is_file() else None
+
+
+def _shown(case: Case, image: Volume | None = None, label: Volume | None = None) -> set[str]:  # noqa: ARG001
+    """The annotated labels of which a case shows a voxel."""
+    if label is None:
+        return labels_in(case)
+    return {name for name, count in label_volumes(case, label.array).items() if count and name in case.annotated}
 
 
 def _labels_of(cases: Sequence[Case], given: Sequence[Label]) -> list[Label]:

@@ -42,14 +42,16 @@ class Checked:
     report: CaseReport | None
 
 
-def choose_held_out(cases: Sequence[Case], seed: int) -> list[Case]:
+def choose_held_out(cases: Sequence[Case], seed: int, shown_in: Mapping[str, set[str]] | None = None) -> list[Case]:
     """Decide for each case whether it is learned from, by patient.
 
-    Where the user held out none and leaves the choice for three patients or more, one in five is held out.
+    Where the user held out none and leaves the choice for three patients or more, one in five is held out; but never
+    one without whom nobody would show a label to learn from.
 
     Args:
         cases: The cases; of split ``"automatic"`` are those that the user leaves to us.
         seed: Seed of the choice.
+        shown_in: The labels of which a case shows a voxel, by its name; by default all that are annotated.
 
     Returns:
         The same cases in the same order, of split ``"training"`` or ``"validation"``.
@@ -61,9 +63,14 @@ def choose_held_out(cases: Sequence[Case], seed: int) -> list[Case]:
     held_out = set(by_user)
     if not by_user and free and everybody >= _ENOUGH_PATIENTS:
         count = min(len(free), max(1, everybody // _PATIENTS_FOR_ONE))
-        shown = {p: len({name for c in cases if c.patient == p for name in c.annotated}) for p in free}
+        shown = {case.patient: set() for case in cases}
+        for case in cases:
+            shown[case.patient] |= set(case.annotated) if shown_in is None else shown_in[case.name]
         order = np.random.default_rng(seed).permutation(len(free))
-        held_out = set(sorted((free[i] for i in order), key=lambda p: -shown[p])[:count])
+        for patient in sorted((free[i] for i in order), key=lambda p: -len(shown[p])):
+            others = set().union(*(shown[p] for p in shown.keys() - held_out - {patient}))
+            if len(held_out) < count and shown[patient] <= others:
+                held_out.add(patient)
     return [replace(case, split="validation" if case.patient in held_out else "training") for case in cases]
 
 
@@ -135,13 +142,21 @@ def verdict(cases: Sequence[Case], before: Scores, after: Scores, kept: Scores, 
     """
     sentences = []
     training = sum(case.split == "training" for case in cases)
-    if training == len(cases):
-        sentences.append(
-            "No case was held out, so nobody knows yet whether the new model is better: look at its results on scans "
-            "that it has not seen, or add cases until there are three patients."
-        )
     if training < _FEW_TRAINING_CASES:
         sentences.append(f"It learned from {training} case{'s' * (training > 1)} only; three or more teach it better.")
+    if training == len(cases):
+        sentences.insert(
+            0,
+            "No case was held out, so nobody knows yet whether the new model is better: look at its results on scans "
+            "that it has not seen, or add cases until there are three patients who show each label.",
+        )
+    else:
+        sentences += [
+            f"{title.get(name, name)} was checked on nobody: no case that was held out shows it. Look at its results, "
+            "or label it in one more case."
+            for name in dict.fromkeys(name for case in cases for name in case.annotated)
+            if name not in after
+        ]
     for name, cases_after in after.items():
         then, now = _mean(before.get(name, {})), _mean(cases_after)
         if now < _USELESS:
