@@ -11,7 +11,8 @@ from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.learning.losses import partial_label_loss, supervised_loss
-from Med3DCore.training.patches.augmentation import Augmentation, cut_patch
+from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.sampling import PatchSampler
 
 

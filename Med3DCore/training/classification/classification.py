@@ -29,7 +29,7 @@ from Med3DCore.training.learning.initialization import set_weights
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 from Med3DCore.training.learning.task import Task, Validation
-from Med3DCore.training.patches.augmentation import sampling_grid
+from Med3DCore.training.patches.cut import sampling_grid
 from Med3DCore.training.segmentation.trainer import rates_by_depth
 
 _SHIFT = 0.1

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 Shape = tuple[int, int, int]
 _BENDS = (5, 5, 5)  # independent displacements of the elastic deformation along z, y, x
+_THICK = 1.01  # how much longer a voxel is along thick slices, so that rounded spacings are none
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Augmentation:
         rotation: Largest rotation around each axis.
         scale: Largest factor of zoom, both ways.
         stretch: Largest extra factor along each axis, for guessed spacings.
-        bend: Largest displacement of the elastic deformation, in voxels.
+        bend: Largest displacement of the elastic deformation, in sides of a cube as large as a voxel.
         shift: Largest shift of intensity.
         contrast: Largest factor of contrast, both ways.
         gamma: Largest exponent that bends the model's intensity range, both ways; 1 for none.
@@ -57,13 +58,25 @@ class Augmentation:
         require_ranges(self, ("scale", "stretch", "contrast", "gamma"), 1)
         require_ranges(self, ("probability", "cut"), 0, 1)
 
-    def positions(self, centre: np.ndarray, patch: Shape, rng: np.random.Generator) -> torch.Tensor:
+    def positions(
+        self,
+        centre: np.ndarray,
+        patch: Shape,
+        rng: np.random.Generator,
+        spacing: Triple = (1.0, 1.0, 1.0),
+        scan: Shape | None = None,
+    ) -> torch.Tensor:
         """Where the voxels of a patch come from: a rotated, zoomed, bent box around a centre.
+
+        All is done in mm, so that where voxels are no cubes, too, a turned organ keeps its shape.
 
         Args:
             centre: Centre (z, y, x) in voxels of the case.
             patch: Shape of the patch.
             rng: Source of randomness.
+            spacing: Size (x, y, z) of a voxel in mm, of case and patch.
+            scan: Shape of the case. Of thick slices there are few, and a patch that is turned out of their plane is
+                soon beyond the last; so it is moved back into the scan along them, or to its middle if it is longer.
 
         Returns:
             float32 ``[z, y, x, 3]``, in voxels of the case, in the order (x, y, z).
@@ -71,13 +84,19 @@ class Augmentation:
         zoom = np.exp(rng.uniform(-1, 1) * np.log(self.scale) + rng.uniform(-1, 1, 3) * np.log(self.stretch))
         for axis in self.mirror:
             zoom[axis] *= rng.choice([-1, 1])
+        sides = _sides(spacing)
         matrix = _rotation(np.deg2rad(rng.uniform(-self.rotation, self.rotation, 3))) * zoom
+        matrix = matrix * (sides / sides[:, None])  # from voxels to mm and back
+        if scan is not None:
+            reach = np.abs(matrix) @ (np.asarray(patch) - 1) / 2
+            centre = np.where(sides > _THICK * sides.min(), _moved_inside(centre, reach, scan), centre)
         z, y, x = (np.arange(n)[:, None] - (n - 1) / 2 for n in patch)
         z, y, x = (along @ row[None, ::-1] for along, row in zip((z, y, x), matrix.T, strict=True))
         plane = torch.from_numpy((y[:, None] + x + centre[::-1]).astype(np.float32))
         positions = torch.from_numpy(z.astype(np.float32))[:, None, None] + plane
         if rng.random() < self.probability:
-            coarse = torch.from_numpy(rng.uniform(-self.bend, self.bend, (3, *_BENDS)).astype(np.float32))
+            bend = rng.uniform(-self.bend, self.bend, (3, *_BENDS)) / sides[:, None, None, None]
+            coarse = torch.from_numpy(bend.astype(np.float32))
             positions += _enlarged(coarse.flip(0).permute(1, 2, 3, 0), patch)
         return positions
 
@@ -105,7 +124,14 @@ class Augmentation:
             image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * statistics.span)
         return image
 
-    def end_scan(self, image: torch.Tensor, target: torch.Tensor, outside: float, rng: np.random.Generator) -> None:
+    def end_scan(
+        self,
+        image: torch.Tensor,
+        target: torch.Tensor,
+        outside: float,
+        rng: np.random.Generator,
+        spacing: Triple = (1.0, 1.0, 1.0),
+    ) -> None:
         """Perhaps end the scan at a plane across the patch, in place: beyond there is air and no organ.
 
         Args:
@@ -113,69 +139,19 @@ class Augmentation:
             target: uint8 ``[1, c, z, y, x]``.
             outside: Intensity outside of the scan.
             rng: Source of randomness.
+            spacing: Size (x, y, z) of a voxel in mm.
         """
         if not self.cut or rng.random() >= self.cut:
             return
         normal = rng.normal(0, 0.15, 3)
         normal[rng.choice([0, 0, 0, 1, 2])] = rng.choice([-1, 1])
-        axes = [np.arange(n) - (n - 1) / 2 for n in image.shape[2:]]
+        sides, shape = _sides(spacing), image.shape[2:]
+        axes = [(np.arange(n) - (n - 1) / 2) * side for n, side in zip(shape, sides, strict=True)]
         heights = [axis * slope for axis, slope in zip(axes, normal, strict=True)]
         height = heights[0][:, None, None] + heights[1][:, None] + heights[2]
-        beyond = torch.from_numpy(height > rng.uniform(0, 0.35) * max(image.shape[2:]))
+        beyond = torch.from_numpy(height > rng.uniform(0, 0.35) * max(shape * sides))
         image[..., beyond] = outside
         target[..., beyond] = 0
-
-
-def cut_patch(
-    image: np.ndarray, target: np.ndarray, positions: torch.Tensor, outside: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sample a patch of a case.
-
-    Args:
-        image: float32 ``[z, y, x]``.
-        target: uint8 ``[c, z, y, x]``.
-        positions: As returned by :meth:`Augmentation.positions`.
-        outside: Intensity outside of the scan.
-
-    Returns:
-        Image ``[1, 1, z, y, x]`` float32 and target ``[1, c, z, y, x]`` uint8. Beyond the scan there is nothing to see,
-        so no organ is there either: target 0.
-    """
-    low, high = _needed(positions, image.shape)
-    region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    part = torch.from_numpy(image[region] - outside)[None, None]
-    grid = sampling_grid(positions, part.shape[2:], low)
-    patch = functional.grid_sample(part, grid, mode="bilinear", align_corners=True) + outside
-    labels = torch.from_numpy(target[(slice(None), *region)].astype(np.float32))[None]
-    labels = functional.grid_sample(labels, grid, mode="nearest", align_corners=True)
-    return patch, labels.to(torch.uint8)
-
-
-def sampling_grid(positions: torch.Tensor, shape: Shape, first: Sequence[int] = (0, 0, 0)) -> torch.Tensor:
-    """Positions as ``grid_sample`` wants them, with ``align_corners=True``.
-
-    Args:
-        positions: As returned by :meth:`Augmentation.positions`.
-        shape: Shape (z, y, x) of what is sampled.
-        first: Its first voxel (z, y, x), if it is a part of the case.
-
-    Returns:
-        ``[1, z, y, x, 3]``, -1..1 from its first to its last voxel.
-    """
-    factor = 2 / torch.tensor([max(1, n - 1) for n in reversed(shape)])
-    offset = -1 - torch.tensor(first[::-1]) * factor
-    return torch.addcmul(offset, positions, factor)[None]
-
-
-def _needed(positions: torch.Tensor, shape: Shape) -> tuple[list[int], list[int]]:
-    """Range of voxels (z, y, x) that positions touch, at least two along each axis where there are two."""
-    low, high = [], []
-    for axis, n in zip((2, 1, 0), shape, strict=True):
-        along = positions[..., axis].numpy()
-        start = int(np.clip(np.floor(along.min()) - 1, 0, max(0, n - 2)))
-        low.append(start)
-        high.append(int(np.clip(np.ceil(along.max()) + 2, min(n, start + 2), n)))
-    return low, high
 
 
 def _enlarged(coarse: torch.Tensor, shape: Shape) -> torch.Tensor:
@@ -186,6 +162,20 @@ def _enlarged(coarse: torch.Tensor, shape: Shape) -> torch.Tensor:
     )
     planes = torch.einsum("yb,xc,abcv->ayxv", y, x, coarse)
     return (z @ planes.flatten(1)).view(*shape, -1)
+
+
+def _sides(spacing: Triple) -> np.ndarray:
+    """Sides (z, y, x) of a voxel of (x, y, z) mm, as parts of the cube's of its volume; exactly 1 where it is one."""
+    sides = np.asarray(spacing[::-1], float)
+    sides /= sides[0]
+    return sides / np.exp(np.log(sides).mean())
+
+
+def _moved_inside(centre: np.ndarray, reach: np.ndarray, shape: Shape) -> np.ndarray:
+    """The centre of what reaches so far to both sides, moved into the shape, or to its middle if it is longer."""
+    last = np.asarray(shape) - 1
+    reach = np.minimum(reach, last / 2)
+    return np.clip(centre, reach, last - reach)
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:

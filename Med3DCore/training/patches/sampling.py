@@ -10,7 +10,8 @@ import torch
 
 from Med3DCore.preprocessing.intensity import Intensity
 from Med3DCore.training.cases.prepared import PreparedCase
-from Med3DCore.training.patches.augmentation import Augmentation, cut_patch
+from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.region import RegionSampling, label_box
 
 Shape = tuple[int, int, int]
@@ -70,10 +71,11 @@ class PatchSampler:
         scans = _weighted_choice(patients, rng)
         case = scans[rng.integers(len(scans))]
         centre = self._centre(case, label, rng)
-        positions = self.augmentation.positions(centre, self.patch, rng)
-        image, target = cut_patch(case.image, case.target, positions, outside=case.statistics.floor)
+        scan, spacing = case.image, case.geometry.spacing
+        positions = self.augmentation.positions(centre, self.patch, rng, spacing, scan.shape)
+        image, target = cut_patch(scan, case.target, positions, outside=case.statistics.floor)
         image = self.augmentation.vary_intensity(image, case.statistics, rng)
-        self.augmentation.end_scan(image, target, case.statistics.floor, rng)
+        self.augmentation.end_scan(image, target, case.statistics.floor, rng, spacing)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 
     def _centre(self, case: PreparedCase, label: int, rng: np.random.Generator) -> np.ndarray:
