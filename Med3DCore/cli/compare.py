@@ -44,7 +44,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--stage", help="which stage of the recipe, if it has several")
     add("--rates", type=float, nargs="+", metavar="RATE", help="learning rates (default: the recipe's)")
-    add("--seeds", type=count, nargs="+", metavar="SEED", default=[1, 2, 3], help="seeds (default: 1 2 3)")
+    add(
+        "--seeds",
+        type=count,
+        nargs="+",
+        metavar="SEED",
+        default=[1, 2, 3],
+        help="seeds (default: 1 2 3; which start is sooner takes six)",
+    )
     add(
         "--cases",
         type=float,

@@ -1,5 +1,6 @@
 """What a comparison claims, on made-up curves: no more than they show."""
 
+import numpy as np
 import pytest
 
 from Med3DCore.training.comparison.comparison import Comparison
@@ -10,6 +11,7 @@ from Med3DCore.training.comparison.record import to_dict
 from Med3DCore.training.comparison.report import as_markdown, findings, saving_table, table
 from Med3DCore.training.comparison.run import Outcome
 
+SIX = (1, 2, 3, 4, 5, 6)
 INITS = (Init("scratch", "scratch"), Init("enc", "enc.zip"))
 
 
@@ -56,19 +58,63 @@ def test_speed_counts_seeds_and_bounds_what_was_never_reached():
     assert not speed({1: 10, 2: 40}, {1: 20, 2: 20}, 50).is_shown and not speed({1: 1}, {1: 9}, 50).is_shown
 
 
+def test_speed_is_shown_by_the_exact_sign_test_over_seeds():
+    def of(earlier, later, ties=0):
+        return Speed(2.0, "", earlier, later, earlier + later + ties)
+
+    assert [of(n, 0).p for n in (1, 2, 3, 5, 6)] == [1, 0.5, 0.25, 0.0625, 0.03125]
+    assert [of(n, 0).is_shown for n in (2, 3, 5, 6)] == [False, False, False, True] and of(0, 6).is_shown
+    assert of(8, 1).p == pytest.approx(20 / 512) and of(8, 1).is_shown and not of(7, 1).is_shown
+    assert not of(5, 0, ties=4).is_shown and of(6, 0, ties=2).is_shown and of(0, 0, ties=6).p == 1
+    assert of(5, 0).has_too_few_seeds and not of(5, 0, ties=1).has_too_few_seeds
+
+
+@pytest.mark.parametrize("rates", [(0.1,), (0.1, 0.01)])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 6])
+def test_of_equal_starts_one_in_twenty_at_most_is_called_different(seeds, rates):
+    # "First with every seed" called 43, 17, 3 and 1.5 % of such starts faster, with 2, 3, 5 and 6 seeds.
+    rng, repeats, faster, better = np.random.default_rng(seeds), 300, 0, 0
+    for _ in range(repeats):
+        comparison = equal_starts(rng, seeds, rates)
+        faster += comparison.speed(comparison.fastest("enc"), comparison.fastest("scratch")).is_shown
+        better += comparison.gain(comparison.best("enc"), comparison.best("scratch")).is_shown
+    assert faster <= 0.05 * repeats and (faster == 0 or seeds == 6)
+    assert better <= 0.05 * repeats + 2 * (repeats * 0.05 * 0.95) ** 0.5  # t is exact on average
+
+
+def equal_starts(rng, seeds, rates):
+    """Curves as trainings have them: they rise and saturate, each at a random speed to a random height."""
+    plan, steps = Plan(INITS, rates, tuple(range(seeds))), np.arange(10, 241, 10)
+    outcomes = []
+    for run in plan.runs:
+        height, pace = 0.9 - rng.gamma(2, 0.01), 80 * np.exp(rng.normal(0, 0.35))
+        scores = height * (1 - np.exp(-steps / pace)) + rng.normal(0, 0.01, len(steps))
+        curve = tuple(zip(steps.tolist(), scores.tolist(), strict=True))
+        outcomes.append(Outcome(run, 6, curve, 240, 1.0, curve[-1][1], {"liver": {}}))
+    return Comparison(plan, tuple(outcomes), ("liver",), ("h",))
+
+
 def test_a_clear_difference_is_told_with_its_interval():
-    text = told(made_up(lambda init, rate, seed, share: (0.9 if init == "enc" else 0.7) + 0.001 * seed))
-    assert "enc (rate 0.1) ends at Dice 0.902 ± 0.001, scratch (rate 0.1) at 0.702 ± 0.001: better (+0.200" in text
-    assert "never" not in text and "more than its 30 steps (0 of 3 seeds came there)" in text
-    assert "at least 3.0 times as fast (first with 3 of 3 seeds)" in text
+    def scores(init, rate, seed, share):
+        return (0.9 if init == "enc" else 0.7) + 0.001 * (seed % 3)
+
+    text = told(made_up(scores, seeds=SIX))
+    assert "enc (rate 0.1) ends at Dice 0.901 ± 0.001, scratch (rate 0.1) at 0.701 ± 0.001: better (+0.200" in text
+    assert "never" not in text and "more than its 30 steps (0 of 6 seeds came there)" in text
+    assert "at least 3.0 times as fast (first with 6 of 6 seeds, p 0.031)" in text
+    few = told(made_up(scores))
+    assert "which is sooner cannot be told with 3 seeds (first with 3 of 3 seeds, later with 0); it takes 6." in few
+    assert "times as fast" not in few
 
 
 def test_a_difference_within_the_spread_is_called_none():
-    comparison = made_up(lambda init, rate, seed, share: 0.8 + (0.02 if (init == "enc") == (seed < 3) else 0))
+    comparison = made_up(
+        lambda init, rate, seed, share: 0.8 + (0.02 if (init == "enc") == (seed < 4) else 0), seeds=SIX
+    )
     text = told(comparison)
-    assert "no difference beyond the spread of 3 seeds" in text and "better" not in text.replace("the better", "")
-    assert "no difference in speed beyond the spread (first with 0 of 3 seeds, later with 0)" in text
-    worse = told(made_up(lambda init, rate, seed, share: 0.5 if init == "enc" else 0.7))
+    assert "no difference beyond the spread of 6 seeds" in text and "better" not in text.replace("the better", "")
+    assert "no difference in speed beyond chance (first with 0 of 6 seeds, later with 0, p 1.00)" in text
+    worse = told(made_up(lambda init, rate, seed, share: 0.5 if init == "enc" else 0.7, seeds=SIX))
     assert ": worse (-0.200" in worse and "never there, so it cannot be faster" in worse
 
 
@@ -104,7 +150,9 @@ def test_speed_is_compared_at_each_starts_fastest_rate_not_at_its_best():
         late=lambda run: (run.init, run.rate) in (("scratch", 0.1), ("enc", 0.1)),
     )
     assert (comparison.best("scratch").rate, comparison.fastest("scratch").rate) == (0.1, 0.01)
-    assert "(Dice 0.810) enc (rate 0.01) took 10 steps, scratch (rate 0.01) 10 steps: no difference" in told(comparison)
+    assert "(Dice 0.810) enc (rate 0.01) took 10 steps, scratch (rate 0.01) 10 steps: which is sooner" in told(
+        comparison
+    )
     assert [row[-1] for row in table(comparison)[1:]] == ["0.3", "1", "0.3", "1.0"]
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import comb, inf, sqrt
 
 import numpy as np
 
-_CONFIDENCE = 0.95
+_CONFIDENCE, _ERROR = 0.95, 0.05
+
+LEAST_SEEDS = 6
+"""The fewest seeds with which the sign test can call one start sooner: all first by chance has p = 2 / 2^6 = 0.03."""
 
 RULE = (
     "Two starts differ in Dice only if the 95 % interval of the mean of their differences, seed by seed (Student's t), "
-    "leaves out 0, and in speed only if one was first with every seed, of at least two. This tells chance in training "
-    "from more; how other patients would come out, it cannot tell."
+    f"leaves out 0, and in speed only by the sign test over seeds (exact, two-sided, p at most 0.05), for which "
+    f"{LEAST_SEEDS} seeds are the fewest. Of starts that are equal each calls at most 1 in 20 different, and of many "
+    "comparisons some will. This tells chance in training from more; how other patients would come out, it cannot tell."
 )
 
 
@@ -109,9 +113,20 @@ class Speed:
     n: int
 
     @property
+    def p(self) -> float:
+        """Of the sign test: how often starts that are equal would come out so one-sided, or more; ties say nothing."""
+        told, most = self.earlier + self.later, max(self.earlier, self.later)
+        return min(1.0, 2 * sum(comb(told, count) for count in range(most, told + 1)) / 2**told)
+
+    @property
     def is_shown(self) -> bool:
         """Whether it is more than chance in training, by RULE."""
-        return self.n > 1 and self.n in (self.earlier, self.later)
+        return self.p <= _ERROR
+
+    @property
+    def has_too_few_seeds(self) -> bool:
+        """Whether nothing at all could have been shown with so few."""
+        return self.n < LEAST_SEEDS
 
 
 def speed(ours: Mapping[int, int | None], theirs: Mapping[int, int | None], steps: int) -> Speed:

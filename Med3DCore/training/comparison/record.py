@@ -31,13 +31,14 @@ def to_dict(comparison: Comparison) -> dict:
 
 def _arm_to_dict(comparison: Comparison, arm: Arm, base: Arm) -> dict:
     gain = comparison.gain(arm, comparison.arm(comparison.baseline, arm.rate))
+    speed = comparison.speed(arm, base)
     return {
         **_final(arm),
         "is_best_rate": arm.rate == comparison.best(arm.init).rate,
         "steps_to_level": arm.steps_to(comparison.level),
         "steps_to_own": arm.steps_to_own(comparison.plan.threshold),
         "gain_at_same_rate": gain and asdict(gain) | {"is_shown": gain.is_shown},
-        "speed_against_fastest_baseline": asdict(comparison.speed(arm, base)),
+        "speed_against_fastest_baseline": asdict(speed) | {"p": speed.p, "is_shown": speed.is_shown},
         "seconds": round(arm.seconds, 1),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from Med3DCore.training.comparison.comparison import Arm, Comparison
-from Med3DCore.training.comparison.measures import RULE, Difference, Speed, median_steps
+from Med3DCore.training.comparison.measures import LEAST_SEEDS, RULE, Difference, Speed, median_steps
 
 Rows = list[list[str]]
 
@@ -58,10 +58,15 @@ def _pace(comparison: Comparison, arm: Arm, base: Arm) -> str:
     both = (
         f"{_goal(comparison)} {_named(arm)} took {_steps(comparison, arm)}, {_named(base)} {_steps(comparison, base)}"
     )
-    first = f"first with {speed.earlier} of {speed.n} seeds"
-    if speed.n > 1 and not speed.is_shown:
-        return f"{both}: no difference in speed beyond the spread ({first}, later with {speed.later})."
-    return f"{both}: {_times(speed)} ({first})."
+    first = f"first with {speed.earlier} of {speed.n} seed{'s' * (speed.n != 1)}"
+    if speed.has_too_few_seeds:
+        return (
+            f"{both}: which is sooner cannot be told with {speed.n} seed{'s' * (speed.n != 1)} ({first}, later with "
+            f"{speed.later}); it takes {LEAST_SEEDS}."
+        )
+    if not speed.is_shown:
+        return f"{both}: no difference in speed beyond chance ({first}, later with {speed.later}, p {speed.p:.2f})."
+    return f"{both}: {_times(speed)} ({first}, p {speed.p:.3f})."
 
 
 def _goal(comparison: Comparison) -> str:
@@ -81,7 +86,7 @@ def _saved(comparison: Comparison, init: str) -> list[str]:
     if arm is None:
         return [f"{init} is with no tried number of patients {goal}."]
     fewer = 1 - arm.patients / full.patients
-    saved = f"{_percent(fewer)} fewer, by the means alone" if fewer else "with fewer it is not"
+    saved = f"{_percent(fewer)} fewer, by the means alone, which may be chance" if fewer else "with fewer it is not"
     return [f"{init} is with {_patients(arm)} ({_spread(arm)}) {goal}: {saved}."]
 
 
