@@ -21,7 +21,7 @@ from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.fine_tuning.adapt import tuned_stages
-from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, choose_way
+from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, choose_ways
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.held_out import AUTOMATIC, choose_held_out, verdict
@@ -87,12 +87,20 @@ def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path
 
 
 def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent, tmp_path, monkeypatch):
-    cases = boxes(tmp_path)
+    cases = [replace(case, split="validation" if i else "training") for i, case in enumerate(boxes(tmp_path))]
     far = replace(SETTINGS, training=SHORT | {"learning_rate": 0.05})  # so far that 16 bits tell half of it from all
+    chosen = "Med3DCore.training.fine_tuning.fine_tune.choose_ways"
+    monkeypatch.setattr(chosen, lambda _half, _all, patients: (HALFWAY, dict.fromkeys(patients, HALFWAY)))
     halfway = fine_tune(parent, cases, tmp_path / "half", far)
-    monkeypatch.setattr("Med3DCore.training.fine_tuning.fine_tune.choose_way", lambda *_: ALL_THE_WAY)
+    ways = dict(zip([case.name for case in cases[1:]], (HALFWAY, ALL_THE_WAY), strict=True))
+    monkeypatch.setattr(chosen, lambda *_: (ALL_THE_WAY, ways))
     all_the_way = fine_tune(parent, cases, tmp_path / "all", far)
     assert (halfway.way, all_the_way.way) == (HALFWAY, ALL_THE_WAY)
+    # What is reported of the first case is of the weights that the second one chose, and that is said.
+    assert all_the_way.after["liver"][cases[1].name] == halfway.after["liver"][cases[1].name]
+    said = f"on {cases[1].name} was found halfway, as the other held-out cases chose; the model is as learned"
+    assert any(said in sentence for sentence in all_the_way.warnings)
+    assert not any("was found" in sentence for sentence in halfway.warnings)
     old, half, new = (
         model.read_weights("liver") for model in (parent, *(load_package(t.package) for t in (halfway, all_the_way)))
     )
@@ -102,13 +110,27 @@ def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent,
     assert "halfway" in load_package(halfway.package).card and "halfway" not in load_package(all_the_way.package).card
 
 
-def test_how_far_to_go_is_decided_by_the_held_out_cases():
-    half = {"liver": {"a": 0.90, "b": 0.92}, "lungs": {"a": 0.97}}
-    assert choose_way(half, {"liver": {"a": 0.92, "b": 0.92}, "lungs": {"a": 0.97}}) == HALFWAY
-    assert choose_way(half, {"liver": {"a": 0.99, "b": 0.99}, "lungs": {"a": 0.97}}) == ALL_THE_WAY
-    assert choose_way(half, {"liver": {"a": 0.5, "b": 0.5}, "lungs": {"a": 0.97}}) == HALFWAY
-    assert choose_way({}, {}) == HALFWAY
-    assert choose_way({}, {"liver": {"a": 0.9}}) == ALL_THE_WAY  # halfway there was no organ to measure
+@pytest.mark.parametrize(
+    ("all_the_way", "model", "reports"),
+    [
+        ((0.91, 0.90, 0.91), HALFWAY, [HALFWAY] * 3),
+        ((0.99, 0.99, 0.99), ALL_THE_WAY, [ALL_THE_WAY] * 3),
+        ((0.5, 0.5, 0.5), HALFWAY, [HALFWAY] * 3),
+        # The last one alone decides, so what is reported of it is what it would have got without a say.
+        ((0.90, 0.90, 0.99), ALL_THE_WAY, [ALL_THE_WAY, ALL_THE_WAY, HALFWAY]),
+    ],
+)
+def test_how_far_to_go_is_chosen_by_held_out_cases_and_reported_on_others(all_the_way, model, reports):
+    half, learned = ({"liver": dict(zip("abc", dices, strict=True))} for dices in ((0.9,) * 3, all_the_way))
+    assert choose_ways(half, learned, {"a": "p", "b": "q", "c": "r"}) == (model, dict(zip("abc", reports, strict=True)))
+    # Cases of one patient are one: nobody else chooses.
+    assert choose_ways(half, learned, dict.fromkeys("abc", "p")) == (HALFWAY, dict.fromkeys("abc", HALFWAY))
+
+
+def test_halfway_is_usual_where_nothing_is_held_out_and_an_organ_lost_halfway_is_none():
+    assert choose_ways({}, {}, {}) == (HALFWAY, {})
+    ways = choose_ways({}, {"liver": {"a": 0.9, "b": 0.8}}, {"a": "p", "b": "q"})
+    assert ways == (ALL_THE_WAY, {"a": ALL_THE_WAY, "b": ALL_THE_WAY})
 
 
 def test_names_of_people_stay_out_of_the_package(parent, tmp_path):

@@ -7,7 +7,7 @@ measured here in ``docs/experiments.md``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from Med3DCore.training.fine_tuning.held_out import Scores
@@ -35,17 +35,51 @@ def blend(before: Mapping[str, Tensor], after: Mapping[str, Tensor], way: float)
     }
 
 
-def choose_way(halfway: Scores, all_the_way: Scores) -> float:
-    """Halfway, unless all the way is clearly better on the held-out cases.
+def choose_ways(halfway: Scores, all_the_way: Scores, patients: Mapping[str, str]) -> tuple[float, dict[str, float]]:
+    """How far to go: halfway, unless all the way is clearly better on the held-out cases.
+
+    A case that had a say in the choice would look better than it is. So what is reported of a patient is of the way
+    that the other held-out patients choose (cross-fitting); with one patient alone it is always halfway.
 
     Args:
         halfway: ``{label: {case: Dice}}`` of the model halfway.
         all_the_way: Of the one as it was learned, on the same cases.
+        patients: Patient of each held-out case.
+
+    Returns:
+        The model's way, and for each case that of its patient's report.
     """
-    return ALL_THE_WAY if _mean(all_the_way) > _mean(halfway) + _CLEARLY_BETTER else HALFWAY
+    if len(set(patients.values())) < 2:
+        return HALFWAY, dict.fromkeys(patients, HALFWAY)
+
+    def chosen_by(others: set[str]) -> float:
+        better = _mean(all_the_way, others) > _mean(halfway, others) + _CLEARLY_BETTER
+        return ALL_THE_WAY if better else HALFWAY
+
+    without = {
+        own: chosen_by({case for case, patient in patients.items() if patient != own}) for own in patients.values()
+    }
+    return chosen_by(set(patients)), {case: without[patient] for case, patient in patients.items()}
 
 
-def _mean(scores: Scores) -> float:
-    """Over labels, of the mean over cases; 0 where nothing was held out."""
-    means = [sum(cases.values()) / len(cases) for cases in scores.values() if cases]
+def on_other_weights(cases: Sequence[str], way: float) -> list[str]:
+    """What to say of cases that were reported with another way's weights than the model's.
+
+    Args:
+        cases: Their names.
+        way: The model's.
+    """
+    if not cases:
+        return []
+    theirs, model = ("as learned", "halfway") if way == HALFWAY else ("halfway", "as learned")
+    return [
+        f"What is shown after the training on {', '.join(cases)} was found {theirs}, as the other held-out cases "
+        f"chose; the model is {model}, as all of them together chose."
+    ]
+
+
+def _mean(scores: Scores, cases: set[str]) -> float:
+    """Over labels, of the mean over these cases; 0 where none of them shows a label."""
+    known = [[dice for case, dice in of_label.items() if case in cases] for of_label in scores.values()]
+    means = [sum(dices) / len(dices) for dices in known if dices]
     return sum(means) / len(means) if means else 0.0

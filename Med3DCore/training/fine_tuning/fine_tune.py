@@ -29,7 +29,7 @@ from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.label import label_volumes
 from Med3DCore.training.cases.splits import labels_in
 from Med3DCore.training.fine_tuning.adapt import TunedStage, tuned_stages
-from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, blend, choose_way
+from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, blend, choose_ways, on_other_weights
 from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.held_out import Checked, Scores, agreement, check, choose_held_out, scores, verdict
 from Med3DCore.training.fine_tuning.new_package import describe, with_metrics
@@ -264,7 +264,7 @@ class _Tuning:
     def _publish(self, stages: Sequence[TunedStage], trained: dict[str, Trained], before: Scores) -> FineTuned:
         """Write the model, check it as a user's computer would use it, and write it again with what was found."""
         package = describe(self.parent, self.labels, stages, self.cases, self.settings)
-        way, weights, checked = self._blended(package, stages, trained)
+        way, weights, checked, otherwise = self._blended(package, stages, trained)
         self._keep(checked, "after")
         names = [each.case.name for each in checked]
         known = {
@@ -280,7 +280,7 @@ class _Tuning:
             "after": after,
             "kept": kept,
             "way": way,
-            "warnings": verdict(self.cases, before, after, kept, titles),
+            "warnings": [*verdict(self.cases, before, after, kept, titles), *on_other_weights(otherwise, way)],
             "steps": sum(stage.steps for stage in trained.values()),
             "held_out": [
                 {"name": name} | {when: self._relative(self._kept(name, when)) for when in ("before", "after")}
@@ -293,19 +293,27 @@ class _Tuning:
 
     def _blended(
         self, package: ModelPackage, stages: Sequence[TunedStage], trained: dict[str, Trained]
-    ) -> tuple[float, dict[str, dict[str, Tensor]], list[Checked]]:
-        """How far to go from the parent, the weights there, and what they find in the held-out cases."""
-        ways = [HALFWAY, ALL_THE_WAY] if any(not stage.is_new for stage in stages) else [ALL_THE_WAY]
-        if not any(case.split == "validation" for case in self.cases):
-            ways = ways[:1]
+    ) -> tuple[float, dict[str, dict[str, Tensor]], list[Checked], list[str]]:
+        """How far to go from the parent, the weights there, and what is found in the held-out cases.
+
+        Last, the cases in which that is found by another way's weights than the model's, see :func:`.choose_ways`.
+        """
+        patients = {case.name: case.patient for case in self.cases if case.split == "validation"}
+        ways = [HALFWAY] if any(not stage.is_new for stage in stages) else [ALL_THE_WAY]
+        if ways == [HALFWAY] and len(set(patients.values())) > 1:
+            ways.append(ALL_THE_WAY)
         weights, checked = {}, {}
         for way in ways:
             weights[way] = {stage.name: self._weights(stage.name, trained, way) for stage in package.stages}
             path = save_package(package, weights[way], self.folder.path)
             pipeline = Pipeline(load_package(path), self.device)
             checked[way] = check(pipeline, self.cases, self.progress, share=0.15 / len(ways))
-        way = choose_way(*(scores(checked[way]) for way in ways)) if len(ways) > 1 else ways[0]
-        return way, weights[way], checked[way]
+        if len(ways) == 1:
+            return ways[0], weights[ways[0]], checked[ways[0]], []
+        chosen, reported = choose_ways(*(scores(checked[way]) for way in ways), patients)
+        by_case = {way: {each.case.name: each for each in found} for way, found in checked.items()}
+        seen = [by_case[reported[name]][name] for name in by_case[chosen]]
+        return chosen, weights[chosen], seen, [name for name, way in reported.items() if way != chosen]
 
     def _weights(self, stage: str, trained: dict[str, Trained], way: float) -> dict[str, Tensor]:
         """The weights of a stage: the parent's, new ones, or between the two."""
