@@ -9,6 +9,7 @@ from test_models_package import make_package, write
 from test_models_safety import with_weights
 
 from Med3DCore.models import load_package
+from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.metrics import summarise
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.protocol import MAX_LINE, ProtocolError, Result, encode
@@ -58,6 +59,7 @@ def test_install_list_export_remove(client, folder, tmp_path):
     told = client.request("models")
     shipped = [entry["reference"] for entry in told["models"] if entry["shipped"]]
     assert told["folder"] == str(folder) and told["automatic"]["liver"] in shipped
+    assert told["start"] == Catalogue().default_for([]).reference  # what the request train starts from
     [entry] = own(client)
     assert entry["model"]["title"] == package.title and not {"provenance", "metrics", "members"} & set(entry["model"])
     assert client.request("verify_model", model=entry["path"]) == {"reference": "mine-1.0.0"}

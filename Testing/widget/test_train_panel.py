@@ -254,7 +254,10 @@ def gapsOf(host):
 def test_what_the_engine_is_asked_for(host, panel):
     import json
 
+    from Med3DCore.models.catalogue import Catalogue
+
     ui = panel.ui
+    assert len([model for model in panel.services.catalogue.segmenting() if model.values["shipped"]]) > 1
     assert ui.titleEdit.placeholderText.endswith(", my cases")
     ui.minutesBox.value, ui.rateBox.value, ui.seedBox.value = 3, 0.002, 7
     ui.freezeCheckBox.click()
@@ -264,7 +267,8 @@ def test_what_the_engine_is_asked_for(host, panel):
     (asked,) = (panel_folder() / "trainings").glob("*/request.json")
     asked = json.loads(asked.read_text())
     assert asked["title"] == ui.titleEdit.placeholderText
-    assert asked["model"].startswith("liver-lungs")
+    assert asked["model"] == Catalogue().default_for([]).reference  # by name, the last of the shipped is the fast one
+    assert f"({asked['model']})" in ui.modelSelector.itemText(0)
     assert {name: asked[name] for name in ("minutes", "quality", "seed", "device", "settings")} == {
         "minutes": 3.0,
         "quality": "fast",

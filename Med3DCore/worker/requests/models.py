@@ -19,21 +19,23 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
 
     Returns:
         ``models``: of each what :meth:`Med3DCore.models.catalogue.ModelEntry.to_dict` says, also of broken ones;
-        ``automatic``: reference of the model that is taken for a label when none is named; ``folder``: where the
-        user's own are kept, which may not exist yet.
+        ``automatic``: reference of the model that is taken for a label when none is named; ``start``: of the one that
+        the request ``train`` starts from then, or null; ``folder``: where the user's own are kept, which may not exist
+        yet.
     """
     catalogue = Catalogue()
     entries = catalogue.list()
     labels = {label for entry in entries if entry.package for label in entry.package.label_names}
     return {
         "models": [entry.to_dict() for entry in entries],
-        "automatic": {label: found for label in sorted(labels) if (found := _automatic(catalogue, label))},
+        "automatic": {label: found for label in sorted(labels) if (found := _automatic(catalogue, [label]))},
+        "start": _automatic(catalogue, []),
         "folder": str(catalogue.user),
     }
 
 
-def _automatic(catalogue: Catalogue, label: str) -> str | None:
+def _automatic(catalogue: Catalogue, labels: list[str]) -> str | None:
     try:
-        return catalogue.default_for([label]).reference
-    except Med3DError:  # only a model of the user finds it, which is never taken unasked
+        return catalogue.default_for(labels).reference
+    except Med3DError:  # only a model of the user finds them, which is never taken unasked
         return None

@@ -53,6 +53,7 @@ class ModelChoices:
     Attributes:
         models: All of them, also encoders and broken ones; None until the engine told them.
         automatic: Reference of the model that is taken for an organ when none is named.
+        start: Reference of the model that a training starts from when none is named; empty if there is none.
         folder: Where the user's own models are kept, which may not exist yet; empty while unknown.
         listeners: Functions without arguments, called when the models changed.
         error: Why they are not known, or None.
@@ -61,7 +62,7 @@ class ModelChoices:
     def __init__(self, engine: EngineProcess) -> None:
         self.models: tuple[ModelChoice, ...] | None = None
         self.automatic: dict[str, str] = {}
-        self.folder = ""
+        self.start = self.folder = ""
         self.listeners: list[Callable[[], None]] = []
         self.error: Med3DError | None = None
         self._engine = engine
@@ -80,7 +81,7 @@ class ModelChoices:
 
     def _onModels(self, answer: dict[str, Any]) -> None:
         self.models = tuple(ModelChoice(values["reference"], values) for values in answer["models"])
-        self.automatic, self.folder = answer["automatic"], answer["folder"]
+        self.automatic, self.start, self.folder = answer["automatic"], answer["start"] or "", answer["folder"]
         self.error = None
         self._tell()
 

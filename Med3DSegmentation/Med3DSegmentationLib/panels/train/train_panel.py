@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Med3DError
 from Med3DCore.tasks import Label
 from Med3DCore.worker.protocol import Metric
-from Med3DSegmentationLib.engine.model_choices import ModelChoice
+from Med3DSegmentationLib.engine.model_choices import ModelChoice, ModelChoices
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector
@@ -51,7 +51,7 @@ class TrainPanel(Panel):
         self._progress = ProgressRow(ui, self._pause)
         self._outcome = TrainingOutcome(ui)
         self._earlier = EarlierTable(ui, self._continue)
-        self._models.offer(_startingPoints(()))
+        self._models.offer(_startingPoints(services.catalogue))
         ui.trainButton.connect("clicked()", self._train)
         ui.chartCheckBox.connect("toggled(bool)", self._toggleChart)
         self._soon = qt.QTimer()  # one refresh for many nodes
@@ -86,7 +86,7 @@ class TrainPanel(Panel):
 
     def onModelsChanged(self) -> None:
         """Offer the models to start from; the engine is up now, so ask for paused trainings too."""
-        self._models.offer(_startingPoints(self.services.catalogue.models or ()))
+        self._models.offer(_startingPoints(self.services.catalogue))
         self._listEarlier()
         self.refresh()
 
@@ -123,10 +123,9 @@ class TrainPanel(Panel):
         )
 
     def _startModel(self) -> ModelChoice | None:
-        """The model to start from; by default the newest that came with Med3D."""
+        """The model to start from; by default the one that the engine would take."""
         catalogue = self.services.catalogue
-        shipped = [model for model in catalogue.segmenting() if model.values["shipped"] and not model.problem]
-        return catalogue.find(self.parameterNode.trainingModel) or next(reversed(shipped), None)
+        return catalogue.find(self.parameterNode.trainingModel) or catalogue.find(catalogue.start)
 
     def _modelLabels(self) -> dict[str, Label]:
         model = self.parameterNode and self._startModel()
@@ -225,10 +224,12 @@ class TrainPanel(Panel):
             self._chart.hide()
 
 
-def _startingPoints(models: tuple[ModelChoice, ...]) -> list[Choice]:
+def _startingPoints(catalogue: ModelChoices) -> list[Choice]:
     """Entries for the models and encoders that can be trained on; the first, "", takes what came with Med3D."""
-    choices = [Choice("", _("Automatic"), _("The newest model that came with Med3D."))]
-    for model in models:
+    start = catalogue.find(catalogue.start)
+    title = _("Automatic: {model}").format(model=f"{start.title} ({start.reference})") if start else _("Automatic")
+    choices = [Choice("", title, _("The newest model that came with Med3D."))]
+    for model in catalogue.models or ():
         if not model.problem:
             title = model.title if model.organs else _("{title} (encoder)").format(title=model.title)
             choices.append(Choice(model.reference, f"{title} ({model.reference})", model.description))
