@@ -93,7 +93,13 @@ def test_names_colours_and_codes_are_those_slicer_knows(scene):
         assert (entry.GetTypeModifierObject().GetCodeValue() or None) == (label.modifier and label.modifier[1])
         if label.name in ("liver", "lungs", "left_lung", "right_lung"):  # the host's list is a part of Slicer's
             assert (label.category[1], *label.type[1:]) in known
-    written = write(scene, addVolume(scene), ("liver", "left_lung"))
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+    volume = addVolume(scene)
+    masks = makeLabels(volumeFromNode(volume))
+    labels = LabelMap(masks.array, masks.geometry, "renamed", find_labels(["liver", "left_lung"]))
+    written = labelMapToSegmentation(scene, labels, volume)
     liver, lung = segmentsOf(written.segmentationNode).values()
     assert (liver.GetName(), lung.GetName()) == ("Liver", "Left lung")
     assert np.allclose(np.multiply(liver.GetColor(), 255), LABELS["liver"].colour)
@@ -221,19 +227,50 @@ def test_edits_are_kept_under_another_name_if_wanted(scene, keep):
     assert write(scene, volume, ("liver",), node).kept == ()  # what was kept is the user's own now
 
 
-def test_a_label_without_voxels_is_an_empty_segment_and_can_fill_later(scene, vtk_messages):
+def test_a_label_without_voxels_has_no_segment_and_can_get_one_later(scene, vtk_messages):
     volume = addVolume(scene)
-    node = write(scene, volume, ("spleen", "liver")).segmentationNode
-    assert list(segmentsOf(node)) == ["Spleen", "Liver"] and not segmentArray(node, "spleen", volume).any()
+    first = write(scene, volume, ("spleen", "liver"))
+    node = first.segmentationNode
+    assert list(segmentsOf(node)) == ["Liver"] and first.segmentIds == {"liver": "liver"}
+    assert first.voxels["spleen"] == 0
     from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
     from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     masks = makeLabels(volumeFromNode(volume), ("liver",))
     swapped = LabelMap(masks.array, masks.geometry, "swapped", find_labels(["spleen", "liver"]))
     written = labelMapToSegmentation(scene, swapped, volume, node)
-    assert written.kept == () and segmentArray(node, "spleen", volume).any()
-    assert not segmentArray(node, "liver", volume).any()
+    assert written.kept == () and written.removed == ("liver",) and list(segmentsOf(node)) == ["Spleen"]
+    assert segmentArray(node, "spleen", volume).any()
+    edit(node, "spleen", volume)
+    assert write(scene, volume, ("spleen", "liver"), node).kept == ("Spleen (edited)",)
+    assert list(segmentsOf(node)) == ["Spleen (edited)", "Liver"]
     vtk_messages.expect_clean()
+
+
+def test_dicom_export_is_told_what_was_automatic(scene):
+    """Slicer's exporter takes these tags, and says MANUAL without them."""
+    from Med3DSegmentationLib.scene.own_segments import noteEdits
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.terminology import tagOfSegment
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+    volume = addVolume(scene)
+    labels = makeLabels(volumeFromNode(volume))
+    node = labelMapToSegmentation(scene, labels, volume, model="known-1.0.0").segmentationNode
+
+    def told():
+        segmentation = node.GetSegmentation()
+        segments = [segmentation.GetNthSegment(i) for i in range(segmentation.GetNumberOfSegments())]
+        return {s.GetName(): [tagOfSegment(s, f"DICOM.SegmentAlgorithm{x}") for x in ("Type", "Name")] for s in segments}
+
+    ours = "Med3D known-1.0.0"
+    assert told() == {"Liver": ["AUTOMATIC", ours], "Lungs": ["AUTOMATIC", ours]}
+    edit(node, "liver", volume)
+    noteEdits(node.GetSegmentation())
+    assert told() == {"Liver": ["SEMIAUTOMATIC", ours], "Lungs": ["AUTOMATIC", ours]}
+    labelMapToSegmentation(scene, labels, volume, node, model="known-2.0.0")
+    assert told()["Liver (edited)"] == ["SEMIAUTOMATIC", ours]
+    assert told()["Liver"] == ["AUTOMATIC", "Med3D known-2.0.0"]
 
 
 def test_two_volumes_get_two_segmentations(scene):
@@ -329,8 +366,9 @@ def test_segments_become_labels_of_the_volume(scene):
     volume.SetAndObserveTransformNodeID(addTransform(scene, 7).GetID())
     mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     mine.SetAndObserveTransformNodeID(addTransform(scene, 8).GetID())
-    ids = write(scene, volume, ("liver", "lungs", "spleen"), mine).segmentIds
-    labels = labelMapFromSegmentation(mine, volume, {ids["lungs"]: lungs, ids["liver"]: liver, ids["spleen"]: liver})
+    ids = write(scene, volume, ("liver", "lungs"), mine).segmentIds
+    empty = mine.GetSegmentation().AddEmptySegment("empty")
+    labels = labelMapFromSegmentation(mine, volume, {ids["lungs"]: lungs, ids["liver"]: liver, empty: liver})
     expected = makeVolume(GEOMETRIES["left-handed oblique"]).array
     assert [label.name for label in labels.labels] == ["lungs", "liver"]
     assert np.array_equal(labels.mask("liver"), expected > 60) and np.array_equal(labels.mask("lungs"), expected < -400)

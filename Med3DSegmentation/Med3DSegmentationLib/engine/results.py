@@ -14,7 +14,7 @@ class OrganResult:
     Args:
         name: Of the label, such as ``"liver"``.
         title: For people.
-        segmentId: Of its segment.
+        segmentId: Of its segment; empty if nothing was found.
         volumeMl: Its volume in mL.
     """
 

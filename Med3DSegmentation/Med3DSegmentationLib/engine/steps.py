@@ -305,7 +305,7 @@ def _segmentationResult(
         volumeNode=volumeNode,
         segmentationNode=written.segmentationNode,
         organs=tuple(
-            OrganResult(name, label.title, written.segmentIds[name], written.voxels[name] * voxelMl)
+            OrganResult(name, label.title, written.segmentIds.get(name, ""), written.voxels[name] * voxelMl)
             for name, label in ((label.name, label) for label in labelMap.labels)
         ),
         model=answer["report"]["model"],

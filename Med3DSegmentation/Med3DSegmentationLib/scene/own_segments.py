@@ -13,6 +13,10 @@ MODEL_TAG = "Med3D.model"
 OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG)
 """What makes a segment Med3D's own, which a later result may replace."""
 
+# As Slicer's DICOM segmentation exporter reads them; a segment without them is exported as MANUAL.
+ALGORITHM_TYPE_TAG, ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"
+ALGORITHM_TAGS = (ALGORITHM_TYPE_TAG, ALGORITHM_NAME_TAG)
+AUTOMATIC, SEMIAUTOMATIC = "AUTOMATIC", "SEMIAUTOMATIC"
 
 _DIVIDED = {"lungs": ("left_lung", "right_lung")}
 
@@ -31,12 +35,24 @@ def mark(segment: slicer.vtkSegment, model: str) -> None:
     """
     segment.SetTag(FINGERPRINT_TAG, fingerprint(segment))
     segment.SetTag(MODEL_TAG, model)
+    segment.SetTag(ALGORITHM_TYPE_TAG, AUTOMATIC)
+    segment.SetTag(ALGORITHM_NAME_TAG, f"Med3D {model}".strip())
 
 
 def wasEdited(segment: slicer.vtkSegment) -> bool:
     """Whether the voxels of a segment that Med3D wrote have changed since; False for any other segment."""
     written = tagOfSegment(segment, FINGERPRINT_TAG)
     return written is not None and fingerprint(segment) != written
+
+
+def noteEdits(segmentation: slicer.vtkSegmentation) -> None:
+    """Tag the segments that Med3D wrote as made by it alone, or as edited since."""
+    for i in range(segmentation.GetNumberOfSegments()):
+        segment = segmentation.GetNthSegment(i)
+        if tagOfSegment(segment, FINGERPRINT_TAG) is not None:
+            kind = SEMIAUTOMATIC if wasEdited(segment) else AUTOMATIC
+            if tagOfSegment(segment, ALGORITHM_TYPE_TAG) != kind:
+                segment.SetTag(ALGORITHM_TYPE_TAG, kind)
 
 
 def findOwnSegment(segmentation: slicer.vtkSegmentation, labelName: str) -> str:
@@ -57,6 +73,7 @@ def giveToUser(segmentation: slicer.vtkSegmentation, segment: slicer.vtkSegment)
     segment.SetName(name)
     for tag in OWN_TAGS:
         segment.RemoveTag(tag)
+    segment.SetTag(ALGORITHM_TYPE_TAG, SEMIAUTOMATIC)
     return name
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from Med3DSegmentationLib.scene.own_segments import OWN_TAGS, findOwnSegment, otherDivision, wasEdited
+from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TAGS, OWN_TAGS, findOwnSegment, otherDivision, wasEdited
 from Med3DSegmentationLib.scene.segment_arrays import holdsVoxels, imageOfSegment
 from Med3DSegmentationLib.scene.terminology import tagOfSegment
 
@@ -123,5 +123,5 @@ def _putBack(
         logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE)
     else:  # it was edited by hand, and stayed under another name
         segment.SetName(former.GetName())
-    for tag in OWN_TAGS:
+    for tag in (*OWN_TAGS, *ALGORITHM_TAGS):
         segment.SetTag(tag, tagOfSegment(former, tag))

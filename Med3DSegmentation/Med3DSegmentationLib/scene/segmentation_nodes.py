@@ -30,10 +30,11 @@ class WrittenSegments:
 
     Args:
         segmentationNode: The node.
-        segmentIds: Label name to segment ID.
+        segmentIds: Label name to segment ID, of the labels that have voxels.
         voxels: Label name to its number of voxels.
         kept: Names under which segments that were edited by hand stay.
-        removed: IDs of segments whose tissue is now divided otherwise, such as the lungs into left and right.
+        removed: IDs of segments of labels without voxels, and of those whose tissue is now divided otherwise, such as
+            the lungs into left and right.
     """
 
     segmentationNode: slicer.vtkMRMLSegmentationNode
@@ -55,7 +56,7 @@ def labelMapToSegmentation(
     """Put labels beside a volume, each as a named, coloured and coded segment.
 
     Segments that an earlier call wrote for the same labels are replaced in place, with the name, colour and visibility
-    that they have by now; all other segments stay as they are. A label without voxels becomes an empty segment.
+    that they have by now; all other segments stay as they are. A label without voxels gets no segment, and loses the one it had.
 
     Args:
         scene: The scene of the nodes.
@@ -199,7 +200,18 @@ def writeSegments(
     segmentation = segmentationNode.GetSegmentation()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     for part in parts:
-        segmentId = findOwnSegment(segmentation, part.label.name)
+        name = part.label.name
+        voxels[name] = int(np.count_nonzero(part.mask))
+        former = [*otherDivision(name), *(() if voxels[name] else (name,))]  # of these, nothing is there any more
+        for formerId in filter(None, (findOwnSegment(segmentation, each) for each in former)):
+            if keepEdits and wasEdited(segmentation.GetSegment(formerId)):
+                kept.append(giveToUser(segmentation, segmentation.GetSegment(formerId)))
+            else:
+                segmentation.RemoveSegment(formerId)
+                removed.append(formerId)
+        if not voxels[name]:
+            continue
+        segmentId = findOwnSegment(segmentation, name)
         if segmentId and keepEdits and wasEdited(segmentation.GetSegment(segmentId)):
             kept.append(giveToUser(segmentation, segmentation.GetSegment(segmentId)))
             segmentId = ""
@@ -209,14 +221,7 @@ def writeSegments(
         else:
             segmentId = _addSegment(segmentation, part.label, image)
         mark(segmentation.GetSegment(segmentId), model)
-        segmentIds[part.label.name] = segmentId
-        voxels[part.label.name] = int(np.count_nonzero(part.mask))
-        for otherId in filter(None, (findOwnSegment(segmentation, name) for name in otherDivision(part.label.name))):
-            if keepEdits and wasEdited(segmentation.GetSegment(otherId)):
-                kept.append(giveToUser(segmentation, segmentation.GetSegment(otherId)))
-            else:
-                segmentation.RemoveSegment(otherId)
-                removed.append(otherId)
+        segmentIds[name] = segmentId
     return WrittenSegments(segmentationNode, segmentIds, voxels, tuple(kept), tuple(removed))
 
 
