@@ -261,7 +261,9 @@ def test_dicom_export_is_told_what_was_automatic(scene):
     def told():
         segmentation = node.GetSegmentation()
         segments = [segmentation.GetNthSegment(i) for i in range(segmentation.GetNumberOfSegments())]
-        return {s.GetName(): [tagOfSegment(s, f"DICOM.SegmentAlgorithm{x}") for x in ("Type", "Name")] for s in segments}
+        return {
+            s.GetName(): [tagOfSegment(s, f"DICOM.SegmentAlgorithm{x}") for x in ("Type", "Name")] for s in segments
+        }
 
     ours = "Med3D known-1.0.0"
     assert told() == {"Liver": ["AUTOMATIC", ours], "Lungs": ["AUTOMATIC", ours]}

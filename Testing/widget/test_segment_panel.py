@@ -50,9 +50,11 @@ def remember(module, panel):
     panel.host = module.host
 
 
-def rows(panel):
+def rows(panel, columns=3):
+    """What the table shows when it has measured what changed."""
+    panel.host.process_events(0.35)
     table = panel.ui.resultTable
-    return [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
+    return [[table.item(row, column).text() for column in range(columns)] for row in range(table.rowCount)]
 
 
 def press(panel, name):
@@ -119,10 +121,10 @@ def test_left_and_right_lung_apart(panel, ct):
     panel.ui.splitLungsCheckBox.checked = True
     press(panel, "bothButton")
     wait(panel)
-    assert [row[1] for row in rows(panel)] == ["Liver", "Left lung", "Right lung"]
+    assert [row[1] for row in rows(panel)] == ["Liver", "Left lung"]  # what is one block is one lung
     press(panel, "liverButton")  # to a liver alone it makes no difference
     wait(panel)
-    assert [row[1] for row in rows(panel)] == ["Left lung", "Right lung", "Liver"]
+    assert [row[1] for row in rows(panel)] == ["Liver", "Left lung"]
 
 
 def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
@@ -160,7 +162,8 @@ def test_after_undo_no_number_of_the_undone_result_is_shown(panel, ct):
     wait(panel)
     press(panel, "undoButton")
     settle(panel)
-    assert [row[1] for row in rows(panel)] == ["Liver"] and "undone" in panel.ui.resultLabel.text
+    found = (array(ct) < -400).sum() * np.prod(ct.GetSpacing()) / 1000  # what the undone result had replaced
+    assert [row[1:] for row in rows(panel)][1] == ["Lungs", f"{found:.1f}"] and "undone" in panel.ui.resultLabel.text
     assert organMask(panel.parameterNode.segmentation, "lungs", ct).any()
 
 
@@ -200,9 +203,88 @@ def test_a_second_volume_gets_its_own_segmentation_and_the_first_one_is_found_ag
     press(panel, "liverButton")
     wait(panel)
     assert panel.parameterNode.segmentation is not first
-    assert [row[0] for row in rows(panel)] == ["CT", "other"]
+    second = panel.parameterNode.segmentation
+    assert [row[0] for row in rows(panel)] == ["other"] and visible(first, second) == [False, True]
+    second.GetDisplayNode().SetVisibility(False)  # by the user, and so it stays
     panel.ui.inputSelector.setCurrentNode(ct)
-    assert panel.parameterNode.segmentation is first
+    assert panel.parameterNode.segmentation is first and [row[0] for row in rows(panel)] == ["CT"]
+    assert visible(first, second) == [True, False]
+    panel.ui.inputSelector.setCurrentNode(other)
+    assert visible(first, second) == [False, False]
+
+
+def visible(*nodes):
+    return [bool(node.GetDisplayNode().GetVisibility()) for node in nodes]
+
+
+def test_the_table_follows_what_is_edited(panel, ct):
+    settle(panel)
+    press(panel, "bothButton")
+    wait(panel)
+    node, voxelMl = panel.parameterNode.segmentation, np.prod(ct.GetSpacing()) / 1000
+    values, liver = array(ct), array(ct) > 60
+    assert rows(panel, 4)[0][1:] == ["Liver", f"{liver.sum() * voxelMl:.1f}", f"{values[liver].mean():.0f}"]
+    half = liver.copy()
+    half[5:] = False
+    import slicer.util
+
+    slicer.util.updateSegmentBinaryLabelmapFromArray(half.astype(np.uint8), node, "liver", ct)
+    assert rows(panel, 4)[0][1:] == ["Liver (edited)", f"{half.sum() * voxelMl:.1f}", f"{values[half].mean():.0f}"]
+    assert kindOf(node, "liver") == "SEMIAUTOMATIC" and kindOf(node, "lungs") == "AUTOMATIC"
+    press(panel, "liverButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver (edited)", "Lungs", "Liver"]
+    node.GetSegmentation().RemoveSegment("lungs")
+    assert [row[1] for row in rows(panel)] == ["Liver (edited)", "Liver"]
+
+
+def kindOf(node, segmentId):
+    from Med3DSegmentationLib.scene.terminology import tagOfSegment
+
+    return tagOfSegment(node.GetSegmentation().GetSegment(segmentId), "DICOM.SegmentAlgorithmType")
+
+
+def test_mean_and_volume_are_those_of_the_world(module, panel):
+    """Volume and segmentation under different transforms, oblique and left-handed."""
+    ct = addVolume(module.services.scene, GEOMETRIES["left-handed oblique"])
+    ct.SetAndObserveTransformNodeID(addTransform(module.services.scene, 3).GetID())
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    liver, voxelMl = array(ct) > 60, np.prod(ct.GetSpacing()) / 1000
+    assert rows(panel, 4)[0][1:] == ["Liver", f"{liver.sum() * voxelMl:.1f}", f"{array(ct)[liver].mean():.0f}"]
+    panel.parameterNode.segmentation.SetAndObserveTransformNodeID(None)  # it lies elsewhere now, as large as before
+    assert rows(panel, 4)[0][1:3] == ["Liver", f"{liver.sum() * voxelMl:.1f}"]
+
+
+def test_the_table_is_copied_and_saved(module, panel, ct, tmp_path, monkeypatch):
+    settle(panel)
+    assert not panel.ui.copyButton.enabled and panel.ui.copyButton.toolTip == "There is no result."
+    press(panel, "liverButton")
+    wait(panel)
+    assert rows(panel)
+    press(panel, "copyButton")
+    qt = module.host.qt
+    copied = qt.QApplication.clipboard().text().splitlines()
+    ml = (array(ct) > 60).sum() * np.prod(ct.GetSpacing()) / 1000
+    expected = ["CT", "Liver", f"{ml:.3f}", f"{array(ct)[array(ct) > 60].mean():.2f}"]
+    assert [line.split("\t") for line in copied] == [["Volume", "Segment", "mL", "Mean HU"], expected]
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "table"))
+    press(panel, "csvButton")
+    assert (tmp_path / "table.csv").read_text("utf-8-sig").splitlines() == [line.replace("\t", ",") for line in copied]
+
+
+def test_another_volume_that_is_picked_during_a_run_stays(module, panel, ct):
+    addModel(module, "slow")
+    other = addVolume(module.services.scene, name="other")
+    settle(panel)
+    press(panel, "liverButton")
+    panel.ui.inputSelector.setCurrentNode(other)
+    wait(panel)
+    assert panel.parameterNode.inputVolume is other and panel.parameterNode.segmentation is None and not rows(panel)
+    panel.ui.inputSelector.setCurrentNode(ct)
+    assert [row[:2] for row in rows(panel)] == [["CT", "Liver"]]
+    assert "known-1.0.0 on CPU" in panel.ui.resultLabel.text
 
 
 def test_why_not_torch_and_installing_it(module, panel, ct):
@@ -297,7 +379,7 @@ def test_models_are_described_and_say_what_they_find(module, panel, ct):
     assert panel.ui.allOrgansButton.text == "Segment Spleen, Liver"
     press(panel, "allOrgansButton")
     wait(panel)
-    assert [row[1] for row in rows(panel)] == ["Spleen", "Liver"]
+    assert [row[1] for row in rows(panel)] == ["Liver"]
     panel.parameterNode.model = "gone-1.0.0"
     assert "gone-1.0.0 is not on this computer" in reason(panel)
     choose(box, "")

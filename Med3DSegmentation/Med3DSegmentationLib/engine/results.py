@@ -16,12 +16,14 @@ class OrganResult:
         title: For people.
         segmentId: Of its segment; empty if nothing was found.
         volumeMl: Its volume in mL.
+        mean: Mean of the scan in it, such as HU; None if nothing was found.
     """
 
     name: str
     title: str
     segmentId: str
     volumeMl: float
+    mean: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -147,7 +148,8 @@ class SegmentStep:
         self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
         if shown:
             self.surfaces.showLater(written.segmentationNode)
-        result = _segmentationResult(answer, labelMap, self.volumeNode, written)
+        means = yield from _means(arrayFromVolumeNode(self.volumeNode), parts)
+        result = _segmentationResult(answer, labelMap, self.volumeNode, written, means)
         if _voxelTime(self.volumeNode) == self._sentTime:
             return result
         sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")
@@ -206,7 +208,8 @@ class FrameStep:
         frame.GetIJKToRASMatrix(ijkToNode)
         written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])
         self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
-        return _segmentationResult(answer, labelMap, self.volumeNode, written)
+        means = yield from _means(arrayFromVolumeNode(frame), parts)
+        return _segmentationResult(answer, labelMap, self.volumeNode, written, means)
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """The sequence and its proxy."""
@@ -278,6 +281,20 @@ def _cutOut(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
     return parts
 
 
+def _means(array: np.ndarray, parts: list[LabelPart]) -> Pieces[dict[str, float | None]]:
+    """Mean of the scan in each label, by its name, a slice at a time."""
+    means: dict[str, float | None] = {}
+    for part in parts:
+        voxels, total = 0, 0.0
+        z, y, x = (slice(at, at + n) for at, n in zip(part.start, part.mask.shape, strict=True))
+        for values, mask in zip(array[z, y, x], part.mask, strict=True):
+            voxels += int(np.count_nonzero(mask))
+            total += float(values[mask].sum(dtype=np.float64))
+        means[part.label.name] = total / voxels if voxels else None
+        yield _("Showing the result")
+    return means
+
+
 def _grid(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
     """The node's own grid, without its transforms, to compare with ``==``."""
     matrix = vtk.vtkMatrix4x4()
@@ -298,6 +315,7 @@ def _segmentationResult(
     labelMap: LabelMap,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
     written: WrittenSegments,
+    means: dict[str, float | None],
 ) -> SegmentationResult:
     """The result; volumes in mL are of what was written, which a region may have cut."""
     voxelMl = labelMap.geometry.voxel_volume_ml
@@ -305,7 +323,9 @@ def _segmentationResult(
         volumeNode=volumeNode,
         segmentationNode=written.segmentationNode,
         organs=tuple(
-            OrganResult(name, label.title, written.segmentIds.get(name, ""), written.voxels[name] * voxelMl)
+            OrganResult(
+                name, label.title, written.segmentIds.get(name, ""), written.voxels[name] * voxelMl, means[name]
+            )
             for name, label in ((label.name, label) for label in labelMap.labels)
         ),
         model=answer["report"]["model"],

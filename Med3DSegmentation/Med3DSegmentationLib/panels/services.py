@@ -58,6 +58,10 @@ class Activity:
 
     def _set(self, reason: str) -> None:
         self.reason = reason
+        self.tell()
+
+    def tell(self) -> None:
+        """Let all panels look again."""
         for listener in list(self.listeners):
             listener()
 

@@ -56,7 +56,8 @@ def labelMapToSegmentation(
     """Put labels beside a volume, each as a named, coloured and coded segment.
 
     Segments that an earlier call wrote for the same labels are replaced in place, with the name, colour and visibility
-    that they have by now; all other segments stay as they are. A label without voxels gets no segment, and loses the one it had.
+    that they have by now; all other segments stay as they are. A label without voxels gets no segment, and loses the
+    one it had.
 
     Args:
         scene: The scene of the nodes.

@@ -1,16 +1,21 @@
-"""What came out, and what to do with it: table, warnings, 3D, undo, use as a training case."""
+"""What came out, and what to do with it: table, warnings, 3D, undo, copy, use as a training case."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.engine.results import SegmentationResult
+from Med3DCore.errors import Med3DError
+from Med3DCore.io.write import written_beside
+from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import allow
+from Med3DSegmentationLib.panels.segment.result_rows import LiveRows, Pair, ResultRow, rowsAsText, rowsOfFrames
 from Med3DSegmentationLib.panels.segment.result_table import ResultTable
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.own_segments import sourceVolume
@@ -22,33 +27,94 @@ class ResultSection:
     Args:
         services: The panel's.
         ui: Has ``resultSection`` and the widgets in it.
-        onChosen: Gets the result of the row that the user clicked.
+        onChosen: Gets volume and segmentation of the row that the user clicked.
     """
 
-    def __init__(self, services: PanelServices, ui: Any, onChosen: Callable[[SegmentationResult], None]) -> None:
+    def __init__(self, services: PanelServices, ui: Any, onChosen: Callable[[Any, Any], None]) -> None:
         self._services, self._ui = services, ui
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
-        self._table = ResultTable(ui.resultTable, onChosen)
+        self._notes: dict[str, list[str]] = {}  # volume's ID: what is to be known of its last result
+        self._frames: SequenceResult | None = None
+        self._table = ResultTable(ui.resultTable, lambda row: onChosen(row.volumeNode, row.segmentationNode))
+        self._rows = LiveRows(self._show)
         ui.undoButton.connect("clicked()", self._undo)
         ui.trainingCaseButton.connect("clicked()", self._addTrainingCase)
+        ui.copyButton.connect("clicked()", self._copy)
+        ui.csvButton.connect("clicked()", self._saveCsv)
 
-    def add(self, results: Sequence[SegmentationResult], titles: Sequence[str]) -> None:
-        """Show results, each with a title: of what."""
-        for result, title in zip(results, titles, strict=True):
-            self._table.add(result, title)
-        self._ui.resultLabel.text = "\n".join(_summary(results))
+    def add(self, results: Sequence[SegmentationResult], frames: SequenceResult | None = None) -> None:
+        """Note what is to be known of results.
 
-    def refresh(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
-        """Show what can be done with a segmentation."""
+        Args:
+            results: Of volumes, or of all frames of a sequence.
+            frames: The sequence, if they are of one.
+        """
+        if frames is not None:
+            self._frames = frames
+        for volumeId in {result.volumeNode.GetID() for result in results}:
+            of = [result for result in results if result.volumeNode.GetID() == volumeId]
+            self._notes[volumeId] = _summary(of)
+        self._rows.measure()
+
+    def refresh(self, pairs: Sequence[Pair], segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
+        """Show what there is of the chosen volumes.
+
+        Args:
+            pairs: The chosen volumes that have a segmentation, with it.
+            segmentation: The chosen one, or None.
+        """
         ui, self._segmentation = self._ui, segmentation
-        self._table.forgetRemoved()
-        ui.resultTable.visible = ui.resultLabel.visible = not self._table.isEmpty
-        ui.resultSection.visible = not self._table.isEmpty or segmentation is not None
+        if self._frames is not None and segmentation is self._frames.segmentationNode and segmentation is not None:
+            self._rows.close()
+            self._show(rowsOfFrames(self._frames))
+        else:
+            self._rows.follow(pairs)
+            if not pairs:
+                self._show([])
+        ui.resultLabel.text = "\n".join(self._linesOf([volume for volume, _segmentation in pairs]))
+        ui.resultLabel.visible = bool(ui.resultLabel.text)
         ui.show3DButton.setSegmentationNode(segmentation)
         busy = self._services.activity.reason
         allow(ui.undoButton, busy or self._whyNoUndo(), _("Go back to how it was before the last result"))
         corrected = _("Teach the model with this result, corrected where it was wrong, in the tab Train")
         allow(ui.trainingCaseButton, busy or self._whyNoCase(), corrected)
+
+    def close(self) -> None:
+        """Follow the scene no longer."""
+        self._rows.close()
+
+    def _show(self, rows: Sequence[ResultRow]) -> None:
+        ui = self._ui
+        self._table.show(rows)
+        ui.resultTable.visible = bool(rows)
+        ui.resultSection.visible = bool(rows) or self._segmentation is not None
+        nothing = "" if rows else _("There is no result.")
+        allow(ui.copyButton, nothing, _("Copy the table, to paste it into a spreadsheet or a text"))
+        allow(ui.csvButton, nothing, _("Save the table as a CSV file"))
+
+    def _linesOf(self, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[str]:
+        """What is to be known of these volumes; with their names if there are several."""
+        lines = []
+        for volume in volumes:
+            name = f"{volume.GetName()}: " if len(volumes) > 1 else ""
+            lines += [name + line for line in self._notes.get(volume.GetID(), ())]
+        return lines
+
+    def _copy(self) -> None:
+        qt.QApplication.clipboard().setText(rowsAsText(self._table.rows, "\t"))
+
+    def _saveCsv(self) -> None:
+        chosen = qt.QFileDialog.getSaveFileName(
+            self._ui.resultSection, _("Save the table"), "Med3D.csv", _("Table (*.csv)")
+        )
+        if not chosen:
+            return
+        path = Path(chosen).with_suffix(".csv")
+        try:
+            with written_beside(path) as temporary:
+                temporary.write_text(rowsAsText(self._table.rows, ","), encoding="utf-8-sig", newline="")
+        except Med3DError as error:
+            self._services.showError(error)
 
     def _whyNoUndo(self) -> str:
         possible = self._services.logic.canRestorePrevious(self._segmentation)
@@ -64,10 +130,12 @@ class ResultSection:
             _("What you edited by hand in this result will be lost too."), windowTitle=_("Undo")
         )
         if not lost:
-            self._table.forgetLast(self._segmentation)
-            self._ui.resultLabel.text = _("The last result was undone.")
+            volume = sourceVolume(self._segmentation)
+            if volume is not None:
+                self._notes[volume.GetID()] = [_("The last result was undone.")]
             self._services.logic.restorePrevious(self._segmentation)
-            self.refresh(self._segmentation)  # another one by now, or none, if it was removed
+            self._rows.measure()
+            self._services.activity.tell()  # another segmentation is chosen by now, or none, if it was removed
 
     def _addTrainingCase(self) -> None:
         self._services.addTrainingCase(sourceVolume(self._segmentation), self._segmentation)
@@ -76,11 +144,12 @@ class ResultSection:
 
 def _summary(results: Sequence[SegmentationResult]) -> list[str]:
     """Lines under the table: with what, what to know."""
-    first = results[0]
-    lines = [_("{model} on {device}").format(model=first.model, device=first.device)]
+    first, seconds = results[0], sum(result.totalSeconds for result in results)
+    lines = [
+        _("{model} on {device}, {seconds} s").format(model=first.model, device=first.device, seconds=f"{seconds:.1f}")
+    ]
     for result in results:
-        name = f"{result.volumeNode.GetName()}: " if len(results) > 1 else ""
         lines += [_("Of {series}").format(series=result.series)] if result.series else []
-        lines += [f"\u26a0 {name}{warning}" for warning in result.warnings]
+        lines += [f"\u26a0 {warning}" for warning in result.warnings]
         lines += [_('Your edited segment stays as "{name}".').format(name=kept) for kept in result.keptEdits]
     return list(dict.fromkeys(lines))

@@ -15,6 +15,7 @@ from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
+from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, modelChoices
@@ -23,6 +24,7 @@ from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolu
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
 from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
+from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.scene.volume_nodes import plainVolumes, volumeFromNode
 
 _ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
@@ -41,6 +43,7 @@ class SegmentPanel(Panel):
         super().__init__(services)
         ui = self.ui
         self._job: Job | None = None
+        self._startedOn: str | None = None
         self._askedForDevices = False
         self._volumeId: str | None = None
         self._progress = ProgressRow(ui, self._cancel)
@@ -76,6 +79,7 @@ class SegmentPanel(Panel):
         ui, parameters = self.ui, self.parameterNode
         ui.progressRow.visible = self._job is not None
         if parameters is None:
+            self._results.refresh([], None)
             self._allow(_("The scene is being read or closed."))
             return
         self._matchSegmentation()
@@ -87,7 +91,7 @@ class SegmentPanel(Panel):
         several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
         for box, toolTip in self._ofOneVolume.items():
             allow(box, several if parameters.severalVolumes else "", toolTip)
-        self._results.refresh(parameters.segmentation)
+        self._results.refresh(self._chosenPairs(), parameters.segmentation)
         self._allow(self._whyNot())
 
     def onModelsChanged(self) -> None:
@@ -103,6 +107,7 @@ class SegmentPanel(Panel):
         for tag in self._sceneTags:
             self.services.scene.RemoveObserver(tag)
         self._soon.stop()
+        self._results.close()
         self.services.engine.logListeners.remove(self._addLog)
         super().close()
 
@@ -173,8 +178,24 @@ class SegmentPanel(Panel):
         volume, segmentation = parameters.inputVolume, parameters.segmentation
         source = segmentation and sourceVolume(segmentation)
         if _idOf(volume) != self._volumeId or (source is not None and source is not volume):
-            self._volumeId = _idOf(volume)
+            other, self._volumeId = _idOf(volume) != self._volumeId, _idOf(volume)
             parameters.segmentation = volume and findSegmentation(self.services.scene, volume)
+            if other and volume is not None:
+                self._showVolume(volume)
+
+    def _chosenPairs(self) -> list[Pair]:
+        """The chosen volumes that have a segmentation, with it."""
+        parameters = self.parameterNode
+        if not parameters.severalVolumes:
+            pairs = [(parameters.inputVolume, parameters.segmentation)]
+        else:
+            pairs = [(volume, findSegmentation(self.services.scene, volume)) for volume in self._volumes.chosen()]
+        return [pair for pair in pairs if None not in pair]
+
+    def _showVolume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Show a volume in the slice views, with its own organs only."""
+        slicer.util.setSliceViewerLayers(background=volume)
+        showOnlyOf(volume)
 
     # -- doing it ------------------------------------------------------------------------------------------------------
 
@@ -198,6 +219,7 @@ class SegmentPanel(Panel):
             self._onError(error)
             return
         self._job = job if job.isRunning else None
+        self._startedOn = _idOf(parameters.inputVolume)
         self.refresh()
 
     def _cancel(self) -> None:
@@ -205,17 +227,13 @@ class SegmentPanel(Panel):
             self._job.cancel()
 
     def _onFinished(self, outcome: Any) -> None:
-        if isinstance(outcome, SequenceResult):
-            results, errors = list(outcome.frames), []
-            titles = [_("Frame {number}").format(number=i + 1) for i in range(len(results))]
-        else:
-            outcomes = outcome if isinstance(outcome, list) else [outcome]
-            results = [result for result in outcomes if isinstance(result, SegmentationResult)]
-            errors = [error for error in outcomes if isinstance(error, Med3DError)]
-            titles = [result.volumeNode.GetName() for result in results]
+        frames = outcome if isinstance(outcome, SequenceResult) else None
+        outcomes = list(frames.frames) if frames else outcome if isinstance(outcome, list) else [outcome]
+        results = [result for result in outcomes if isinstance(result, SegmentationResult)]
+        errors = [error for error in outcomes if isinstance(error, Med3DError)]
         if results:
-            self._results.add(results, titles)
-            self._choose(results[0])
+            self._results.add(results, frames)
+            self._take(results[0])
         self._end()
         if errors:
             sentences = " ".join(dict.fromkeys(map(str, errors)))
@@ -231,15 +249,23 @@ class SegmentPanel(Panel):
         self._job = None
         self.services.activity.end()
 
-    def _choose(self, result: SegmentationResult) -> None:
+    def _take(self, result: SegmentationResult) -> None:
+        """Choose what came out, unless the user has chosen another volume meanwhile; that one stays in the views."""
+        chosen = self.parameterNode and self.parameterNode.inputVolume
+        if chosen is not None and _idOf(chosen) != self._startedOn:
+            showOnlyOf(chosen)
+        else:
+            self._choose(result.volumeNode, result.segmentationNode)
+
+    def _choose(self, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
         """Make a result the current one: the next organ is added to it, and its volume is shown."""
         if self.parameterNode is None:
             return
-        self._volumeId = result.volumeNode.GetID()
+        self._volumeId = volume.GetID()
         with slicer.util.NodeModify(self.parameterNode.parameterNode):
-            self.parameterNode.inputVolume = result.volumeNode
-            self.parameterNode.segmentation = result.segmentationNode
-        slicer.util.setSliceViewerLayers(background=result.volumeNode)
+            self.parameterNode.inputVolume = volume
+            self.parameterNode.segmentation = segmentation
+        self._showVolume(volume)
 
     def _install(self) -> None:
         try:

@@ -10,7 +10,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
-from Med3DSegmentationLib.scene.own_segments import sourceVolume
+from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, COLOURS
 from Med3DSegmentationLib.training.step import Comparison, ScoreRow, TrainingResult
 
@@ -73,7 +73,7 @@ class TrainingOutcome:
         self._setVisibility()
         if comparison.volumeNode.GetScene() is not None:
             slicer.util.setSliceViewerLayers(background=comparison.volumeNode, fit=True)
-            _hideOthers(comparison.volumeNode)
+            showOnlyOf(comparison.volumeNode)
             _jumpTo(comparison.after or comparison.before)
 
     def _setVisibility(self) -> None:
@@ -100,13 +100,6 @@ def _number(dice: float | None) -> str:
 def _colour(score: ScoreRow) -> tuple[int, int, int]:
     worse = score.before is not None and score.after is not None and score.after < score.before - 0.005
     return _BAD if worse else _GOOD
-
-
-def _hideOthers(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Hide the segmentations of other volumes, which would lie across this one."""
-    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", volumeNode.GetScene()):
-        if sourceVolume(node) not in (None, volumeNode) and node.GetDisplayNode():
-            node.GetDisplayNode().SetVisibility(False)
 
 
 def _jumpTo(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
