@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
 from Med3DCore.cli.training import minutes, on_every_rank, resumable
-from Med3DCore.errors import DataError, SettingError
+from Med3DCore.errors import DataError, Med3DError, SettingError
 
 if TYPE_CHECKING:
     from Med3DCore.progress import Progress
     from Med3DCore.system.distributed import Ranks
     from Med3DCore.training.cases.case import Case
+    from Med3DCore.training.fine_tuning.run_folder import TuneSettings
     from Med3DCore.training.fine_tuning.tuned import FineTuned
 
 
@@ -56,18 +57,17 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.models.catalogue import Catalogue
     from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
-    from Med3DCore.training.fine_tuning.run_folder import TuneSettings
 
     device = choose_device(ranks.device(args.device))
     with ranks.joined(device.torch_device):
         is_begun = ranks.from_main(lambda: args.finish or (args.output / "run.json").is_file())
     with resumable(args) as progress:
         if is_begun:
+            if ranks.is_main and not args.finish:
+                _say_differences(args)
             tuned = continue_tuning(args.output, progress, args.finish)
         else:
-            settings = TuneSettings(
-                args.title, args.minutes, args.quality, args.seed, args.device, _settings(args.set or [])
-            )
+            settings = _tune_settings(args)
             parent, cases = Catalogue().find(args.model), _cases(args, progress)
             tuned = fine_tune(parent, cases, args.output, settings, progress)
     if not ranks.is_main:
@@ -75,6 +75,28 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     installed = Catalogue().install(tuned.package)
     print(json.dumps(_values(tuned, str(installed)), indent=2) if args.json else _text(tuned, str(installed)))
     return 0
+
+
+def _tune_settings(args: argparse.Namespace) -> TuneSettings:
+    from Med3DCore.training.fine_tuning.run_folder import TuneSettings
+
+    return TuneSettings(args.title, args.minutes, args.quality, args.seed, args.device, _settings(args.set or []))
+
+
+def _say_differences(args: argparse.Namespace) -> None:
+    """A training goes on as it was begun; whoever asks for something else now must hear that."""
+    from Med3DCore.progress import Progress
+    from Med3DCore.training.fine_tuning.run_folder import RunFolder
+
+    try:
+        cases = _cases(args, Progress())
+    except Med3DError:  # they were copied, so they need not be there any more
+        cases = None
+    if said := RunFolder(args.output).differences(_tune_settings(args), args.model, cases):
+        say(
+            f"Warning: the training in {args.output} goes on as it was begun; not used is what you ask for now: "
+            f"{'; '.join(said)}. Choose another folder with -o to begin anew."
+        )
 
 
 def _cases(args: argparse.Namespace, progress: Progress) -> list[Case]:

@@ -17,6 +17,7 @@ from Med3DCore.io.files import as_path
 from Med3DCore.io.write import remove_unfinished, written_beside
 from Med3DCore.models.archive import SUFFIX, sha256_of
 from Med3DCore.models.package import PIPELINE, ModelPackage, load_package, package_file, save_package
+from Med3DCore.models.proof import why_unproven
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked
 
@@ -77,7 +78,8 @@ class ModelEntry:
     def to_dict(self) -> dict:
         """Plain values for programs.
 
-        Of a sound model, ``model`` is its ``model.json`` but for what may be long: provenance, metrics and members.
+        ``unproven`` says why nobody should use it who did not choose it, or is null. Of a sound model, ``model`` is its
+        ``model.json`` but for what may be long: provenance, metrics and members.
         """
         package = self.package
         return {
@@ -86,6 +88,7 @@ class ModelEntry:
             "shipped": self.shipped,
             "bytes": self.size,
             "problem": self.problem,
+            "unproven": package and why_unproven(package),
             "model": package and {key: value for key, value in package.to_dict().items() if key not in _LONG},
         }
 
@@ -151,7 +154,8 @@ class Catalogue:
         """The model to use when the user asks for labels and names no model.
 
         It is the shipped model that was made last among those with all labels. A model of the user takes its place if
-        it has the same name, all labels too, and a version that is not older.
+        it has the same name, all labels too, a version that is not older, and was made from more than a few cases and
+        checked on others (:mod:`.proof`).
 
         Raises:
             ModelError: No shipped model has all these labels.
@@ -163,7 +167,8 @@ class Catalogue:
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
         name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
-        return max((entry for entry in fitting if entry.package.name == name), key=_age).package
+        named = [entry for entry in fitting if entry.package.name == name]
+        return max((e for e in named if e.shipped or why_unproven(e.package) is None), key=_age).package
 
     def verify(self, name_or_path: str | Path) -> ModelPackage:
         """Check every hash of a model and that its weights fit its networks.

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_files import write_series
 from training_boxes import SIZE, SPACING, write_boxes, write_case, write_data
 
 from Med3DCore.cli.main import main
@@ -15,7 +16,8 @@ from Med3DCore.io import read_label_map, read_volume, write_label_map, write_vol
 from Med3DCore.io.label_names import label_for
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.cache import CaseCache
+from Med3DCore.training.cases.case import UNKNOWN, training_spacings
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.data_sets import list_cases, read_data_set
@@ -279,6 +281,30 @@ def test_tables_of_labels_either_way_round():
     assert parse_values("liver = 1+2; Lung=3,spleen=4") == {"liver": (1, 2), "lungs": 3, "spleen": 4}
     with pytest.raises(DataError, match="two labels that both mean 'lungs'"):
         named_values({"lung": 1, "lungs": 2}, "x")
+
+
+@pytest.mark.parametrize("folder", ["a/ct", "a/DICOM", "a"])
+def test_a_folder_with_a_dicom_series_is_an_image(tmp_path, folder):
+    """In a folder of pairs as in a table, for the check, for training and for the cache of prepared cases."""
+    write_boxes(tmp_path)
+    (tmp_path / "dataset.json").unlink()
+    hu, label = (read_volume(tmp_path / f"a_{kind}.nii.gz").array for kind in ("ct", "seg"))
+    data = tmp_path / "data"
+    (data / folder).mkdir(parents=True)
+    write_series(data / folder, hu)
+    write_volume(Volume(label, read_volume(data / folder).geometry), data / "a" / "seg.nrrd")
+    (case,) = read_data_set(data, VALUES)
+    assert (case.name, case.image, case.label.name) == ("a", data / folder, "seg.nrrd")
+    (tmp_path / "cases.csv").write_text(f"image,label,values,name\ndata/{folder},data/a/seg.nrrd,liver=1 lungs=2,a\n")
+    assert read_data_set(tmp_path / "cases.csv") == [replace(case, source={})]
+    check = check_data_set([case])
+    assert not check.breaks() and check.cases[0].volumes_ml["liver"] > 0
+    (spacing,) = training_spacings([case])
+    entries = []
+    for added in (0, 0, 50):
+        write_series(data / folder, hu + added)
+        entries.append(CaseCache(tmp_path / "cache").prepare(case, Preprocessing(spacing), ("liver",)).entry)
+    assert entries[0] == entries[1] != entries[2], "another scan is prepared anew"
 
 
 # -- check -----------------------------------------------------------------------------------------------------------

@@ -331,6 +331,12 @@ def test_cases_that_only_say_what_is_absent_are_kept_and_those_that_say_nothing_
     assert "Warning: p4 show none of the labels" in err and set(json.loads(out)["after"]["liver"]) == {"p2"}
     stored = {case.name: case for case in RunFolder(run).cases}
     assert set(stored) == {"p0", "p1", "p2", "p3"} and stored["p3"].label is None and stored["p3"].absent == ("liver",)
+    assert main([*command, "--quiet", "--json", *options]) == 0, "the same again goes on"
+    assert "goes on as it was begun" not in capsys.readouterr().err
+    write_data(tmp_path, entries[1:])
+    assert main([*command[:-1], "20", "--quiet", "--json", *options]) == 0
+    said = capsys.readouterr().err
+    assert "not used is what you ask for now: minutes 20.0 instead of 9.0; 3 cases instead of 4" in said
 
 
 def test_the_frame_that_is_meant_is_copied(tmp_path):

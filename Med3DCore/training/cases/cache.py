@@ -256,14 +256,26 @@ def _code() -> str:
 
 
 def content(path: Path) -> str:
-    """Hash of a file's bytes.
+    """Hash of a file's bytes, or of all in a DICOM folder.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    return digest(path, "blake2b")
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """Hash of a file's bytes, as programs for that give it; of a folder, of the hashes of its files by name.
 
     Raises:
         DataError: It cannot be read.
     """
     try:
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            return hashlib.new(algorithm, "".join(digest(file, algorithm) for file in files).encode()).hexdigest()
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()
+            return hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 

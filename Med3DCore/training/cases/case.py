@@ -10,7 +10,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.geometry import Triple
-from Med3DCore.io import find_scan, read_found, read_header
+from Med3DCore.io import find_scan, read_found
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
@@ -29,7 +29,7 @@ class Case:
 
     Args:
         name: Unique name.
-        image: Image file.
+        image: Image file, or a folder with one DICOM series.
         label: Label file on the same grid (a ``.seg.nrrd`` may cover a part of it), or None when the case only shows
             that organs are absent.
         values: Label name to the value that stands for it in the label file, or to several that together do, such as
@@ -99,4 +99,4 @@ def training_spacings(cases: Iterable[Case]) -> Iterator[Triple]:
     """
     for case in cases:
         if case.split == "training":
-            yield spacing_of(read_header(case.image, case.frame).geometry)
+            yield spacing_of(find_scan(case.image, frame=case.frame).geometry)

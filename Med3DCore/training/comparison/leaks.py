@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from Med3DCore.models import Catalogue
+from Med3DCore.training.cases.cache import digest
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.comparison.plan import Init
 from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint, split_way
@@ -48,5 +48,4 @@ def _taught(provenance: dict) -> list[dict]:
 
 
 def _sha256(case: Case) -> str:
-    with case.image.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest(case.image, "sha256")

@@ -78,7 +78,7 @@ def check_case(case: Case, look: Look | None = None) -> CheckedCase:
         look: Called with the case, its image and the values of its label on the same grid, such as to draw it.
     """
     checked, progress = CheckedCase(case), Progress()
-    missing = [file for file in (case.image, case.label) if file is not None and not file.is_file()]
+    missing = [case.image] * (not case.image.exists()) + [case.label] * bool(case.label and not case.label.is_file())
     if missing:
         checked.find("missing-file", f"The file {missing[0]} is missing.", True)
         return checked

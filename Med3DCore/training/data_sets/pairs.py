@@ -4,6 +4,7 @@
     a_ct.nii.gz        a_seg.nii.gz             words at the end of the name, or at its beginning
     a.nrrd             a.seg.nrrd               as 3D Slicer saves them
     a/ct.nii.gz        a/labels.nii.gz          a folder for each case
+    a/ct/*.dcm         a/labels.nrrd            a folder with a DICOM series is an image
     train/..., val/...                          the split
 
 What the values mean is in ``labels.json`` beside them (``{"liver": 1}``); a ``.seg.nrrd`` names its segments itself.
@@ -18,12 +19,13 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.io import read_header
-from Med3DCore.io.files import ending_of
+from Med3DCore.io.files import ending_of, first_bytes, is_dicom
 from Med3DCore.io.seg_nrrd import read_segments
 from Med3DCore.training.cases.case import Case, Values
 from Med3DCore.training.data_sets.names import our_name
 
 _IMAGE_WORDS = {"ct", "mr", "mri", "image", "images", "imagestr", "img", "imgs", "scan", "scans", "volume", "volumes"}
+_IMAGE_WORDS |= {"dicom", "dcm"}
 _LABEL_WORDS = {"seg", "segs", "segmentation", "segmentations", "label", "labels", "labelstr", "labelmap", "mask"}
 _LABEL_WORDS |= {"masks", "gt", "groundtruth", "truth", "manual", "contour", "contours"}
 _SPLITS = {"train": "training", "training": "training", "val": "validation", "valid": "validation"}
@@ -89,7 +91,15 @@ def _segment_values(path: Path) -> dict[str, Values]:
 
 def _is_wanted(path: Path, folder: Path) -> bool:
     parts = [part.lower() for part in path.relative_to(folder).parts]
-    return bool(ending_of(path)) and not any(part.startswith(".") or part in _TEST_FOLDERS for part in parts)
+    is_image = _is_dicom_folder(path) if path.is_dir() else bool(ending_of(path))
+    return is_image and not any(part.startswith(".") or part in _TEST_FOLDERS for part in parts)
+
+
+def _is_dicom_folder(folder: Path) -> bool:
+    """Whether the first file in a folder that is not an image of another format is a DICOM file."""
+    files = (file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith("."))
+    first = next((file for file in files if not ending_of(file) and file.stat().st_size), None)
+    return first is not None and is_dicom(first_bytes(first))
 
 
 def _classify(path: Path, folder: Path) -> _File:

@@ -168,6 +168,26 @@ class RunFolder:
             raise DataError(f"There is no training in {self.path} that could be continued.")
         return values
 
+    def differences(self, settings: TuneSettings, parent: str, cases: Sequence[Case] | None) -> list[str]:
+        """What another call asks for otherwise than the training was begun with, in words; it will not be heeded.
+
+        Args:
+            settings: The user's choices now.
+            parent: Name, name-version or file of the model to start from.
+            cases: The cases, as far as they can still be read.
+        """
+        begun, said = asdict(self.settings), []
+        for name, value in asdict(settings).items():
+            if name != "device" and value != begun[name]:
+                said.append(f"{name} {value or 'none'} instead of {begun[name] or 'none'}")
+        reference = self.describe()["parent"]
+        if Path(parent).suffix != ".zip" and parent not in (reference, reference.rpartition("-")[0]):
+            said.append(f"model {parent} instead of {reference}")
+        before = {(case.name, case.patient) for case in self.cases}
+        if cases is not None and {(case.name, case.patient) for case in cases} != before:
+            said.append(f"{len(cases)} cases instead of {len(before)}" if len(cases) != len(before) else "other cases")
+        return said
+
     @property
     def settings(self) -> TuneSettings:
         """The user's choices."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -22,6 +21,7 @@ from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
+from Med3DCore.training.cases.cache import digest
 from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
@@ -175,7 +175,7 @@ def _data_sets(cases: Sequence[Case]) -> list[dict]:
 def _fingerprint(case: Case) -> dict:
     """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
     files = {"image": case.image, "label": case.label}
-    hashes = {f"{kind}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for kind, path in files.items() if path}
+    hashes = {f"{kind}_sha256": digest(path, "sha256") for kind, path in files.items() if path}
     return {
         "patient": case.patient,
         "annotated": list(case.annotated),
