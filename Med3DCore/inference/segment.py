@@ -10,6 +10,7 @@ import torch
 import Med3DCore
 from Med3DCore.inference import sides
 from Med3DCore.inference.device import choose_device
+from Med3DCore.inference.orientation import check_orientation
 from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 from Med3DCore.inference.scan_end import touched_ends, warn_of_cut
 from Med3DCore.models.catalogue import Catalogue
@@ -91,9 +92,10 @@ def segment(
     with progress.stage("load model", share=0.02):
         package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
         pipeline = Pipeline(package, choose_device(device), settings)
+    exchanged = check_orientation(volume, progress) if package.modality == "CT" else None
     found = pipeline.segment(volume, labels, progress)
     if split_lungs:
-        found = sides.split_lungs(found, volume, progress)
+        found = sides.split_lungs(found, volume, progress, are_known=exchanged is None)
     return conclude(found, pipeline, progress)
 
 

@@ -38,7 +38,7 @@ _TISSUE_HU = -200
 _BODY_SPACING_MM = 8.0
 
 
-def split_lungs(labels: LabelMap, scan: Volume, progress: Progress | None = None) -> LabelMap:
+def split_lungs(labels: LabelMap, scan: Volume, progress: Progress | None = None, are_known: bool = True) -> LabelMap:
     """Give each lung a label of its own, in place of the label "lungs"; together they are the same voxels.
 
     Args:
@@ -46,6 +46,7 @@ def split_lungs(labels: LabelMap, scan: Volume, progress: Progress | None = None
         scan: The CT, on any grid around the labels'. Tells where the membrane between the lungs is and, if there is
             but one lung, which one.
         progress: May cancel, and is told which lung is missing.
+        are_known: Whether left and right are what the scan's description says; if not, "lungs" stays whole.
 
     Returns:
         "left_lung" and "right_lung" in the place of "lungs"; the values of later labels grow by one.
@@ -56,6 +57,11 @@ def split_lungs(labels: LabelMap, scan: Volume, progress: Progress | None = None
     if "lungs" not in (label.name for label in labels.labels):
         return labels
     progress = progress or Progress()
+    if not are_known:
+        progress.warn(
+            "Left and right lung were not told apart, since the scan may not lie as its header says.", "lungs", "sides"
+        )
+        return labels
     value = labels.value("lungs")
     numbers = np.arange(256, dtype=np.uint8)
     numbers[value + 1 :] += 1

@@ -57,16 +57,18 @@ def run(fields: Fields, job: Job) -> dict:
     with progress.stage("read", share=0.02):
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
     with progress.stage("load model", share=0.05):
+        from Med3DCore.inference.orientation import check_orientation
         from Med3DCore.inference.segment import conclude
         from Med3DCore.inference.sides import split_lungs
 
         pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
     series = series_text(fields.series, pipeline.package, progress) if fields.series else None
     job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
+    exchanged = check_orientation(scan.whole, progress) if pipeline.package.modality == "CT" else None
     with interruptible(progress):
         labels = pipeline.segment(scan.seen, fields.organs, progress)
     if fields.split_lungs:
-        labels = split_lungs(labels, scan.whole, progress)
+        labels = split_lungs(labels, scan.whole, progress, are_known=exchanged is None)
     labels = scan.keep(labels)
     done = conclude(labels, pipeline, progress, scan.edge)
     with progress.stage("write", share=0.05):
