@@ -8,7 +8,11 @@ image and label, drop the margin, cut a random box around the label, resize both
 then cross-entropy and SGD with momentum in float32, with the network as torch builds it. Both draw in the process that
 trains, unless ``--workers`` lets both draw ahead (ours in threads, the plain one in DataLoader's processes).
 
-Blocks of steps of both, and of the network alone (forward, backward and SGD on one batch that stays), take turns in one
+Where MONAI is installed, its plain loop is a second peer (:mod:`monai_loop`): patches that are cut once and kept, Dice
+and cross-entropy, AdamW, float32, once without augmentation and once with affine, blur and noise as ours. Ours always
+augments. MONAI is no requirement of the project; ``pip install --no-deps --target FOLDER monai``, FOLDER on PYTHONPATH.
+
+Blocks of steps of all, and of the network alone (forward, backward and SGD on one batch that stays), take turns in one
 process, so that other work on the computer slows all alike. Medians; the first block does not count. On a busy computer
 look at the processor time, which on a GPU means nothing.
 """
@@ -18,9 +22,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +45,7 @@ from Med3DCore.system.allocator import keep_freed_memory
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import case_from_dict
+from Med3DCore.training.cases.prepared import PreparedCase
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.recipe import StageRecipe, stage_from_dict
 from Med3DCore.training.segmentation.trainer import SegmentationTask
@@ -76,12 +82,16 @@ def main() -> None:
         spread = [f"{low:.3f} to {high:.3f}" for low, high in zip(first, third, strict=True)]
         wall, work = middle
         print(f"{name:14}{1 / wall:8.3f}{wall:10.3f}{spread[0]:>18}{work:20.3f}{spread[1]:>18}")
-    ours, plain, network, drawing = (np.median(values, axis=0) for values in times.values())
+    medians = {name: np.median(values, axis=0) for name, values in times.items()}
+    ours, plain, network, drawing = (medians[name] for name in ("ours", "plain", "network", "ours, drawing"))
     for place, unit in enumerate(("by the clock", "by processor time")):
         print(
             f"{unit}: ours {plain[place] / ours[place]:.2f} x as fast as plain; network alone / whole step: ours "
             f"{network[place] / ours[place]:.0%}, plain {network[place] / plain[place]:.0%}; our drawing "
             f"{drawing[place] / ours[place]:.0%}"
+            + "".join(
+                f"; {medians[name][place] / ours[place]:.2f} x as fast as {name}" for name in times if "MONAI" in name
+            )
         )
 
 
@@ -110,7 +120,8 @@ def take_turns(arguments: argparse.Namespace, cases: list[Case], folder: Path) -
     network, others = stage.network, device.torch_device
     plain = timed(plain_steps(cases, network, arguments, others), others)
     alone = timed(network_steps(network, arguments, others), others)
-    times: dict[str, list[np.ndarray]] = {"ours": [], "plain": [], "network": []}
+    peers = {"plain": plain, "network": alone, **monai_peers(arguments, recipe, prepared, others)}
+    times: dict[str, list[np.ndarray]] = {"ours": [], **{name: [] for name in peers}}
     begin = now()
 
     def after_step(_stage: str, step: int, loss: float | None, _scores: dict | None) -> None:
@@ -119,8 +130,8 @@ def take_turns(arguments: argparse.Namespace, cases: list[Case], folder: Path) -
             return
         times["ours"].append(now() - begin)
         if step % arguments.block == 0:
-            times["plain"] += [plain() for _ in range(arguments.block)]
-            times["network"] += [alone() for _ in range(arguments.block)]
+            for name, peer in peers.items():
+                times[name] += [peer() for _ in range(arguments.block)]
         begin = now()
 
     task = Timed(recipe, prepared, seed=1, initial=None)
@@ -128,6 +139,32 @@ def take_turns(arguments: argparse.Namespace, cases: list[Case], folder: Path) -
         progress = Progress(on_metric=after_step)
         train(task, recipe.training, Path(run), 1, device, progress, workers=arguments.workers)
     return {name: values[arguments.block :] for name, values in {**times, "ours, drawing": drawing}.items()}
+
+
+def monai_peers(
+    arguments: argparse.Namespace, recipe: StageRecipe, prepared: Sequence[PreparedCase], device: torch.device
+) -> dict[str, Callable[[], np.ndarray]]:
+    """MONAI's loop without and with augmentation; none where it is not installed."""
+    if find_spec("monai") is None:
+        return {}
+    from monai_loop import monai_steps
+
+    intensity = Preprocessing.from_dict(recipe.stage.preprocessing).intensity
+    return {
+        name: timed(
+            monai_steps(
+                plain_network(recipe.stage.network, device)[0],
+                prepared,
+                intensity,
+                arguments.size,
+                arguments.batch,
+                augmentation,
+                device,
+            ),
+            device,
+        )
+        for name, augmentation in (("MONAI", None), ("MONAI, augm.", recipe.training.augmentation))
+    }
 
 
 def timed(steps: Iterator[None], device: torch.device) -> Callable[[], np.ndarray]:
