@@ -196,13 +196,13 @@ class ModelPackage:
         return cls(**values)
 
     def read_weights(self, part: str) -> dict[str, Tensor]:
-        """The weights of a stage, or of the encoder (``"encoder"``), after a check of their SHA-256.
+        """The weights of a stage, or of the encoder (``"encoder"``), after a check that they are whole and fit.
 
         Returns:
             State dict on the CPU; all floats are float32.
 
         Raises:
-            ModelError: There is no such part, or the file was damaged or changed.
+            ModelError: There is no such part, the file was damaged or changed, or they do not fit its network.
         """
         from Med3DCore.models.weights import tensors_from_bytes
 
@@ -212,7 +212,9 @@ class ModelPackage:
             raise ModelError(f"{self.reference} has no weights '{part}'; it has: {', '.join(self.parts)}.")
         with zips.open_archive(self.path) as archive:
             data = zips.read_member(archive, entry, self.path.name)
-        return tensors_from_bytes(data, f"{member} of {self.path.name}")
+        weights = tensors_from_bytes(data, f"{member} of {self.path.name}")
+        self._check_weights(part, weights)
+        return weights
 
     def verify(self) -> None:
         """Read everything, check every hash, and check that all weights fit their networks.
@@ -220,11 +222,18 @@ class ModelPackage:
         Raises:
             ModelError: Something is damaged, unsafe or does not fit.
         """
+        for part in self.parts:
+            self.read_weights(part)
+
+    def _check_weights(self, part: str, weights: Mapping[str, Tensor]) -> None:
+        """Compare weights with the description; takes no memory, however huge a network that promises."""
+        import torch
+
         from Med3DCore.models.weights import check_fit
 
-        for part in self.parts:
+        with torch.device("meta"):
             wanted = self._build(part).state_dict()
-            check_fit(wanted, self.read_weights(part), f"'{part}' of {self.reference}")
+        check_fit(wanted, weights, f"'{part}' of {self.reference}")
 
     def _build(self, part: str) -> nn.Module:
         """The network of a part with random weights; checks the stage's descriptions on the way."""

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError
-from Med3DCore.models.archive import check_stored, require_plain_file
+from Med3DCore.models.archive import WEIGHTS_LIMIT, check_stored, require_plain_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 StateDict = dict[str, "Tensor"]
+
+_SMALL = 16 << 20
+_MOST_INFLATED = 10
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def load_tensors(source: Path | io.BytesIO, name: str) -> Any:
 
     if isinstance(source, Path):
         require_plain_file(source)
+        _check_inflated(source, name)
     try:
         return torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -183,6 +187,20 @@ def _as_zip(data: bytes, name: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError) as error:
         raise _damaged(name) from error
+
+
+def _check_inflated(path: Path, name: str) -> None:
+    """Refuse a file that would become many times as large in memory; weights hardly compress."""
+    try:
+        size = path.stat().st_size
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(info.file_size for info in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # missing, or of torch's older format, which is not compressed
+    if whole > min(WEIGHTS_LIMIT, max(_SMALL, _MOST_INFLATED * size)):
+        raise ModelError(
+            f"{name} is refused: it has {size >> 20} MB, but says to hold {whole >> 20} MB; get the original file."
+        )
 
 
 def _is_pickle_or_zip(source: Path | io.BytesIO) -> bool:

@@ -8,19 +8,21 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from test_fine_tune import SETTINGS, boxes
 from test_models_package import make_package, make_weights
 from training_boxes import save_parent
 
 from Med3DCore.cli.main import main
 from Med3DCore.cli.segment_places import places_of, reserved
-from Med3DCore.errors import ModelError, OutputError, SettingError
+from Med3DCore.errors import DataError, ModelError, OutputError, SettingError
 from Med3DCore.io.write import remove_unfinished
 from Med3DCore.models import Catalogue, load_package, save_package
 from Med3DCore.system.leftovers import is_living, own_name, remove_leftovers
 from Med3DCore.system.locks import InUse, locked
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, remove_never_begun
+from Med3DCore.training.learning.checkpoint import load_checkpoint, read_log, save_checkpoint
 from Med3DCore.worker.exchange import new_exchange_folder, remove_forgotten_folders
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -222,3 +224,15 @@ make_optimizer("adamw", [ParameterGroup(list(torch.nn.Linear(1, 1).parameters())
     environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     subprocess.run([sys.executable, "-c", code], env={**environment, "TMPDIR": str(tmp_path)}, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_line_of_a_log_hides_nothing(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"step": 1}\n7\n{"step": "x"}\n{}\nnull\n\xff\xfe\n{"step": 2, "loss": 1.0}\n{"st')
+    assert [entry["step"] for entry in read_log(log)] == [1, 2]
+
+
+def test_a_checkpoint_without_a_key_is_told(tmp_path):
+    save_checkpoint(tmp_path, {"identity": "x", "step": 3})
+    with pytest.raises(DataError, match="is damaged"):
+        load_checkpoint(tmp_path, torch.device("cpu"))

@@ -6,15 +6,18 @@ import json
 import os
 import random
 import stat
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
-from test_models_package import make_encoder_package, make_weights, write
+from test_models_package import make_encoder_package, make_package, make_weights, write
 
 from Med3DCore.errors import ModelError
 from Med3DCore.models import load_package, save_package
-from Med3DCore.models.weights import tensors_from_bytes
+from Med3DCore.models.weights import load_tensors, tensors_from_bytes
 
 WEIGHTS = "weights/coarse.pt"
 
@@ -313,3 +316,36 @@ def test_random_damage_of_weights_with_a_right_hash():
             tensors_from_bytes(bytes(data), "test")
         except ModelError as error:
             assert "\n" not in str(error)
+
+
+def test_weights_are_compared_before_a_network_is_built(tmp_path):
+    """A small package whose description promises 60 billion weights, told in less memory than they would take."""
+    package = make_package()
+    weights = make_weights(package)
+    stage = package.stages[0]
+    network = {**stage.network, "encoder": {**stage.network["encoder"], "depth": 200, "width": 1024}}
+    huge = replace(package, stages=(replace(stage, network=network), *package.stages[1:]))
+    path = save_package(huge, weights, tmp_path)
+    code = """
+import resource, sys
+from Med3DCore.models import load_package
+import torch
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    getattr(load_package(sys.argv[1]), sys.argv[2])(*sys.argv[3:])
+except Exception as error:
+    print(type(error).__name__, error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    for what in (["verify"], ["read_weights", stage.name]):
+        command = [sys.executable, "-c", code, str(path), *what]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
+        assert "ModelError" in said[0] and "do not fit its network" in said[0] and int(said[1]) < 400_000  # kB
+
+
+def test_a_checkpoint_is_inflated_within_bounds(tmp_path):
+    path = tmp_path / "small.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("small/data/0", bytes(64 << 20))
+    with pytest.raises(ModelError, match="says to hold 64 MB"):
+        load_tensors(path, "small.pth")

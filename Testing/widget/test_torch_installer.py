@@ -49,7 +49,7 @@ def test_too_old_a_torch_is_told(make_installer):
     installer, host, _ = make_installer()
     assert "not installed yet" in installer.reason()
     installer._findTorch = lambda: True  # there, but pip_check refuses its version
-    assert "Med3D needs 2.4 or newer" in installer.reason() and not installer.isReady()
+    assert "Med3D needs 2.10 or newer" in installer.reason() and not installer.isReady()
     assert host.services.calls == []
 
 
@@ -65,7 +65,7 @@ def test_it_is_installed_through_the_pytorch_extension_after_asking(make_install
     assert host.services.calls[0][1] == {
         "askConfirmation": False,
         "forceComputationBackend": None,
-        "torchVersionRequirement": ">=2.4",
+        "torchVersionRequirement": ">=2.10",
     }
     assert restarts == [1] and host.qt.QApplication.overrideCursor() is None
 
@@ -100,7 +100,7 @@ def test_offline_it_comes_from_a_folder_of_wheels(make_installer, tmp_path, pyto
     assert installer.installWithConsent() is True and restarts == [1]
     [(function, arguments)] = host.services.calls
     assert function == "pip_install"
-    assert arguments["requirements"] == ["--no-index", "--find-links", str(tmp_path), "torch>=2.4"]
+    assert arguments["requirements"] == ["--no-index", "--find-links", str(tmp_path), "torch>=2.10"]
 
 
 def test_a_wrong_folder_is_told(make_installer, tmp_path):

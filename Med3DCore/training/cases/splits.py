@@ -117,7 +117,7 @@ def apply_split(cases: Sequence[Case], path: Path, fold: int) -> list[Case]:
     """
     folds = read_json(path)
     try:
-        sides = [{name: side for side in ("train", "val") for name in part[side]} for part in folds]
+        sides = [{str(name): side for side in ("train", "val") for name in part[side]} for part in folds]
     except (KeyError, TypeError) as error:
         raise DataError(f'{path} is no file of splits: a list of {{"train": [...], "val": [...]}}.') from error
     if not 0 <= fold < len(sides):

@@ -18,6 +18,9 @@ from Med3DCore.system.locks import locked, require_free
 LAST = "checkpoint.pt"
 BEST = "best.pt"
 LOG = "log.jsonl"
+_MEASURED = {"weights", "score", "details"}
+_RESUMED = {"identity", "step", "seconds", "network", "averaged", "optimizer", "scaler", "validated", "validation"}
+_RESUMED |= {"validation_seconds", "best", "stale"}
 _LOCK = ".lock"
 _CURE = "wait until it ends, stop it, or choose another folder"
 
@@ -71,7 +74,10 @@ def load_checkpoint(folder: Path, device: torch.device, name: str = LAST) -> dic
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(state, dict) or not (_RESUMED if name == LAST else _MEASURED) <= state.keys():
+            raise ValueError("it lacks a part")
+        return state
     except Exception as error:  # torch's reader meets broken bytes with nearly any exception
         raise DataError(f"{path} is damaged, so the training cannot go on; remove its folder to begin anew.") from error
 
@@ -111,10 +117,12 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[dict]:
-    """The whole lines of a log, oldest first; none if there is no file."""
+    """The sound lines of a log, oldest first; none if there is no file."""
     entries = []
     with suppress(FileNotFoundError):
-        for line in path.read_text().splitlines():
-            with suppress(ValueError):
-                entries.append(json.loads(line))
+        for line in path.read_text(errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                    entries.append(entry)
     return entries

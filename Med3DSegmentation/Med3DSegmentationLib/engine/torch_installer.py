@@ -58,7 +58,7 @@ class TorchInstaller:
         self._packaging = packaging
         self._findUtils, self._findTorch, self._onInstalled = findUtils, findTorch, onInstalled
         self._ready = False
-        self._requirement = str(packaging.load_requirements(REQUIREMENTS)[0])  # torch>=2.4
+        self._requirement = str(packaging.load_requirements(REQUIREMENTS)[0])  # torch>=2.10
 
     def isReady(self) -> bool:
         """Whether PyTorch is there and new enough; quick, and imports nothing."""
