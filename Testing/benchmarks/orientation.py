@@ -6,8 +6,8 @@ Each CT is looked at whole, and as if it showed the chest or the abdomen alone (
 240 mm and more), as it is and in all seven flips, by the one of the shipped networks that was taught without this
 patient (scans that no network was taught with: by all). Prints for limits on the lead of the better copy: found of the
 wrong ones, false alarms among the right ones, and the right axes among all wrong ones. The limit is then chosen once
-for each patient on all others: the largest that finds 97 % of what is wrong there; what that limit does to the patient left
-out is the last line. The interval is Wilson's, of patients, of whom all scans and flips count in part.
+for each patient on all others: the largest that finds 97 % of what is wrong there; what that limit does to the patient
+left out is the last line. The interval is Wilson's, of patients, of whom all scans and flips count in part.
 """
 
 from __future__ import annotations
