@@ -50,7 +50,7 @@ class Med3DParameters:
     trainingRate: float = 0.0  # learning rate; 0 takes the engine's
     trainingSeed: int = 0
     trainingFreezesEncoder: bool = False
-    trainingShowsChart: bool = True
+    trainingShowsChart: bool = False
     trainingFiles: list[str]  # cases outside of the scene, see training_cases.FileCase
 
     # Models

@@ -61,6 +61,21 @@ class qMRMLWidget(QtWidgets.QWidget):
 
 
 @stand_in
+class qMRMLSortFilterProxyModel(QtCore.QObject):
+    """Which nodes a box leaves out; only by their ID here."""
+
+    def __init__(self, box: QtWidgets.QWidget) -> None:
+        super().__init__(box)
+        self._box, self._hidden = box, []
+
+    def _set_hidden(self, ids: list) -> None:
+        self._hidden = list(ids)
+        self._box._fill()
+
+    hiddenNodeIDs = Property("QStringList", lambda self: tuple(self._hidden), _set_hidden)
+
+
+@stand_in
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Choose a node of some classes; live on the scene.
 
@@ -74,12 +89,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         "currentNodeChanged(bool)": "currentNodeIsChosen",
         "currentNodeIDChanged(QString)": "currentNodeIDChanged",
         "nodeActivated(vtkMRMLNode*)": "nodeActivated",
-        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
+        "nodeAddedByUserAction(vtkMRMLNode*)": "nodeAddedByUserAction",
         "nodeAdded(vtkMRMLNode*)": "nodeAdded",
     }
     mrmlSceneChanged, currentNodeChanged, currentNodeIsChosen = Signal(object), Signal(object), Signal(bool)
     currentNodeIDChanged, nodeActivated = Signal(str), Signal(object)
-    nodeAddedByUser, nodeAdded = Signal(object), Signal(object)
+    nodeAddedByUserAction, nodeAdded = Signal(object), Signal(object)
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
@@ -89,6 +104,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._flags |= {"editEnabled": False, "showHidden": False, "showChildNodeTypes": True}
         self._flags |= {"selectNodeUponCreation": True}
         self._types, self._base_name, self._none_display = [], "", "None"
+        self._proxy = qMRMLSortFilterProxyModel(self)
         self._box = QtWidgets.QComboBox(self)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -147,7 +163,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         self.nodeAdded.emit(node)
-        self.nodeAddedByUser.emit(node)
+        self.nodeAddedByUserAction.emit(node)
         return node
 
     def removeCurrentNode(self) -> None:
@@ -160,6 +176,10 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         """Offer only nodes of the class that have the attribute (with that value)."""
         self._attributes.setdefault(class_name, {})[key] = value
         self._fill()
+
+    def sortFilterProxyModel(self):
+        """What leaves nodes out."""
+        return self._proxy
 
     def nodeCount(self) -> int:
         """Number of nodes offered."""
@@ -177,6 +197,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def _suits(self, node) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
+            return False
+        if node.GetID() in self._proxy.property("hiddenNodeIDs"):
             return False
         fits = node.IsA if self.showChildNodeTypes else node.GetClassName().__eq__
         for class_name in self._types:

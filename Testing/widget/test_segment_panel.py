@@ -299,8 +299,14 @@ def test_why_not_torch_and_installing_it(module, panel, ct):
     )
     panel.refresh()
     assert reason(panel) == "PyTorch is missing." and not panel.ui.installButton.isHidden()
-    press(panel, "installButton")
-    assert reason(panel) == "" and panel.ui.installButton.isHidden()
+    for name in ("TrainPanel", "PreviewPanel", "ModelsPanel"):
+        module.panels[name].refresh()
+        assert (
+            not module.panels[name].ui.installButton.isHidden() and "PyTorch" in module.panels[name].ui.hintLabel.text
+        )
+    module.panels["TrainPanel"].ui.installButton.click()
+    assert reason(panel) == ""
+    assert all(each.ui.installButton.isHidden() for each in module.panels.values())
 
 
 def test_a_label_map_is_not_chosen_as_the_first_volume(module, panel):
@@ -349,6 +355,40 @@ def test_why_not_the_volume_or_the_roi(module, panel, ct):
     panel.ui.inputSelector.setCurrentNode(empty)
     assert "empty has no voxels" in reason(panel)
     assert isinstance(empty, slicer.vtkMRMLScalarVolumeNode)
+
+
+def test_a_roi_is_made_by_the_selector_and_noticed_when_it_is_drawn(module, panel, ct):
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+
+    scene = module.services.scene
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    panel.ui.roiSelector.setCurrentNode(roi)
+    assert "The ROI box is empty" in reason(panel)
+    roi.SetCenter(0, 0, 0)
+    roi.SetSize(20, 20, 20)
+    assert reason(panel) == ""
+    made = panel.ui.roiSelector.addNode()
+    assert panel.parameterNode.roi is made and reason(panel) == "" and not made.GetLocked()
+    bounds = np.zeros(6)
+    made.GetRASBounds(bounds)
+    low, high = geometryFromNode(ct).bounds_of_box((0, 0, 0), geometryFromNode(ct).size)
+    assert np.allclose(bounds[1::2] - bounds[::2], high - low)
+    press(panel, "liverButton")
+    wait(panel)
+    assert np.array_equal(organMask(panel.parameterNode.segmentation, "liver", ct), array(ct) > 60)
+
+
+def test_a_preview_is_offered_nowhere(module, panel, ct):
+    from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, plainVolumes
+
+    seen = addVolume(module.services.scene, name="CT preview")
+    seen.SetAttribute(PREVIEW_ATTRIBUTE, "1")
+    settle(panel)
+    module.services.activity.tell()  # as at the end of a preview
+    train, preview = (module.panels[name].ui for name in ("TrainPanel", "PreviewPanel"))
+    for box in (panel.ui.inputSelector, preview.inputSelector, train.caseVolumeSelector):
+        assert box.nodes() == [ct]
+    assert plainVolumes(module.services.scene) == [ct] and panel.ui.volumeList.count == 1
 
 
 def test_only_inside_a_roi(module, panel, ct):

@@ -228,11 +228,18 @@ def test_a_training(host, panel, vtk_messages, tmp_path):
     assert names == ["Loss", "Dice, liver", "Dice, lungs"]
     table = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable()
     assert [table.GetColumn(0).GetValue(row) for row in range(table.GetNumberOfRows())] == [1, 4, 8, 12]
+    manager, usual = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+    assert manager.layout == usual and not slicer.util.getNodesByClass("vtkMRMLPlotViewNode")  # nobody asked for it
+    ui.chartCheckBox.click()
     views = slicer.util.getNodesByClass("vtkMRMLPlotViewNode")
     assert [view.GetPlotChartNodeID() for view in views] == [chart.GetID()]
-    manager, shown = slicer.app.layoutManager(), slicer.app.layoutManager().layout
+    shown = manager.layout
     ui.chartCheckBox.click()
-    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView != shown
+    assert manager.layout == usual != shown
+    ui.chartCheckBox.click()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)  # by the user, and so it stays
+    ui.chartCheckBox.click()
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
     ui.allPairsButton.click()  # results are no cases to learn from
     assert ui.casesTable.rowCount == 3
     vtk_messages.expect_clean()

@@ -83,12 +83,13 @@ class ModelChoices:
         self.models = tuple(ModelChoice(values["reference"], values) for values in answer["models"])
         self.automatic, self.start, self.folder = answer["automatic"], answer["start"] or "", answer["folder"]
         self.error = None
-        self._tell()
+        self.tell()
 
     def _onError(self, error: Med3DError) -> None:
         self.error = error
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Let who wants to know look again."""
         for listener in list(self.listeners):
             listener()

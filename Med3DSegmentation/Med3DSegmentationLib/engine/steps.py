@@ -33,7 +33,13 @@ from Med3DSegmentationLib.scene.segmentation_nodes import (
 )
 from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
-from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, volumeToNode
+from Med3DSegmentationLib.scene.volume_nodes import (
+    PREVIEW_ATTRIBUTE,
+    arrayFromVolumeNode,
+    geometryFromNode,
+    volumeFromNode,
+    volumeToNode,
+)
 
 
 @dataclass(frozen=True)
@@ -252,6 +258,7 @@ class PreviewStep:
         volume = read_volume_array(answer["volume"])
         outputs = [node if node and node.GetScene() else None for node in (self.outputVolumeNode, self.outputRoiNode)]
         volumeNode = volumeToNode(self.scene, volume, f"{self.title} preview", outputs[0])
+        volumeNode.SetAttribute(PREVIEW_ATTRIBUTE, "1")
         display = volumeNode.GetDisplayNode()
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(answer["after"]["minimum"], answer["after"]["maximum"])

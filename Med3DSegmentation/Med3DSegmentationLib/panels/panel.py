@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import slicer.util
 import vtk
 
+from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.panels.services import PanelServices
 
 
@@ -54,6 +55,14 @@ class Panel:
     def onModelsChanged(self) -> None:
         """The models to choose from have changed."""
         self.refresh()
+
+    def install(self) -> None:
+        """Ask the user and bring what the engine needs; all panels look again after that."""
+        try:
+            self.services.installer.installWithConsent()
+        except Med3DError as error:
+            self.services.showError(error)
+        self.services.catalogue.tell()
 
     def close(self) -> None:
         """Let go of the scene and the services."""

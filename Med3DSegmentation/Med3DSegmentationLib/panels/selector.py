@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,15 @@ class Selector:
         self._name = self._box.itemData(row)
         self._fill()
         self._onChosen(self._name)
+
+
+def hidePreviews(box: Any, scene: slicer.vtkMRMLScene) -> None:
+    """Leave what a network sees out of a qMRMLNodeComboBox of volumes: it is nothing to segment or to learn from."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+    hidden = [node.GetID() for node in nodes if node.GetAttribute(PREVIEW_ATTRIBUTE)]
+    filtering = box.sortFilterProxyModel()
+    if list(filtering.hiddenNodeIDs) != hidden:
+        filtering.hiddenNodeIDs = hidden
 
 
 def modelChoices(catalogue: ModelChoices) -> list[Choice]:

@@ -36,11 +36,22 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     return Volume(arrayFromVolumeNode(volumeNode), geometryFromNode(volumeNode), volumeNode.GetName() or "the volume")
 
 
+PREVIEW_ATTRIBUTE = "Med3D.preview"
+"""Marks volumes that show what a network sees: resampled and normalised, nothing to segment."""
+
+
 def plainVolumes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """The scalar volumes that users see; label maps and vector volumes are scalar volumes too, to MRML."""
+    """The scalar volumes that users see, but for previews.
+
+    Label maps and vector volumes are scalar volumes too, to MRML.
+    """
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
     return [
-        node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
+        node
+        for node in nodes
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        and not node.GetHideFromEditors()
+        and not node.GetAttribute(PREVIEW_ATTRIBUTE)
     ]
 
 

@@ -35,7 +35,7 @@ class TrainingChart:
         self._addSeries(self._lossTable, _LOSS_COLOUR, points=False)
         self._stage, self._offset, self._last = "", 0, 0
         self._smooth: float | None = None
-        self._former: int | None = None
+        self._former: tuple[int, int] | None = None  # the layout before, and that with the plot
 
     def add(self, metric: Metric) -> None:
         """Show one more; the steps of several stages follow each other."""
@@ -73,14 +73,15 @@ class TrainingChart:
         """Show it in the window's layout, which gets a plot if it has none."""
         manager = slicer.app.layoutManager()
         if manager is not None and self.isInScene:
-            self._former = manager.layout
+            former = manager.layout
             slicer.modules.plots.logic().ShowChartInLayout(self.chartNode)
+            self._former = former, manager.layout
 
     def hide(self) -> None:
-        """Back to the layout before :meth:`show`."""
+        """Back to the layout before :meth:`show`, unless the user chose another one since."""
         manager = slicer.app.layoutManager()
-        if manager is not None and self._former is not None:
-            manager.setLayout(self._former)
+        if manager is not None and self._former is not None and manager.layout == self._former[1]:
+            manager.setLayout(self._former[0])
         self._former = None
 
     def _diceTable(self, label: str) -> slicer.vtkMRMLTableNode:

@@ -42,6 +42,7 @@ class ModelsPanel(Panel):
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         ui.modelsTable.connect("itemSelectionChanged()", self._onSelected)
         ui.importButton.connect("clicked()", self._import)
+        ui.installButton.connect("clicked()", self.install)
         ui.exportButton.connect("clicked()", self._export)
         ui.checkButton.connect("clicked()", self._check)
         ui.removeButton.connect("clicked()", self._remove)
@@ -72,6 +73,7 @@ class ModelsPanel(Panel):
         hints = dict.fromkeys(reason for reason, _toolTip in reasons.values() if reason)
         ui.hintLabel.text = "\n".join(hints) if self._requestId is None else ""
         ui.hintLabel.visible = bool(ui.hintLabel.text)
+        ui.installButton.visible = not self.services.installer.isReady()
         folder = self.services.catalogue.folder
         ui.folderLabel.text = _("Your own models are kept in {folder}").format(folder=folder) if folder else ""
         unknown = "" if folder else _("Where they are kept is not known before the models are listed.")

@@ -14,7 +14,7 @@ from Med3DSegmentationLib.engine.results import PreviewResult
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.preview.preview_texts import normalisationText, seenText, stageText
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
-from Med3DSegmentationLib.panels.selector import Choice, Selector, modelChoices
+from Med3DSegmentationLib.panels.selector import Choice, Selector, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
@@ -41,6 +41,7 @@ class PreviewPanel(Panel):
         self._progress = ProgressRow(ui, lambda: self._job.cancel())
         self._views = ViewLayout(slicer.app.layoutManager, self.refresh)
         ui.showButton.connect("clicked()", self._show)
+        ui.installButton.connect("clicked()", self.install)
         ui.layoutButton.connect("clicked()", self._toggleLayout)
         ui.boxCheckBox.connect("toggled(bool)", self._showBox)
         ui.changesTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
@@ -55,11 +56,13 @@ class PreviewPanel(Panel):
 
     def refresh(self) -> None:
         """Offer what the models offer, and say why no preview can be made."""
+        hidePreviews(self.ui.inputSelector, self.services.scene)
         self._offer()
         reason = self._reason()
         allow(self.ui.showButton, reason, _("Prepare the volume as this stage of the model does"))
         self.ui.hintLabel.text = reason if self._job is None else ""
         self.ui.hintLabel.visible = bool(self.ui.hintLabel.text)
+        self.ui.installButton.visible = not self.services.installer.isReady()
         self._refreshResult()
 
     def close(self) -> None:

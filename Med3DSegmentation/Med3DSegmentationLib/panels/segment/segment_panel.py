@@ -18,14 +18,14 @@ from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
-from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, modelChoices
+from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
-from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.regions import Region, boxToRoiNode
 from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
 from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
-from Med3DSegmentationLib.scene.volume_nodes import plainVolumes, volumeFromNode
+from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode, plainVolumes, volumeFromNode
 
 _ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
 
@@ -57,7 +57,9 @@ class SegmentPanel(Panel):
         for name, organs in _ORGANS.items():
             getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
         ui.allOrgansButton.connect("clicked()", lambda: self._segment(tuple(self._organsOfModel())))
-        ui.installButton.connect("clicked()", self._install)
+        ui.installButton.connect("clicked()", self.install)
+        ui.roiSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self._onRoiMade)
+        self._roi: tuple[Any, int] | None = None
         services.engine.logListeners.append(self._addLog)
         self._soon = qt.QTimer()  # one refresh for many nodes
         self._soon.setSingleShot(True)
@@ -80,8 +82,11 @@ class SegmentPanel(Panel):
         ui.progressRow.visible = self._job is not None
         if parameters is None:
             self._results.refresh([], None)
+            self._watchRoi(None)
             self._allow(_("The scene is being read or closed."))
             return
+        hidePreviews(ui.inputSelector, self.services.scene)
+        self._watchRoi(parameters.roi)
         self._matchSegmentation()
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
@@ -108,6 +113,7 @@ class SegmentPanel(Panel):
             self.services.scene.RemoveObserver(tag)
         self._soon.stop()
         self._results.close()
+        self._watchRoi(None)
         self.services.engine.logListeners.remove(self._addLog)
         super().close()
 
@@ -267,12 +273,30 @@ class SegmentPanel(Panel):
             self.parameterNode.segmentation = segmentation
         self._showVolume(volume)
 
-    def _install(self) -> None:
+    # -- ROI -----------------------------------------------------------------------------------------------------------
+
+    def _watchRoi(self, roi: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        """Look again whenever the chosen ROI is drawn or changed: it may have been empty when it was chosen."""
+        if self._roi is not None and self._roi[0] is not roi:
+            self._roi[0].RemoveObserver(self._roi[1])
+            self._roi = None
+        if roi is not None and self._roi is None:
+            event = slicer.vtkMRMLMarkupsNode.PointModifiedEvent
+            self._roi = roi, roi.AddObserver(event, lambda *_: self._soon.start(0))
+
+    def _onRoiMade(self, roi: slicer.vtkMRMLMarkupsROINode) -> None:
+        """Lay it around the volume, with handles to drag it smaller."""
+        volume = self.parameterNode and self.parameterNode.inputVolume
+        if volume is None:
+            return
         try:
-            self.services.installer.installWithConsent()
-        except Med3DError as error:
-            self.services.showError(error)
-        self.onModelsChanged()
+            geometry = geometryFromNode(volume)
+        except Med3DError:  # the hint says what is wrong with the volume
+            return
+        low, high = geometry.bounds_of_box((0, 0, 0), geometry.size)
+        roi.CreateDefaultDisplayNodes()
+        boxToRoiNode(self.services.scene, [low.tolist(), high.tolist()], "", roi)
+        roi.GetDisplayNode().SetHandlesInteractive(True)
 
     # -- small things --------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Med3DError
 from Med3DCore.tasks import Label
 from Med3DSegmentationLib.panels.panel import allow
+from Med3DSegmentationLib.panels.selector import hidePreviews
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.train.case_table import CaseTable
 from Med3DSegmentationLib.panels.train.meaning_table import MeaningTable
@@ -72,6 +73,7 @@ class CasesSection:
     def refresh(self) -> None:
         """Show what there is now, and why something cannot be done."""
         ui = self._ui
+        hidePreviews(ui.caseVolumeSelector, self._services.scene)
         if self.parameterNode is not None:
             self._table.show(self.all(), self._modelLabels())
         self._showMeanings()

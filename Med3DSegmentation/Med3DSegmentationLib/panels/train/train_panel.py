@@ -53,6 +53,7 @@ class TrainPanel(Panel):
         self._earlier = EarlierTable(ui, self._continue)
         self._models.offer(_startingPoints(services.catalogue))
         ui.trainButton.connect("clicked()", self._train)
+        ui.installButton.connect("clicked()", self.install)
         ui.chartCheckBox.connect("toggled(bool)", self._toggleChart)
         self._soon = qt.QTimer()  # one refresh for many nodes
         self._soon.setSingleShot(True)
@@ -81,6 +82,7 @@ class TrainPanel(Panel):
         allow(ui.trainButton, reason, _("Make a new model that has learned from these cases"))
         ui.hintLabel.text = reason or self._advice()
         ui.hintLabel.visible = bool(ui.hintLabel.text) and not self._logic.isBusy
+        ui.installButton.visible = not self.services.installer.isReady()
         ui.trainButton.visible = not self._logic.isBusy
         self._earlier.refresh(busy)
 
@@ -162,6 +164,9 @@ class TrainPanel(Panel):
     def _begin(self, title: str, start: Callable[[dict[str, Callable]], object]) -> None:
         self._outcome.hide()
         self._chart, self._chartTitle = None, title  # the last one stays in the scene, for who wants to compare
+        if self.ui.chartCheckBox.checked:  # now, not later: views change only when the user presses something
+            self._chart = TrainingChart(self.services.scene, title)
+            self._chart.show()
         self._progress.begin()
         self.ui.metricLabel.text = ""
         self.services.activity.begin(_("A training is running."))
@@ -185,7 +190,6 @@ class TrainPanel(Panel):
     def _onMetric(self, metric: Metric) -> None:
         if self._chart is None:
             self._chart = TrainingChart(self.services.scene, self._chartTitle)
-            self._toggleChart(self.ui.chartCheckBox.checked)
         self._chart.add(metric)
         self.ui.metricLabel.text = self._chart.summary
 
