@@ -1,6 +1,7 @@
 """The worker trains: arrays in, a model of the user's and label maps out; stopped in between, it goes on."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from training_boxes import save_parent, write_case
 from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.io import read_volume
 from Med3DCore.models.catalogue import Catalogue, trainings_folder
+from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array
-from Med3DCore.worker.requests.train import _read_cases
+from Med3DCore.worker.requests.train import Fields, _read_cases, _tune
 
 SETTINGS = {"steps": 3, "patch": [16, 16, 16], "batch": 2}
 
@@ -84,3 +86,12 @@ def test_cases_may_be_files_and_wrong_ones_are_named(tmp_path):
 def test_what_cannot_be_continued_is_said(tmp_path):
     with WorkerClient() as client, pytest.raises(RequestError, match="There is no training in"):
         client.request("train", folder=str(tmp_path / "none"))
+
+
+def test_results_that_nobody_looked_at_are_learned_from_only_when_that_is_said():
+    entries = [{"name": "CT 1", "untouched": True}, {"name": "CT 2"}]
+    with pytest.raises(DataError, match="labels of CT 1 are results of a model that nobody has changed") as refused:
+        _tune(Fields("nowhere", entries), Path("nowhere"), Progress())
+    assert refused.value.code == "untouched-results"
+    with pytest.raises(DataError, match="not described as the worker's protocol says"):  # and not for that reason
+        _tune(Fields("nowhere", entries, take_untouched=True), Path("nowhere"), Progress())

@@ -32,7 +32,7 @@ class Fields:
             ``labels``, descriptions as in :mod:`Med3DCore.worker.exchange` on one grid, or ``image``, ``label`` (files)
             and ``values`` (label name to its value); ``annotated``: the labels that were looked for, by default all of
             the label map's; ``patient``, by default its name; ``held_out``: whether it is kept to check on, null leaves
-            it to the engine.
+            it to the engine; ``untouched``: whether the labels are a model's result that nobody has looked at.
         model: Name or file of the model to start from; None takes the newest that ships with Med3D.
         title: Of the new model.
         minutes: Time for all of it.
@@ -40,6 +40,7 @@ class Fields:
         seed: Seed of all that is random.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         settings: See :class:`Med3DCore.training.fine_tuning.run_folder.TuneSettings`.
+        take_untouched: Whether results that nobody has looked at may be learned from; else they are refused.
         finish: Without cases: do no more steps, make a model of what there is.
     """
 
@@ -52,6 +53,7 @@ class Fields:
     seed: int = 0
     device: str = "auto"
     settings: dict = field(default_factory=dict)
+    take_untouched: bool = False
     finish: bool = False
 
 
@@ -79,10 +81,23 @@ def _tune(fields: Fields, folder: Path, progress: Progress) -> FineTuned:
 
     if fields.cases is None:
         return continue_tuning(folder, progress, fields.finish)
+    if not fields.take_untouched:
+        _refuse_untouched(fields.cases)
     settings = TuneSettings(fields.title, fields.minutes, fields.quality, fields.seed, fields.device, fields.settings)
     parent = Catalogue().find(fields.model) if fields.model else Catalogue().default_for([])
     cases, labels, arrays = _read_cases(fields.cases)
     return fine_tune(parent, cases, folder, settings, progress, labels, arrays)
+
+
+def _refuse_untouched(entries: Sequence[dict]) -> None:
+    """A model that learns from its own results learns its own faults; somebody must have said that they are right."""
+    names = [str(entry.get("name")) for entry in entries if entry.get("untouched")]
+    if names:
+        raise DataError(
+            f"The labels of {', '.join(names)} are results of a model that nobody has changed; correct them, or say "
+            "that they are right as they are.",
+            code="untouched-results",
+        )
 
 
 def _read_cases(
