@@ -236,3 +236,9 @@ def test_a_checkpoint_without_a_key_is_told(tmp_path):
     save_checkpoint(tmp_path, {"identity": "x", "step": 3})
     with pytest.raises(DataError, match="is damaged"):
         load_checkpoint(tmp_path, torch.device("cpu"))
+
+
+def test_a_deeply_nested_description_is_told(tmp_path, capsys):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert main(["dataset", "check", str(tmp_path / "deep.json")]) == 2
+    assert "Traceback" not in capsys.readouterr().err

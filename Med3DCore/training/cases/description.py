@@ -34,7 +34,7 @@ def read_json(path: Path) -> object:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"The data set description {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a data set description: {error!r}.") from error
 
 
