@@ -50,6 +50,12 @@ class ProgressBar:
             bar = self._marks[0] * done + self._marks[1] * (_WIDTH - done)
             self._draw(f"{bar} {fraction:4.0%}  {stage}{left(seconds_left)}")
 
+    def line(self, text: str) -> None:
+        """Show a line that stays, above the bar."""
+        self.close()
+        if not self._quiet:
+            say(text)
+
     def close(self) -> None:
         """Remove the bar."""
         if self._terminal:

@@ -14,6 +14,7 @@ from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
+    from Med3DCore.progress import MetricCallback
     from Med3DCore.system.distributed import Ranks
     from Med3DCore.training.cases.case import Case
     from Med3DCore.training.learning.recipe import Recipe, StageRecipe
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.cases.case import training_spacings
+    from Med3DCore.training.learning.checkpoint import LAST
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import find_starts
     from Med3DCore.training.learning.loop import train
@@ -78,8 +80,11 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         }
     weights = {}
     for name, stage in stages.items():
-        print(f"{name}: from {starts[name].source}")
+        begun = (folders[name] / LAST).is_file()
+        print(f"{name}: {'goes on where it was stopped' if begun else f'from {starts[name].source}'}")
         with resumable(args, *folders.values()) as progress:
+            if ranks.is_main:
+                progress.on_metric = _with_curve(progress.on_metric, args.output, folders)
             trained = train(
                 tasks.pop(name),
                 stage.training,
@@ -99,6 +104,20 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
             made = publish(recipe, weights, cases, args.output, device, starts=starts, name_cases=args.name_cases)
             print(f"wrote {made}")
     return 0
+
+
+def _with_curve(tell: MetricCallback | None, output: Path, folders: Mapping[str, Path]) -> MetricCallback:
+    """What a training tells, and its curve drawn anew after each validation."""
+    from Med3DCore.training.learning.checkpoint import LOG
+    from Med3DCore.training.learning.curve import draw_curve
+
+    def told(stage: str, step: int, loss: float | None, scores: dict | None) -> None:
+        if tell is not None:
+            tell(stage, step, loss, scores)
+        if scores is not None:
+            draw_curve(output, {name: folder for name, folder in folders.items() if (folder / LOG).is_file()})
+
+    return told
 
 
 def _chosen(recipe: Recipe, args: argparse.Namespace) -> dict[str, StageRecipe]:

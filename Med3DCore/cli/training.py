@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,38 @@ def minutes(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
 
 
+class TrainingLines:
+    """Lines on the console while something is trained: step, loss since the last line, scores, time."""
+
+    def __init__(self, bar: ProgressBar, every: float = 10.0) -> None:
+        self._bar, self._every = bar, every
+        self._begin = self._said = time.monotonic()
+        self._losses: list[float] = []
+
+    def __call__(self, stage: str, step: int, loss: float | None, scores: dict | None) -> None:
+        """As :attr:`Med3DCore.progress.Progress.on_metric`; each validation is told, the losses now and then."""
+        now = time.monotonic()
+        if loss is not None:
+            self._losses.append(loss)
+        if scores is None and now - self._said < self._every:
+            return
+        parts = [f"{stage}, step {step}"]
+        if self._losses:
+            parts.append(f"loss {sum(self._losses) / len(self._losses):.4f}")
+        if scores is not None:
+            parts.append(mean_scores(scores))
+        parts.append(f"{now - self._begin:.0f} s")
+        self._bar.line(", ".join(parts))
+        self._said, self._losses = now, []
+
+
+def mean_scores(scores: Mapping[str, object]) -> str:
+    """Scores of a validation, ``{label: {case: number}}``, in one line."""
+    known = {label: list(cases.values()) for label, cases in scores.items() if isinstance(cases, Mapping) and cases}
+    named = [f"{label} {sum(values) / len(values):.3f} (n = {len(values)})" for label, values in known.items()]
+    return "mean " + ", ".join(named) if named else "no held-out case"
+
+
 class _Stopped(Cancelled):
     """The user stopped a training that can go on; the message says how."""
 
@@ -73,7 +106,7 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
     bar = ProgressBar(args.quiet)
     try:
         with stopped_gently() as is_stopped:
-            yield Progress(bar, is_stopped)
+            yield Progress(bar, is_stopped, None if args.quiet else TrainingLines(bar))
     except Cancelled as stop:
         from Med3DCore.training.learning.checkpoint import LAST
 

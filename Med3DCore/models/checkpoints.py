@@ -19,9 +19,10 @@ from Med3DCore.models.package import ModelPackage
 if TYPE_CHECKING:
     from torch import Tensor
 
-PREFIXES = ("module.", "backbone.")
+PREFIXES = ("module.", "model.", "backbone.", "encoder.")
+_WRAPPERS = ("state_dict", "model_state_dict")
 # Decoder of MedicalNet's demo, classifiers of Kinetics and VDT: never part of the encoder.
-HEADS = ("conv_seg", "fc", "head", "cls_head")
+HEADS = ("conv_seg", "fc", "head", "cls_head", "decoder")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ class ImportedEncoder:
 def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder:
     """Read a ``.pth`` file of MedicalNet, of a Kinetics or torchvision ResNet, or of the same layout.
 
-    The file may be torch's zip or legacy format, hold ``{"state_dict": ...}`` or the tensors themselves, and prefix
-    their names with ``module.`` or ``backbone.``. Depth, shortcut type and width are inferred from names and shapes.
+    The file may be torch's zip or legacy format, hold ``{"state_dict": ...}``, ``{"model_state_dict": ...}`` or the
+    tensors themselves, and prefix their names with :data:`PREFIXES` in any order. Depth, shortcut type and width are
+    inferred from names and shapes.
 
     Args:
         path: The file.
@@ -94,7 +96,8 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
             features as before.
 
     Raises:
-        ModelError: The file is missing, damaged, holds code, or is not a whole ResNet encoder; with counts and names.
+        ModelError: The file is missing, damaged, holds code or numbers that are not finite, or is not
+            a whole ResNet encoder; with counts and names.
         SettingError: ``in_channels`` is below 1.
 
     Examples:
@@ -177,8 +180,8 @@ def _encoder_tensors(content: object, name: str) -> tuple[dict[str, Tensor], tup
     """The encoder's float32 tensors by plain name, and the names of what belongs to a head."""
     from Med3DCore.models.weights import is_plain
 
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not content:
         raise ModelError(f"{name} holds no weights by name; choose a checkpoint that was saved as a state dict.")
     tensors: dict[str, Tensor] = {}
@@ -193,13 +196,17 @@ def _encoder_tensors(content: object, name: str) -> tuple[dict[str, Tensor], tup
             )
         elif not is_plain(value):
             raise ModelError(f"{name} is no file of weights: '{full_name}' is no ordinary tensor.")
+        elif value.is_floating_point() and not value.isfinite().all():
+            raise ModelError(
+                f"{name} holds numbers that are not finite ('{key}'): its training diverged; choose an earlier one."
+            )
         else:
             tensors[key] = value.float() if value.is_floating_point() else value
     return tensors, tuple(ignored)
 
 
 def _strip_prefixes(key: str) -> str:
-    for prefix in PREFIXES:
+    while prefix := next((prefix for prefix in PREFIXES if key.startswith(prefix)), ""):
         key = key.removeprefix(prefix)
     return key
 

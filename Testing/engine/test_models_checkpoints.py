@@ -116,7 +116,7 @@ def test_files_that_are_not_whole_encoders(tmp_path):
         r"5 missing \(layer2": without("layer2.0.downsample"),
         r"has 1, 1, 1, 0 blocks .* none of ResNet-10, 18": without("layer4"),
         "no 3D ResNet": {"conv1.weight": torch.zeros(64, 3, 7, 7)},
-        "no 3D ResNet: .* but encoder.a": {"encoder.a": torch.zeros(3)},
+        "no 3D ResNet: .* but a": {"encoder.a": torch.zeros(3)},
         "twice": whole | {"module.conv1.weight": whole["conv1.weight"]},
         "'layer1.0.bn1.weight' is no ordinary tensor": whole | {"layer1.0.bn1.weight": 3},
         "looks like a ResNet-50 with shortcut B, but is not": PreActResNetEncoder(50, width=2).state_dict(),
@@ -218,3 +218,23 @@ def test_an_imported_encoder_becomes_a_package(tmp_path):
     assert loaded.encoder == imported.spec
     assert loaded.provenance["imported"]["matched"] == 102
     assert all(torch.equal(value, imported.state_dict[key]) for key, value in loaded.read_weights("encoder").items())
+
+
+@pytest.mark.parametrize("prefix", ["model.", "encoder.", "module.model.encoder.", "model.module."])
+def test_prefixes_of_other_trainers(tmp_path, prefix):
+    state_dict = make_encoder().state_dict()
+    imported = import_checkpoint(make_file(tmp_path / "a.pth", state_dict, prefix))
+    assert all(torch.equal(imported.state_dict[key], value) for key, value in state_dict.items())
+
+
+def test_weights_below_model_state_dict(tmp_path):
+    torch.save({"epoch": 3, "model_state_dict": make_encoder().state_dict()}, tmp_path / "a.pth")
+    assert import_checkpoint(tmp_path / "a.pth").report.matched == 72
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    state_dict = make_encoder().state_dict()
+    state_dict["layer2.0.conv1.weight"][0, 0] = value
+    with pytest.raises(ModelError, match=r"not finite \('layer2.0.conv1.weight'\)"):
+        import_checkpoint(make_file(tmp_path / "a.pth", state_dict))

@@ -130,7 +130,7 @@ def test_one_command_trains_both_stages_from_an_encoder(files, tmp_path, capsys)
     assert main([*command, files["medicalnet"]]) == 0, "the same weights from another file"
     capsys.readouterr()
     assert main([*command, "scratch"]) == 2
-    assert "holds a training with other settings or data" in capsys.readouterr().err
+    assert "holds a training with other settings, data or labels" in capsys.readouterr().err
 
 
 def test_a_model_that_fits_no_stage_is_refused(files, tmp_path, capsys):

@@ -103,6 +103,58 @@ def test_early_layers_learn_slowest_and_frozen_ones_not_at_all(data, tmp_path):
     begin = task.build().state_dict()
     kernels = [name for name in begin if name.endswith("weight")]
     assert all(torch.equal(frozen[n], begin[n]) == n.startswith("encoder.") for n in kernels)
+    assert all(torch.equal(frozen[n], begin[n]) for n in begin if n.startswith("encoder."))  # statistics, too
+
+
+def test_a_run_does_not_go_on_with_other_labels(data, tmp_path):
+    recipe = write_recipe(tmp_path, steps=1)
+    train(data, recipe, tmp_path / "run")
+    write_case(tmp_path, "other", 9)
+    (tmp_path / "other_seg.nii.gz").replace(tmp_path / "a_seg.nii.gz")
+    with pytest.raises(DataError, match="other settings, data or labels"):
+        train(data, recipe, tmp_path / "run")
+
+
+def test_what_is_found_in_a_case_without_the_label_counts(tmp_path):
+    entries = [write_case(tmp_path, "a", 1), write_case(tmp_path, "b", 2, split="validation")]
+    entries.append(write_case(tmp_path, "c", 3, ("liver",), split="validation", absent=["lungs"]))
+    recipe = read_recipe(write_recipe(tmp_path))
+    task = task_of(recipe, write_data(tmp_path, entries))
+    network = task.build()
+    with torch.no_grad():
+        for logits in network.decoder.logits:
+            logits.weight.zero_()
+            logits.bias.fill_(9.0)  # everything is liver and lungs
+    result = task.validate(network, CPU, Progress())
+    shown, without = task.validation
+    truth = int((shown.target[1] == 1).sum()) * shown.geometry.voxel_volume_ml
+    wrong = without.target[1].size * without.geometry.voxel_volume_ml
+    assert result.false_positive_ml == {"lungs": {"c": pytest.approx(wrong, abs=1e-3)}}
+    dice = {name: sum(cases.values()) / len(cases) for name, cases in result.details.items()}
+    assert set(result.details["lungs"]) == {"b"} and set(result.details["liver"]) == {"b", "c"}
+    assert result.score == pytest.approx((dice["liver"] + dice["lungs"] * truth / (truth + wrong)) / 2)
+
+
+def test_an_unknown_key_of_the_recipe_itself_is_named(tmp_path):
+    path = write_recipe(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sead": 3}))
+    with pytest.raises(
+        SettingError, match=r"unknown setting \['sead'\] of the recipe, which knows model, stages, seed"
+    ):
+        read_recipe(path)
+
+
+def test_a_training_tells_loss_scores_and_time_as_it_goes(data, tmp_path, capsys, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("Med3DCore.training.learning.curve.draw_curve", lambda folder, runs: drawn.append(list(runs)))
+    recipe = write_recipe(tmp_path, steps=4, validate_every=2)
+    arguments = [word for word in command(data, recipe, tmp_path / "run") if word != "--quiet"]
+    assert main([*arguments, "--stage", "only"]) == 0
+    shown = capsys.readouterr()
+    assert re.search(r"train only, step 2, loss \d+\.\d+, mean liver \d\.\d+ \(n = 1\).*, \d+ s", shown.err)
+    assert "only: from random weights" in shown.out and len(drawn) == 3  # two validations and the end
+    assert main([*arguments, "--stage", "only"]) == 0
+    assert "only: goes on where it was stopped" in capsys.readouterr().out
 
 
 def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):

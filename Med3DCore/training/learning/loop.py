@@ -28,6 +28,7 @@ from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.learning.optimization import (
     RunningAverage,
     freeze_batch_norm,
+    keep_frozen_statistics,
     make_optimizer,
     rate_factor,
     set_rate,
@@ -186,10 +187,11 @@ class _Run:
         return Prefetch(lambda number: self.task.draw(number * ranks.world + ranks.rank), workers)
 
     def freeze(self) -> None:
-        """Keep what the settings want kept; to be called whenever the network was put in training mode."""
+        """Keep what the settings or the task want kept; to be called whenever the network was put in training mode."""
         if self.settings.freeze_batch_norm:
             for part in self.task.pretrained_parts(self.network):
                 freeze_batch_norm(part)
+        keep_frozen_statistics(self.network)
 
     def train_step(self, batches: Prefetch[Any]) -> float:
         """One optimizer step; returns the loss."""
@@ -240,7 +242,9 @@ class _Run:
                 self.best, self.stale = score, 0
                 if self.ranks.is_main:
                     save_checkpoint(self.folder, self._measured(), BEST)
-        self._note({"step": self.step, "validation": self.validation.details, "score": score})
+        wrong = self.validation.false_positive_ml
+        more = {"false_positive_ml": wrong} if wrong else {}
+        self._note({"step": self.step, "validation": self.validation.details, "score": score, **more})
         progress.metric(self.step, scores=self.validation.details)
         self.save()
 
@@ -249,13 +253,13 @@ class _Run:
         measured = self._measured()
         if self.settings.keep == "best" and self.best is not None:
             measured = self.ranks.from_main(lambda: load_checkpoint(self.folder, torch.device("cpu"), BEST))
-        validation = Validation(measured["score"], measured["details"])
+        validation = Validation(measured["score"], measured["details"], measured.get("false_positive_ml", {}))
         return Trained(measured["weights"], validation, self.step, self.seconds)
 
     def _measured(self) -> dict[str, Any]:
         """The averaged weights and how good they are."""
         validation = self.validation if self.validated == self.step else Validation()
-        return {"weights": self.average.weights(), "score": validation.score, "details": validation.details}
+        return {"weights": self.average.weights(), **asdict(validation)}
 
     def _note(self, entry: dict) -> None:
         """Write a line of the log."""
@@ -318,7 +322,8 @@ class _Run:
         state = self.ranks.from_main(lambda: load_checkpoint(self.folder, torch.device("cpu")))
         if state is not None and state["identity"] != self.identity:
             raise DataError(
-                f"{self.folder} holds a training with other settings or data; choose another folder or remove it."
+                f"{self.folder} holds a training with other settings, data or labels; choose another folder or remove "
+                "it."
             )
         if self.ranks.is_main:
             self.log.cut(*((-1, -1) if state is None else (state["step"], state["validated"])))

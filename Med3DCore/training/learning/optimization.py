@@ -115,6 +115,18 @@ def freeze_batch_norm(network: nn.Module) -> None:
             module.eval().requires_grad_(False)
 
 
+def keep_frozen_statistics(network: nn.Module) -> None:
+    """Keep the statistics of each batch norm whose scales do not learn: they belong to weights that stay as they are.
+
+    To be called after each ``network.train()``.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            own = list(module.parameters(recurse=False))
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
+
+
 class RunningAverage:
     """Exponential moving average of a network's weights, which is better than the last step's.
 

@@ -122,6 +122,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         values = json.loads(Path(path).read_text())
+        _refuse_unknown("the recipe", values, Recipe)
         model = dict(values["model"])
         stages = tuple(stage_from_dict(entry) for entry in values["stages"])
         if not stages:
@@ -165,7 +166,12 @@ def stage_from_dict(entry: dict) -> StageRecipe:
 
 
 def _construct(kind: type, values: dict) -> object:
-    unknown = set(values) - {f.name for f in fields(kind)}
-    if unknown:
-        raise KeyError(f"unknown setting {sorted(unknown)} of {kind.__name__}")
+    _refuse_unknown(kind.__name__, values, kind)
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def _refuse_unknown(name: str, values: dict, kind: type) -> None:
+    known = [item.name for item in fields(kind)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise KeyError(f"unknown setting {unknown} of {name}, which knows {', '.join(known)}")

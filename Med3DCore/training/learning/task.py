@@ -19,10 +19,12 @@ class Validation:
     Args:
         score: One number, higher is better; None if there is nothing to measure.
         details: Plain values for the log.
+        false_positive_ml: ``{label: {case: mL}}`` of cases that are known not to show the label.
     """
 
     score: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    false_positive_ml: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Task(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -143,7 +144,11 @@ class SegmentationTask(Task):
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
-        known = [[case.case.name, case.case.split, case.case.weight] for case in cases]
+        # The labels, too: a run that goes on with others would be measured on what it never learned.
+        known = [
+            [case.case.name, case.case.split, case.case.weight, zlib.crc32(np.ascontiguousarray(case.target))]
+            for case in cases
+        ]
         self.identity = [stage.network, stage.preprocessing, stage.labels, known]
         _require_room(recipe)
         self.recipe = recipe
@@ -183,27 +188,47 @@ class SegmentationTask(Task):
         return supervised_loss(outputs, target.to(device.torch_device))
 
     def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
-        """Mean Dice over labels, and each case's: ``{label: {case: Dice}}``."""
-        scores: dict[str, dict[str, float]] = {name: {} for name in self.recipe.stage.labels}
-        found = Ranks.here().spread(lambda case: self._dice(network, case, device, progress), self.validation)
-        for case, dices in zip(self.validation, found, strict=True):
-            for name, dice in dices.items():
-                scores[name][case.case.name] = dice
-        means = [float(np.mean(list(cases.values()))) for cases in scores.values() if cases]
-        return Validation(float(np.mean(means)) if means else None, scores)
+        """How good it is on the held-out cases: ``{label: {case: Dice}}``, and mL found where there is none.
 
-    def _dice(self, network: nn.Module, case: PreparedCase, device: Device, progress: Progress) -> dict[str, float]:
-        """Dice on the network's grid, over known voxels, of the labels that the case shows."""
-        stage, scores = self.recipe.stage, {}
+        The score is the mean over labels of the mean Dice of the cases that show the label, times the part that the
+        label's true volume is of itself and all that was found in cases without it: 1 where nothing was.
+        """
+        labels = self.recipe.stage.labels
+        dices: dict[str, dict[str, float]] = {name: {} for name in labels}
+        wrong: dict[str, dict[str, float]] = {}
+        volumes = dict.fromkeys(labels, 0.0)
+        found = Ranks.here().spread(lambda case: self._measure(network, case, device, progress), self.validation)
+        for case, measured in zip(self.validation, found, strict=True):
+            for name, (dice, truth, excess) in measured.items():
+                volumes[name] += truth
+                if truth:
+                    dices[name][case.case.name] = dice
+                else:
+                    wrong.setdefault(name, {})[case.case.name] = excess
+        means = [
+            float(np.mean(list(cases.values()))) * volumes[name] / (volumes[name] + sum(wrong.get(name, {}).values()))
+            for name, cases in dices.items()
+            if cases
+        ]
+        return Validation(float(np.mean(means)) if means else None, dices, wrong)
+
+    def _measure(
+        self, network: nn.Module, case: PreparedCase, device: Device, progress: Progress
+    ) -> dict[str, tuple[float, float, float]]:
+        """Dice, true mL and mL found too much of each label that is known, on the network's grid, over known voxels."""
+        stage, measured, ml = self.recipe.stage, {}, case.geometry.voxel_volume_ml
         array = self.intensity.apply(case.image.copy(), case.statistics)
         probability = sliding_window(
             network, array, stage.window, device, stage.activation, overlap=0.25, progress=progress
         )
         for name, channel, target in zip(stage.labels, probability, case.target, strict=True):
             truth, found = target == 1, (channel > 0.5) & (target != UNKNOWN)
-            if truth.any():
-                scores[name] = round(2 * int((found & truth).sum()) / int(found.sum() + truth.sum()), 4)
-        return scores
+            if (target == UNKNOWN).all():
+                continue
+            right, positive, size = (int(mask.sum()) for mask in (found & truth, found, truth))
+            dice = round(2 * right / (positive + size), 4) if size else 0.0
+            measured[name] = (dice, size * ml, round((positive - right) * ml, 3))
+        return measured
 
     def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
         """The decoder at the full rate, the encoder as the settings say."""
