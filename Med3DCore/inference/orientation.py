@@ -39,6 +39,8 @@ _RAMPS = ((-1000.0, -200.0), (-100.0, 150.0), (150.0, 400.0))
 # In coarse voxels: the least of any side, the least and most of the longer side of a body's cross-section, and how
 # much of a long scan is looked at.
 _LEAST, _WIDTH, _MOST = 6, (15, 60), 60
+# Without this much lung (HU; coarse voxels, 150 mL) nothing is said: pelves and legs were not learned.
+_LUNG, _LUNG_VOXELS = (-950.0, -500.0), 87
 # By how much another copy must look better; a factor of e**LIMIT in odds (docs/experiments.md).
 LIMIT = 1.5
 
@@ -91,6 +93,8 @@ def prepare(volume: Volume) -> np.ndarray | None:
     coarse = resample(thin, grid, world_grid(grid, (SPACING_MM,) * 3), (_AIR, _HIGH), _AIR)
     body = body_only(coarse)
     if body is None or min(body.shape) < _LEAST or not _WIDTH[0] <= max(body.shape[1:]) <= _WIDTH[1]:
+        return None
+    if np.count_nonzero((body > _LUNG[0]) & (body < _LUNG[1])) < _LUNG_VOXELS:
         return None
     more = max(0, len(body) - _MOST)
     return body[more // 2 : len(body) - (more - more // 2)]

@@ -57,6 +57,11 @@ def test_nothing_is_said_of_what_is_no_body():
     assert doubted_axes(Volume(noise, grid, "air")) is None
 
 
+@pytest.mark.parametrize("seed", [2000, 2003])
+def test_nothing_is_said_of_a_pelvis(seed):
+    assert doubted_axes(make_phantom(seed, PhantomSettings(spacing=(5.0, 5.0, 5.0), region="pelvis")).ct) is None
+
+
 def test_sides_are_not_named_when_the_header_is_doubted(torso, tmp_path):
     save_model(tmp_path, "bright", [make_stage("only", ["lungs"], 5.0)])
     package = load_package(next(tmp_path.glob("*.zip")))
@@ -68,7 +73,7 @@ def test_sides_are_not_named_when_the_header_is_doubted(torso, tmp_path):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real CTs are not here")
-@pytest.mark.parametrize("case", ["lctsc_s1-203", "chaos_eval", "ohif_nlst101287"])
+@pytest.mark.parametrize("case", ["lctsc_s1-203", "lidc_0001", "ohif_nlst101287"])
 def test_real_scans(case):
     scan = read_volume(DATA / f"{case}_ct.nii.gz")
     assert doubted_axes(scan) is None
