@@ -59,10 +59,6 @@ def run(args: argparse.Namespace) -> int:
         volume = read_found(scan, args.input, progress, args.orientation, args.offset)
         facts |= _origin_facts(scan) | describe(volume)
         facts["orientation_from"] = _orientation_source(scan, args.orientation)
-        if facts.get("modality") in (None, "CT") and looks_like_ct(volume.array):
-            from Med3DCore.inference.orientation import check_orientation  # torch takes a second
-
-            check_orientation(volume, progress)
         facts["unusual"] = progress.warnings + unusual(volume, facts.get("modality"))
     else:
         facts["unusual"] = progress.warnings
