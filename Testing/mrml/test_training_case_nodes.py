@@ -18,6 +18,9 @@ def addPair(scene, name="CT", organs=("liver", "lungs"), geometry=GEOMETRIES["an
 
     volumeNode = addVolume(scene, geometry, name)
     labels = makeLabels(makeVolume(geometry, name), organs)
+    for value in range(1, len(organs) + 1):  # a label without voxels would get no segment
+        if not (labels.array == value).any():
+            labels.array[0, 0, value] = value
     return volumeNode, labelMapToSegmentation(scene, labels, volumeNode).segmentationNode
 
 
