@@ -359,7 +359,7 @@ def test_settings_come_back_with_the_scene(host, panel, tmp_path):
     host.scene.SetURL(path)
     assert host.scene.Connect()
     panel.setParameterNode(parameters(host.scene))
-    assert (panel.ui.titleEdit.text, panel.ui.minutesBox.value, panel.ui.chartCheckBox.checked) == ("Mine", 25, False)
+    assert (panel.ui.titleEdit.text, panel.ui.minutesBox.value, panel.ui.chartCheckBox.checked) == ("Mine", 25, True)
 
 
 def test_in_the_module_and_its_end(host):
