@@ -127,7 +127,7 @@ def moments(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def flipped(x: torch.Tensor) -> torch.Tensor:
-    """All flips of ``[n, channel, z, y, x]``, one after the other along n, in the order of :data:`FLIPS`."""
+    """All flips of ``[n, channel, z, y, x]``, one after the other along n, in the order of ``FLIPS``."""
     return torch.cat([x.flip([axis for axis, flip in zip((4, 3, 2), flips, strict=True) if flip]) for flips in FLIPS])
 
 

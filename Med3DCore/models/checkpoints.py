@@ -86,7 +86,7 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     """Read a ``.pth`` file of MedicalNet, of a Kinetics or torchvision ResNet, or of the same layout.
 
     The file may be torch's zip or legacy format, hold ``{"state_dict": ...}``, ``{"model_state_dict": ...}`` or the
-    tensors themselves, and prefix their names with :data:`PREFIXES` in any order. Depth, shortcut type and width are
+    tensors themselves, and prefix their names with ``PREFIXES`` in any order. Depth, shortcut type and width are
     inferred from names and shapes.
 
     Args:
