@@ -4,7 +4,7 @@
     a_ct.nii.gz        a_seg.nii.gz             words at the end of the name, or at its beginning
     a.nrrd             a.seg.nrrd               as 3D Slicer saves them
     a/ct.nii.gz        a/labels.nii.gz          a folder for each case
-    a/ct/1.dcm, ...       a/labels.nrrd            a folder with a DICOM series is an image
+    a/ct/1.dcm, ...     a/labels.nrrd            a folder with a DICOM series is an image
     train/..., val/...                          the split
 
 What the values mean is in ``labels.json`` beside them (``{"liver": 1}``); a ``.seg.nrrd`` names its segments itself.
