@@ -41,9 +41,11 @@ def install() -> types.ModuleType:
     if "qt" in sys.modules:
         return sys.modules["qt"]
     if sys.version_info < (3, 12):
-        # PySide6 6.12 gives away a reference to None with each void method, as if None were immortal. Before Python
-        # 3.12 it is not, and an event loop of some seconds kills the interpreter.
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        # PySide6 6.12 gives away a reference to None with each void method, and to a bool with each signal of one, as
+        # if they were immortal. Before Python 3.12 they are not: an event loop of some seconds, or a long run of tests
+        # when it ends, kills the interpreter.
+        for shared in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(shared)).value += 1 << 40
     qt = types.ModuleType("qt", "PySide6 as PythonQt, see slicer_host.pythonqt")
     for module in (QtCore, QtGui, QtWidgets):
         vars(qt).update({name: getattr(module, name) for name in dir(module) if name.startswith(("Q", "q"))})
