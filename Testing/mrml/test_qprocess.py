@@ -1,8 +1,10 @@
 """The engine as a QProcess: answers, order, cancelling, crashes and the restart after them."""
 
 import os
+import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +156,15 @@ def _until(isDone):
     end = time.monotonic() + 30
     processEventsUntil(lambda: isDone() or time.monotonic() > end)
     assert isDone()
+
+
+def test_every_stage_that_a_panel_can_show_has_a_title():
+    import Med3DCore
+    from Med3DSegmentationLib.engine.progress_texts import stageTitle
+
+    folder = Path(Med3DCore.__file__).parent
+    files = [file for room in ("inference", "worker", "preprocessing") for file in (folder / room).rglob("*.py")]
+    files += [*(folder / "training" / "fine_tuning").glob("*.py"), folder / "phantom" / "make.py"]
+    stages = {name for file in files for name in re.findall(r'\.stage\(f?"([^"]+)"', file.read_text(encoding="utf-8"))}
+    assert {"orientation", "{stage.name}: network"} <= stages
+    assert not {stage for stage in stages if stageTitle(stage).startswith(stage.rpartition(": ")[2])}

@@ -35,6 +35,7 @@ def _titles() -> dict[str, str]:
     return {
         "read": _("Reading the volume"),
         "load model": _("Loading the model"),
+        "orientation": _("Looking how the patient lies"),
         "edge": _("Looking for the edge of the scan"),
         "prepare": _("Preparing"),
         "copy the cases": _("Copying the cases"),
@@ -46,4 +47,10 @@ def _titles() -> dict[str, str]:
         "split lungs": _("Parting left and right lung"),
         "measure": _("Measuring"),
         "write": _("Handing over"),
+        "read weights": _("Reading the weights"),
+        "write model": _("Writing the model"),
+        "check model": _("Checking the model"),
+        "check and copy": _("Checking and copying the model"),
+        "copy": _("Copying the model"),
+        "phantom": _("Making the synthetic CT"),
     }
