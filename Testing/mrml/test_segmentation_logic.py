@@ -131,19 +131,22 @@ def test_a_large_volume_is_handed_over_and_shown_in_pieces(scene, logic, monkeyp
     until(lambda: all(s.GetRepresentation("Closed surface") for s in segmentsOf(node).values()))
 
 
-@pytest.mark.parametrize("stage", ["Handing over the volume", "Showing the result"])
-def test_cancel_between_pieces_ends_it_at_once_and_writes_nothing(scene, logic, monkeypatch, stage):
+@pytest.mark.parametrize(
+    ("stage", "count"), [("Handing over the volume", 1), *(("Showing the result", count) for count in range(1, 6))]
+)
+def test_cancel_between_pieces_ends_it_at_once_and_writes_nothing(scene, logic, monkeypatch, stage, count):
     from Med3DCore.worker import exchange
 
     monkeypatch.setattr(exchange, "_PIECE_BYTES", 1)
     volume, ear = addVolume(scene), Ear()
-    count = scene.GetNumberOfNodes()
+    nodes = scene.GetNumberOfNodes()
     job = logic.segment(volume, ["liver", "lungs"], **ear.callbacks)
-    until(lambda: ear.own and ear.own[-1][0] == stage)
+    until(lambda: [title for title, _, _ in ear.own].count(stage) == count)
     logic.cancel()
+    assert scene.GetNumberOfNodes() == nodes
     assert not job.isRunning and isinstance(ear.errors[0], Cancelled)
     assert logic.segment(volume, ["lungs"], wait=True).volumeNode is volume  # what was begun does not go on
-    assert len(ear.errors) == 1 and not ear.results and scene.GetNumberOfNodes() == count + 2
+    assert len(ear.errors) == 1 and not ear.results and scene.GetNumberOfNodes() == nodes + 2
 
 
 def test_the_second_organ_joins_edits_are_kept_and_the_last_result_can_be_undone(scene, logic):

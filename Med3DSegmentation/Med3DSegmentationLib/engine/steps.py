@@ -134,12 +134,13 @@ class SegmentStep:
         """
         labels = self.choices.readLabels(answer)
         parts = yield from _cutOut(labels)
+        self._requireGrid()
+        means = yield from _means(arrayFromVolumeNode(self.volumeNode), parts)
         node = self.segmentationNode
         former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
         yield _("Showing the result")
-        if _grid(self.volumeNode) != self._sent:
-            sentence = _("{volume} was changed while it was being segmented; segment it again.")
-            raise VolumeError(sentence.format(volume=self.title))
+        # From here on there is no turn of the event loop in which it could be cancelled.
+        self._requireGrid()
         labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
         if node is not None and node.GetScene() is None:
             node, former = None, {}
@@ -154,7 +155,6 @@ class SegmentStep:
         self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
         if shown:
             self.surfaces.showLater(written.segmentationNode)
-        means = yield from _means(arrayFromVolumeNode(self.volumeNode), parts)
         result = _segmentationResult(answer, labelMap, self.volumeNode, written, means)
         if _voxelTime(self.volumeNode) == self._sentTime:
             return result
@@ -164,6 +164,11 @@ class SegmentStep:
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """Only the volume."""
         return node is self.volumeNode
+
+    def _requireGrid(self) -> None:
+        if _grid(self.volumeNode) != self._sent:
+            sentence = _("{volume} was changed while it was being segmented; segment it again.")
+            raise VolumeError(sentence.format(volume=self.title))
 
 
 @dataclass(eq=False)
@@ -207,6 +212,7 @@ class FrameStep:
         """Keep the frame's segmentation for the sequence."""
         labelMap = self.choices.readLabels(answer)
         parts = yield from _cutOut(labelMap)
+        means = yield from _means(arrayFromVolumeNode(self._frame), parts)
         frame = self._frame
         node = slicer.vtkMRMLSegmentationNode()
         node.SetName(_("{volume} segmentation").format(volume=self.volumeNode.GetName()))
@@ -214,7 +220,6 @@ class FrameStep:
         frame.GetIJKToRASMatrix(ijkToNode)
         written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])
         self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
-        means = yield from _means(arrayFromVolumeNode(frame), parts)
         return _segmentationResult(answer, labelMap, self.volumeNode, written, means)
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
