@@ -92,6 +92,16 @@ def test_without_the_extension_the_way_to_it_is_shown(make_installer):
     assert host.services.calls == []
 
 
+def test_a_slicer_without_extensions_manager_says_so(make_installer, monkeypatch):
+    from Med3DCore.errors import ResourceError
+
+    installer, host, _ = make_installer(pytorch_extension=False)
+    monkeypatch.delattr(type(host.app), "openExtensionsManagerDialog")
+    host.dialogs.answer(host.qt.QMessageBox.Ok)
+    with pytest.raises(ResourceError, match="no Extensions Manager"):
+        installer.installWithConsent()
+
+
 @pytest.mark.parametrize("pytorch_extension", [True, False])
 def test_offline_it_comes_from_a_folder_of_wheels(make_installer, tmp_path, pytorch_extension):
     installer, host, restarts = make_installer(pytorch_extension=pytorch_extension)

@@ -362,6 +362,32 @@ def test_settings_come_back_with_the_scene(host, panel, tmp_path):
     assert (panel.ui.titleEdit.text, panel.ui.minutesBox.value, panel.ui.chartCheckBox.checked) == ("Mine", 25, True)
 
 
+def test_an_unproven_model_is_not_chosen_by_itself(host, panel):
+    panel.parameterNode.model = "mine-1.0.0"
+    train(host, panel, "unproven")
+    wait(host, panel)
+    assert panel.parameterNode.model == "mine-1.0.0"
+    assert "not chosen in the tab Segment: It learned from one case." in panel.ui.resultLabel.text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "isGreen"), [(0.968, 0.965, False), (0.965, 0.968, True), (0.9, 0.9, True)]
+)
+def test_a_lower_number_is_never_green(host, before, after, isGreen):
+    from Med3DSegmentationLib.panels.train.training_outcome import _colour
+    from Med3DSegmentationLib.training.step import ScoreRow
+
+    red, green, _ = _colour(ScoreRow("Liver", "CT", before, after))
+    assert (green > red) == isGreen
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"use": "TRAIN"}', '{"name": 1}'])
+def test_what_is_no_case_in_a_scene_is_left_out(host, panel, text):
+    good = '{"name": "a", "image": "a.nii.gz", "label": "b.nii.gz", "values": {"liver": 1}, "annotated": ["liver"], "use": 5}'
+    panel.parameterNode.trainingFiles = [text, good]
+    assert [case.name for case in panel._cases.all()] == ["a"]
+
+
 def test_in_the_module_and_its_end(host):
     from module_helpers import openModule
 

@@ -42,12 +42,13 @@ def describe(
     own = provenance({name: recipe.training for name, recipe in tuned.items()}, settings.seed, nameless(cases))
     earlier = parent.provenance
     title = settings.title or f"{parent.title}, fine-tuned"
+    count = "1 case" if len(training) == 1 else f"{len(training)} cases"
     package = replace(
         parent,
         name=name_from_title(title),
         version="1.0.0",
         title=title,
-        description=f"{parent.title}, fine-tuned for {learned} on {len(training)} cases."[:500],
+        description=f"{parent.title}, fine-tuned for {learned} on {count}."[:500],
         labels=(*parent.labels, *unknown),
         stages=(*parent.stages, *new),
         encoder=None,

@@ -91,7 +91,7 @@ class TorchInstaller:
         utils = self._findUtils()
         choice = _ask(self._requirement.removeprefix("torch>="), utils is not None)
         if choice == qt.QMessageBox.Ok and utils is None:
-            slicer.app.openExtensionsManagerDialog()
+            _openExtensionsManager()
         elif choice == qt.QMessageBox.Ok:
             self._download(utils)
         elif choice == qt.QMessageBox.Open:
@@ -165,3 +165,13 @@ def _ask(version: str, hasUtils: bool) -> int:
     box.button(qt.QMessageBox.Ok).text = _("Download and install") if hasUtils else _("Extensions Manager...")
     box.button(qt.QMessageBox.Open).text = _("From a folder...")
     return box.exec_()
+
+
+def _openExtensionsManager() -> None:
+    """Raises ResourceError where Slicer was built without one."""
+    if not hasattr(slicer.app, "openExtensionsManagerDialog"):
+        raise ResourceError(
+            _("This Slicer has no Extensions Manager; install PyTorch from a folder of wheels instead."),
+            code="no-torch",
+        )
+    slicer.app.openExtensionsManagerDialog()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,12 @@ class CaseList:
             self._writeFiles([replace(each, use=use) if each == case else each for each in self._files()])
 
     def _files(self) -> list[FileCase]:
-        return [FileCase.fromText(text) for text in self.parameterNode.trainingFiles] if self.parameterNode else []
+        """Those outside of the scene; what an edited or foreign scene holds instead of a case is left out."""
+        files = []
+        for text in self.parameterNode.trainingFiles if self.parameterNode else ():
+            with suppress(ValueError):
+                files.append(FileCase.fromText(text))
+        return files
 
     def _writeFiles(self, cases: list[FileCase]) -> None:
         texts = [case.toText() for case in cases]

@@ -193,9 +193,16 @@ class FileCase:
 
     @classmethod
     def fromText(cls, text: str) -> FileCase:
-        """The inverse of :meth:`toText`."""
+        """The inverse of :meth:`toText`.
+
+        Raises:
+            ValueError: It is no such text.
+        """
         values = json.loads(text)
-        return cls(values, Use[values.pop("use")])
+        if not isinstance(values, dict) or not {"name", "image", "annotated"} <= values.keys():
+            raise ValueError(f"{text[:80]!r} describes no case.")
+        use = values.pop("use", "")
+        return cls(values, Use.__members__.get(use, Use.AUTOMATIC) if isinstance(use, str) else Use.AUTOMATIC)
 
 
 def casesOfScene(scene: slicer.vtkMRMLScene) -> list[SceneCase]:

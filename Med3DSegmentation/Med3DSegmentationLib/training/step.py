@@ -85,6 +85,7 @@ class TrainingResult:
         warnings: What the user should know.
         steps: How many steps were done.
         folder: Of the training.
+        unproven: Why nobody should use it who did not choose it himself, or "".
     """
 
     model: str
@@ -94,6 +95,7 @@ class TrainingResult:
     warnings: tuple[str, ...]
     steps: int
     folder: str
+    unproven: str = ""
 
 
 @dataclass(eq=False)
@@ -157,6 +159,7 @@ class TrainStep:
             warnings=tuple(warnings),
             steps=answer["steps"],
             folder=answer["folder"],
+            unproven=answer["model"].get("unproven") or "",
         )
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:  # noqa: ARG002 - one signature for all steps

@@ -197,7 +197,8 @@ class TrainPanel(Panel):
         self._end()
         self.lastResult = result
         if self.parameterNode is not None:
-            self.parameterNode.model = result.model
+            if not result.unproven:
+                self.parameterNode.model = result.model
             self._outcome.show(result)
         self.services.catalogue.refresh()
 

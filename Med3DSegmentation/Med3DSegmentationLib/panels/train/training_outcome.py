@@ -86,8 +86,11 @@ class TrainingOutcome:
 
 
 def _sentences(result: TrainingResult) -> list[str]:
-    made = _("{title} is ready ({model}, {steps} steps) and chosen in the tab Segment.")
-    lines = [made.format(title=result.title, model=result.model, steps=result.steps)]
+    if result.unproven:
+        made = _("{title} is ready ({model}, {steps} steps), but not chosen in the tab Segment: {why}")
+    else:
+        made = _("{title} is ready ({model}, {steps} steps) and chosen in the tab Segment.")
+    lines = [made.format(title=result.title, model=result.model, steps=result.steps, why=result.unproven)]
     if result.rows:
         lines.append(_("Dice of the cases that were held back (1 is a perfect match):"))
     return lines + [f"\u26a0 {warning}" for warning in result.warnings]
@@ -98,7 +101,8 @@ def _number(dice: float | None) -> str:
 
 
 def _colour(score: ScoreRow) -> tuple[int, int, int]:
-    worse = score.before is not None and score.after is not None and score.after < score.before - 0.005
+    # As it is shown, with three digits: a lower number is never green.
+    worse = score.before is not None and score.after is not None and round(score.after, 3) < round(score.before, 3)
     return _BAD if worse else _GOOD
 
 
