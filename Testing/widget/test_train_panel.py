@@ -383,7 +383,7 @@ def test_a_lower_number_is_never_green(host, before, after, isGreen):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"use": "TRAIN"}', '{"name": 1}'])
 def test_what_is_no_case_in_a_scene_is_left_out(host, panel, text):
-    good = '{"name": "a", "image": "a.nii.gz", "label": "b.nii.gz", "values": {"liver": 1}, "annotated": ["liver"], "use": 5}'
+    good = '{"name": "a", "image": "a.nii.gz", "label": "b.nii.gz", "annotated": ["liver"], "use": 5}'
     panel.parameterNode.trainingFiles = [text, good]
     assert [case.name for case in panel._cases.all()] == ["a"]
 
