@@ -130,15 +130,17 @@ def test_the_user_can_replace_a_default(models):
 
 
 def test_an_unproven_model_of_the_user_is_never_taken_unasked(models):
-    """One of a case or two, or checked on none, though it has the name of the shipped one and is newer."""
-    one, five = ({f"case {n}": {} for n in range(count)} for count in (1, 5))
+    """One of a single case, or checked on none, though it has the name of the shipped one and is newer."""
+    one, two, five = ({f"case {n}": {} for n in range(count)} for count in (1, 2, 5))
     add(models.user, version="1.1.0", provenance={"training_cases": one, "validation_cases": one})
     add(models.user, version="1.2.0", provenance={"training_cases": five, "validation_cases": {}})
     assert models.default_for(["liver"]).version == "1.0.0"
     told = {entry.package.version: entry.to_dict()["unproven"] for entry in models.list()}
-    assert "learned from 1 case only" in told["1.1.0"] and "checked on none" in told["1.2.0"] and told["1.0.0"] is None
+    assert (
+        "learned from a single case" in told["1.1.0"] and "checked on none" in told["1.2.0"] and told["1.0.0"] is None
+    )
     assert models.choose(["liver"], "liver-lungs-1.2.0").version == "1.2.0", "but by who names it"
-    add(models.user, version="1.3.0", provenance={"training_cases": five, "validation_cases": one})
+    add(models.user, version="1.3.0", provenance={"training_cases": two, "validation_cases": one})
     assert models.default_for(["liver"]).version == "1.3.0"
 
 
