@@ -71,9 +71,8 @@ def test_it_is_installed_through_the_pytorch_extension_after_asking(make_install
 
 
 def test_a_failed_download_is_told_with_a_way_out(make_installer):
-    from Med3DSegmentationLib.engine.torch_installer import (
-        ResourceError,
-    )  # its own: an earlier test may have reloaded the engine
+    # Its own: an earlier test may have reloaded the engine.
+    from Med3DSegmentationLib.engine.torch_installer import ResourceError
 
     installer, host, restarts = make_installer()
     host.services.failure = subprocess.CalledProcessError(1, "pip")
@@ -93,7 +92,8 @@ def test_without_the_extension_the_way_to_it_is_shown(make_installer):
 
 
 def test_a_slicer_without_extensions_manager_says_so(make_installer, monkeypatch):
-    from Med3DCore.errors import ResourceError
+    # Its own: an earlier test may have reloaded the engine.
+    from Med3DSegmentationLib.engine.torch_installer import ResourceError
 
     installer, host, _ = make_installer(pytorch_extension=False)
     monkeypatch.delattr(type(host.app), "openExtensionsManagerDialog")
