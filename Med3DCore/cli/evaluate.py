@@ -24,6 +24,7 @@ from Med3DCore.evaluation import (
     to_json,
 )
 from Med3DCore.io import read_label_map
+from Med3DCore.io.files import may_be_cropped
 from Med3DCore.io.write import check_output, written_beside
 from Med3DCore.progress import Progress
 
@@ -128,7 +129,7 @@ def _evaluate_case(
     reference = read_label_map(files.reference, progress=progress)
     pairs = [pair_by_name(name, prediction, reference) for name in everywhere] or labels
     # Slicer saves a segmentation cropped to its segments; other images have the grid of the scan, or are a part of it.
-    cropped = files.reference.name.lower().endswith(".seg.nrrd")
+    cropped = may_be_cropped(files.reference)
     report = evaluate(prediction, reference, pairs, args.nsd_tolerance, args.ignore, files.case, cropped)
     return replace(report, warnings=(*progress.warnings, *report.warnings))
 

@@ -44,8 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="append",
         type=path,
         metavar="OUT",
-        help="result: .seg.nrrd is a segmentation for 3D Slicer; .nii.gz, .nii, .nrrd or .mha are label images; repeat "
-        "for several (default: INPUT's name with .seg.nrrd, in the current folder); for several INPUTs a folder, or a "
+        help="result: .seg.nrrd is a segmentation for 3D Slicer; .nii.gz, .nii, .nrrd or .mha are label images; of a "
+        "DICOM series .seg.dcm is a DICOM SEG and .rtstruct.dcm an RTSTRUCT; repeat for several (default: INPUT's "
+        "name with .seg.nrrd, in the current folder); for several INPUTs a folder, or a "
         "name in which {} stands for INPUT's, such as 'results/{}.nii.gz'",
     )
     parser.add_argument("--picture", type=path, metavar="PNG", help="also draw the result over the scan")
@@ -59,6 +60,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--split-lungs", action="store_true", help="left and right lung as two organs in the place of lungs"
+    )
+    parser.add_argument(
+        "--seg-labelmap",
+        action="store_true",
+        help="store a DICOM SEG as a label map: the newer way, smaller, which fewer programs read so far",
     )
     add_orientation(parser)
     add_offset(parser)

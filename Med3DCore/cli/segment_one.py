@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from Med3DCore.cli.segment_places import Places
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.io import Header, Series, find_scan, read_found, write_label_maps
+from Med3DCore.io.dicom_results import Origin, require_origin
 from Med3DCore.models import ModelPackage
+from Med3DCore.models.archive import sha256_of
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def _segment(
     with progress.stage("read", share=0.1):
         scan = find_scan(places.source, args.series, progress, args.frame, args.acquisition)
         _require_modality(scan, args, package)
+        require_origin(scan, places.outputs, args.orientation)
         starting = threading.Lock()  # alone of all locks not harmed when Ctrl-C comes while it is waited for
         starting.acquire()
         threading.Thread(target=_start_torch, args=(starting,)).start()
@@ -86,8 +89,20 @@ def _segment(
     result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
     with progress.stage("write", share=0.03):
         # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
-        write_label_maps(replace(result.labels, geometry=scan.geometry), places.outputs)
+        origin = _origin(scan, package, args.seg_labelmap)
+        write_label_maps(replace(result.labels, geometry=scan.geometry), places.outputs, origin)
     return scan, volume, result
+
+
+def _origin(scan: Header | Series, package: ModelPackage, labelmap: bool) -> Origin | None:
+    """What results in DICOM point back to; None for a scan that is none."""
+    if not isinstance(scan, Series):
+        return None
+    digest = ""
+    if package.path is not None:
+        with package.path.open("rb") as stream:
+            digest = sha256_of(stream)
+    return Origin(scan, package.reference, digest, labelmap)
 
 
 def _require_modality(scan: Header | Series, args: argparse.Namespace, package: ModelPackage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from Med3DCore.errors import OutputError, SettingError
 from Med3DCore.io import check_output
+from Med3DCore.io.dicom_results import DICOM_ENDINGS
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.write import WRITABLE
 from Med3DCore.system.locks import locked
@@ -127,7 +128,7 @@ def _require_different(found: Sequence[Places]) -> None:
 
 def _check(places: Places) -> None:
     for output in places.outputs:
-        check_output(output, (_ENDING, *WRITABLE))
+        check_output(output, (_ENDING, *WRITABLE, *DICOM_ENDINGS))
         if output.exists() and places.source.exists() and output.samefile(places.source):
             raise OutputError(f"The result would replace the scan {places.source}; choose another name.")
     if places.picture is not None:

@@ -92,6 +92,11 @@ def is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or head[:4] in _FIRST_TAGS
 
 
+def may_be_cropped(path: Path) -> bool:
+    """Whether a label map may lie on a part of its scan's grid: 3D Slicer and DICOM SEG store only what is marked."""
+    return path.name.lower().endswith(".seg.nrrd") or (not ending_of(path) and is_dicom(first_bytes(path)))
+
+
 def require_image(path: Path) -> None:
     """Refuse a file whose content cannot be the image that its name promises.
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import VolumeError
+from Med3DCore.errors import OutputError, VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom_results import Origin, dicom_written, kind_of_output, read_dicom_labels
 from Med3DCore.io.files import as_path, first_bytes, is_dicom
 from Med3DCore.io.formats import read_header
 from Med3DCore.io.header import Header
@@ -34,21 +36,36 @@ def write_label_map(labels: LabelMap, path: str | Path) -> None:
     write_label_maps(labels, [path])
 
 
-def write_label_maps(labels: LabelMap, paths: Iterable[str | Path]) -> None:
+def write_label_maps(labels: LabelMap, paths: Iterable[str | Path], origin: Origin | None = None) -> None:
     """As :func:`write_label_map`, into several files: all of them or, if one cannot be written, none.
+
+    Args:
+        labels: The label map.
+        paths: The files; of a scan that is a DICOM series also .seg.dcm and .rtstruct.dcm.
+        origin: That series, and what found the labels. Needed for DICOM only.
 
     Raises:
         OutputError: As :func:`.write_volume`.
     """
     with ExitStack() as files:
         for path in map(Path, paths):
+            if kind_of_output(path) is not None:
+                if origin is None:
+                    raise OutputError(f"{path} cannot be written: only a DICOM series can have results in DICOM.")
+                files.enter_context(dicom_written(labels, path, origin))
+                continue
             is_segmentation = path.name.lower().endswith(".seg.nrrd")
             fields = segment_fields(labels.labels, labels.geometry.size) if is_segmentation else {}
             files.enter_context(fields_written(labels, fields, path))
 
 
-def read_label_map(path: str | Path, names: Sequence[str] | None = None, progress: Progress | None = None) -> LabelMap:
-    """Read a label map from a NIfTI, NRRD or MetaImage file, or a segmentation of 3D Slicer (.seg.nrrd).
+def read_label_map(
+    path: str | Path,
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    grid: Geometry | None = None,
+) -> LabelMap:
+    """Read a label map from a NIfTI, NRRD or MetaImage file, a segmentation of 3D Slicer (.seg.nrrd), or DICOM.
 
     The segments of a segmentation become the labels 1, 2, ... in their order in the file, whatever values they have
     there. Where segments overlap the later one wins, with a warning. Its grid may be smaller than that of the
@@ -59,6 +76,7 @@ def read_label_map(path: str | Path, names: Sequence[str] | None = None, progres
         names: What the values 1, 2, ... of a plain image mean; without, they are ``label_1``, ``label_2``, ... up to
             the highest. A segmentation names its own segments.
         progress: Takes the warning. Without it, it is Python's.
+        grid: Of the scan. Only an RTSTRUCT needs it; without, it looks for its series in its own folder.
 
     Returns:
         uint8 ``[z, y, x]`` and its labels.
@@ -68,10 +86,12 @@ def read_label_map(path: str | Path, names: Sequence[str] | None = None, progres
         ResourceError: It does not fit into the free memory.
     """
     path = as_path(path)
-    if path.is_dir() or is_dicom(first_bytes(path)):
-        raise VolumeError(f"{path} is DICOM, not a label map file; load it in 3D Slicer and save it as .seg.nrrd.")
-    header = read_header(path)
     warn = warner(progress)
+    if path.is_dir():
+        raise VolumeError(f"{path} is a folder; give a label map file, or the DICOM SEG or RTSTRUCT in it.")
+    if is_dicom(first_bytes(path)):
+        return read_dicom_labels(path, grid, warn)
+    header = read_header(path)
     for sentence in (*((header.orientation_note,) if header.orientation_note else ()), *header.notes):
         warn(sentence)
     segments = read_segments(header, warn)

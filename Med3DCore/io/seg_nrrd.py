@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.header import Header
-from Med3DCore.io.label_names import TISSUE, label_for, slug
-from Med3DCore.tasks import LABELS, Code, Label
+from Med3DCore.io.label_names import described_label, distinct
+from Med3DCore.tasks import Code, Label
 
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
@@ -115,22 +115,10 @@ def read_segments(header: Header, warn: Callable[[str], None] = lambda _: None) 
 def _named_segments(header: Header, indices: list[int], warn: Callable[[str], None]) -> list[Segment]:
     keys = ("ID", "Name", "Color", "Tags", "LabelValue", "Layer")
     all_fields = [{key: header.metadata.get(f"Segment{index}_{key}", "") for key in keys} for index in indices]
-    labels = _distinct([_label(fields, position) for position, fields in enumerate(all_fields)])
+    labels = distinct([_label(fields, position) for position, fields in enumerate(all_fields)])
     layers = _layers(header, all_fields, labels, warn)
     values = _values(header, all_fields, labels, layers, warn)
     return [Segment(*each) for each in zip(labels, values, layers, strict=True)]
-
-
-def _distinct(labels: list[Label]) -> list[Label]:
-    """With a name for each that no other has."""
-    taken: set[str] = set()
-    for position, label in enumerate(labels):
-        name, copy = label.name, 2
-        while name in taken:
-            name, copy = f"{label.name}_{copy}", copy + 1
-        taken.add(name)
-        labels[position] = replace(label, name=name)
-    return labels
 
 
 def _layers(header: Header, all_fields: list[dict], labels: list[Label], warn: Callable[[str], None]) -> list[int]:
@@ -187,15 +175,8 @@ def _listed(titles: list[str]) -> str:
 def _label(fields: dict[str, str], position: int) -> Label:
     title = (fields["Name"] or fields["ID"] or f"segment {position + 1}")[:_LONGEST_TITLE]
     codes = _codes(fields["Tags"])
-    known = next((label for label in LABELS.values() if codes and _same(label, codes)), None)
-    if known is None:
-        known = label_for(title, position)
-        # A name means one of our organs only if the codes do not say something else.
-        if codes and codes[1][1] not in (known.type[1], TISSUE[1]):
-            known = replace(known, name=slug(title), category=codes[0], type=codes[1], modifier=codes[2])
-    colour = fields["Color"].split()
-    rgb = tuple(round(float(channel) * 255) for channel in colour) if len(colour) == 3 else known.colour
-    return replace(known, title=title, colour=rgb)
+    colour = [255 * float(channel) for channel in fields["Color"].split()]
+    return described_label(title, position, codes, colour if len(colour) == 3 else None)
 
 
 def _codes(tags: str) -> tuple[Code, Code, Code | None] | None:
@@ -205,8 +186,3 @@ def _codes(tags: str) -> tuple[Code, Code, Code | None] | None:
     if len(parts) < 3 or any(len(part) != 3 for part in parts) or not parts[1][1]:
         return None
     return parts[0], parts[1], parts[2] if parts[2][1] else None
-
-
-def _same(label: Label, codes: tuple[Code, Code, Code | None]) -> bool:
-    modifier = (label.modifier or ("", "", ""))[1]
-    return label.type[1] == codes[1][1] and modifier == (codes[2] or ("", "", ""))[1]

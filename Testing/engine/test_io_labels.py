@@ -270,7 +270,7 @@ def test_segmentations_that_cannot_be_read(tmp_path, shape, segment, fields, exp
 
 
 def test_dicom_and_colour_are_no_label_maps(tmp_path):
-    with pytest.raises(VolumeError, match="is DICOM"):
+    with pytest.raises(VolumeError, match="is a folder; give a label map file"):
         read_label_map(tmp_path)
     sitk.WriteImage(sitk.Image((4, 4, 4), sitk.sitkVectorUInt8, 3), str(tmp_path / "rgb.nrrd"))
     with pytest.raises(VolumeError, match="3 values in each voxel"):

@@ -25,7 +25,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.files import as_path
+from Med3DCore.io.files import as_path, may_be_cropped
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -220,7 +220,7 @@ def prepare_cases(
 def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str:
     """Hash of all that a prepared case depends on; neither its name nor where its files are."""
     meaning = {
-        "label": None if case.label is None else [content(case.label), case.label.name.lower().endswith(".seg.nrrd")],
+        "label": None if case.label is None else [content(case.label), may_be_cropped(case.label)],
         "values": {name: np.atleast_1d(case.values[name]).tolist() for name in sorted(case.values)},
         "annotated": sorted(case.annotated),
         "absent": sorted(case.absent),

@@ -10,6 +10,7 @@ import numpy as np
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map
+from Med3DCore.io.files import may_be_cropped
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case
 from Med3DCore.volume import LabelMap
@@ -30,13 +31,13 @@ def read_label(case: Case, geometry: Geometry, progress: Progress | None = None)
         DataError: They do not lie on the same grid, or there are values that nobody described.
         VolumeError: The file cannot be read.
     """
-    label = read_label_map(case.label, progress=progress)
+    label = read_label_map(case.label, progress=progress, grid=geometry)
     if not label.geometry.is_close(geometry, tolerance_mm=0.1):
         label = _stored_like(label, geometry) or label
     if label.geometry.is_close(geometry, tolerance_mm=0.1):
         array = label.array
     else:
-        array = _pasted(label, geometry) if case.label.name.lower().endswith(".seg.nrrd") else None
+        array = _pasted(label, geometry) if may_be_cropped(case.label) else None
     if array is None:
         raise _not_on_the_image(case, label.geometry, geometry)
     label_volumes(case, array, geometry.voxel_volume_ml)

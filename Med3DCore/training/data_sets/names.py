@@ -6,33 +6,10 @@ import re
 from collections.abc import Mapping
 
 from Med3DCore.errors import DataError
-from Med3DCore.io.label_names import slug
-from Med3DCore.tasks import LABELS
+from Med3DCore.io.label_names import our_name, slug
 from Med3DCore.training.cases.case import Values
 
 _BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")
-_SIDES = {"l": "left", "lt": "left", "r": "right", "rt": "right"}
-
-
-def our_name(title: str) -> str:
-    """Med3D's own name of a label where there is one, else the title as a name of ours.
-
-    Words may come in any order, in singular or plural, and sides may be shortened.
-
-    Examples:
-        >>> our_name("Lung"), our_name("kidney_left"), our_name("Lung_L"), our_name("Liver tumour")
-        ('lungs', 'left_kidney', 'left_lung', 'liver_tumour')
-    """
-    return _BY_WORDS.get(_words(slug(title)), slug(title))
-
-
-def _words(name: str) -> frozenset[str]:
-    words = name.split("_")
-    sides = _SIDES if len(words) > 1 else {}
-    return frozenset(sides.get(word, word.removesuffix("s")) for word in words)
-
-
-_BY_WORDS = {_words(name): name for name in LABELS}
 
 
 def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str, Values], int | None]:

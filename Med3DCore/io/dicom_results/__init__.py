@@ -1,0 +1,20 @@
+"""Segmentations as DICOM objects, SEG and RTSTRUCT: written beside their series, and read as label maps.
+
+By highdicom and pydicom, which 3D Slicer ships; elsewhere they are the extra ``[dicom]`` of the package.
+"""
+
+from Med3DCore.io.dicom_results.kinds import DICOM_ENDINGS, DicomKind, kind_of_file, kind_of_output
+from Med3DCore.io.dicom_results.origin import Origin, require_origin
+from Med3DCore.io.dicom_results.read import read_dicom_labels
+from Med3DCore.io.dicom_results.write import dicom_written
+
+__all__ = [
+    "DICOM_ENDINGS",
+    "DicomKind",
+    "Origin",
+    "dicom_written",
+    "kind_of_file",
+    "kind_of_output",
+    "read_dicom_labels",
+    "require_origin",
+]

@@ -1,0 +1,106 @@
+"""What a DICOM result points back to: its series, and what made it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.errors import OutputError
+from Med3DCore.io.dicom.series import Series
+from Med3DCore.io.dicom_results.kinds import DicomKind, kind_of_output
+from Med3DCore.io.header import Header
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_PACKAGES = {DicomKind.SEG: "highdicom", DicomKind.RTSTRUCT: "pydicom"}
+# What a result has in common with its scan: of the patient and the study what they are known by, no more.
+OF_THE_STUDY = (
+    "SpecificCharacterSet",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyID",
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a label map comes from.
+
+    Args:
+        series: The scan; the label map lies on its grid.
+        model: name-version of what made it.
+        digest: SHA-256 of that, hexadecimal.
+        labelmap: Whether a SEG is stored as a label map (newer, smaller, read by few) instead of a bit a voxel.
+    """
+
+    series: Series
+    model: str
+    digest: str
+    labelmap: bool = False
+
+    def images(self) -> list[Dataset]:
+        """The files of the series as pydicom has them, without pixels, in the order of the slices.
+
+        Raises:
+            OutputError: One cannot be read any more, or says nothing of its frame of reference.
+        """
+        import pydicom
+
+        try:
+            images: list[Dataset] = [pydicom.dcmread(path, stop_before_pixels=True) for path in self.series.files]
+        except Exception as error:
+            raise OutputError(f"{self.series.name} cannot be read again to point to it: {error}") from None
+        if not images[0].get("FrameOfReferenceUID"):
+            raise OutputError(
+                f"{self.series.name} has no FrameOfReferenceUID, without which no DICOM result can say where it lies; "
+                "write .seg.nrrd or .nii.gz instead."
+            )
+        if any(image.axes is None or image.position is None for image in self.series.images):
+            raise OutputError(
+                f"{self.series.name} does not say how its slices lie in the patient, without which no DICOM result can "
+                "lie over them; write .seg.nrrd or .nii.gz instead."
+            )
+        return images
+
+
+def require_origin(scan: Header | Series, outputs: Iterable[Path], orientation: str | None = None) -> None:
+    """Find out whether results of a scan can be written as DICOM, before the work.
+
+    Args:
+        scan: What was found.
+        outputs: Files to be written; those that are to be no DICOM are passed over.
+        orientation: That somebody gave for the scan, against what its header says, or None.
+
+    Raises:
+        OutputError: The scan is no DICOM series, was turned, or a package is missing.
+    """
+    for output in outputs:
+        kind = kind_of_output(output)
+        if kind is None:
+            continue
+        if not isinstance(scan, Series):
+            raise OutputError(
+                f"{output.name} cannot be made from {scan.path}: a DICOM {kind.name} names the patient, study and "
+                "slices that it belongs to, which only a DICOM series knows. Segment the series, or write .seg.nrrd."
+            )
+        if orientation is not None:
+            raise OutputError(
+                f"{output.name} cannot be made with --orientation: a DICOM {kind.name} lies where the headers of its "
+                "series say. Write .seg.nrrd instead."
+            )
+        if importlib.util.find_spec(_PACKAGES[kind]) is None:
+            raise OutputError(
+                f"DICOM {kind.name} is written by the package {_PACKAGES[kind]}; install it with "
+                "pip install 'Med3DCore[dicom]', or write .seg.nrrd instead."
+            )

@@ -1,0 +1,46 @@
+"""Reading DICOM SEG and RTSTRUCT as label maps."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom_results.kinds import DicomKind, kind_of_file
+from Med3DCore.volume import LabelMap
+
+
+def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], None]) -> LabelMap:
+    """The segments or structures of a DICOM file.
+
+    Args:
+        path: A SEG or RTSTRUCT.
+        grid: Of the scan. An RTSTRUCT has none of its own: without, its series is looked for beside it.
+        warn: Told what is lost or was guessed.
+
+    Returns:
+        uint8, of a SEG on its own grid, which may be a part of the scan's.
+
+    Raises:
+        VolumeError: It is another kind of DICOM, damaged, or its series is not to be found.
+    """
+    kind = kind_of_file(path)
+    if kind is None:
+        raise VolumeError(
+            f"{path} is DICOM but holds no segmentation that can be read (SEG or RTSTRUCT); give a label map file."
+        )
+    package = "highdicom" if kind is DicomKind.SEG else "pydicom"
+    if importlib.util.find_spec(package) is None:
+        raise VolumeError(
+            f"{path} is DICOM {kind.name}, which the package {package} reads; install it with "
+            "pip install 'Med3DCore[dicom]', or load it in 3D Slicer and save it as .seg.nrrd."
+        )
+    if kind is DicomKind.SEG:
+        from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
+
+        return read_segmentation_object(path, warn)
+    from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
+
+    return read_structure_set(path, grid, warn)

@@ -1,0 +1,171 @@
+"""A DICOM RT structure set as a label map. Source: PS3.3, C.8.8.5 and C.8.8.6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.errors import VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom.series import list_series
+from Med3DCore.io.dicom_results.outlines import inside
+from Med3DCore.io.label_names import described_label, distinct
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import Code, Label
+from Med3DCore.volume import LabelMap
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Slices in a row that are filled between two drawn ones; people who draw every third slice leave two out.
+_LONGEST_GAP = 3
+_CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
+
+
+def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], None]) -> LabelMap:
+    """The structures of an RTSTRUCT as the labels 1, 2, ... in the order of its structures.
+
+    A voxel is inside where its centre is. A contour within another one is a hole, whether it is one of its own or
+    joined to it by a keyhole. Slices left out between drawn ones are filled by the mean of the distances to both
+    outlines (Raya and Udupa, IEEE TMI 1990), with a warning. Where structures overlap the later one wins, with one.
+
+    Args:
+        path: The file.
+        grid: Of the scan; None looks for the series in the folder of the file.
+        warn: Told what is lost or was filled.
+
+    Raises:
+        VolumeError: It is damaged, holds no structure in the scan, or its series is not to be found.
+    """
+    import pydicom
+
+    try:
+        made = pydicom.dcmread(path)
+        grid = grid or _grid_beside(path, made)
+        structures = list(_structures(made))
+        found = [_marked(contours, grid) for _, contours in structures]
+    except VolumeError:
+        raise
+    except Exception as error:  # whatever a damaged file makes it raise
+        raise VolumeError(
+            f"{path} is a DICOM RTSTRUCT that cannot be read ({str(error)[:200]}); export it again, or load it in 3D "
+            "Slicer and save it as .seg.nrrd."
+        ) from None
+    if not any(slices for slices, _ in found):
+        raise VolumeError(f"{path} holds no closed contour inside of the scan; is it of another series?")
+    if len(structures) > 255:
+        raise VolumeError(f"{path} holds {len(structures)} structures; Med3D reads at most 255, split the file.")
+    merged, overlap = np.zeros(grid.shape, np.uint8), 0
+    for value, ((label, _), (slices, lost)) in enumerate(zip(structures, found, strict=True), start=1):
+        filled = _fill_gaps(slices)
+        _tell(path, label, slices, filled, lost, warn)
+        for z, mask in filled.items():
+            overlap += int(np.count_nonzero(mask & (merged[z] > 0)))
+            merged[z][mask] = value
+    if overlap:
+        warn(f"The structures of {path} overlap in {overlap} voxels; there the later structure was taken.")
+    return LabelMap(merged, grid, path.name, tuple(distinct(label for label, _ in structures)))
+
+
+def _grid_beside(path: Path, made: Dataset) -> Geometry:
+    """Of the series that a structure set was drawn on."""
+    wanted = {
+        series.SeriesInstanceUID
+        for frame in made.get("ReferencedFrameOfReferenceSequence", [])
+        for study in frame.get("RTReferencedStudySequence", [])
+        for series in study.get("RTReferencedSeriesSequence", [])
+    }
+    try:
+        series = [one for one in list_series(path.parent, Progress()) if one.uid in wanted and not one.problem]
+    except VolumeError:
+        series = []
+    if not series:
+        raise VolumeError(
+            f"{path} is an RTSTRUCT, whose outlines need the series that they were drawn on; put both into one folder, "
+            "or load them in 3D Slicer and save the segmentation as .seg.nrrd."
+        )
+    return max(series, key=lambda one: one.slices).geometry
+
+
+def _structures(made: Dataset) -> Iterator[tuple[Label, list[np.ndarray]]]:
+    """Each structure and its closed contours, float ``[n, 3]`` LPS mm."""
+    outlines = {item.ReferencedROINumber: item for item in made.get("ROIContourSequence", [])}
+    seen = {item.ReferencedROINumber: item for item in made.get("RTROIObservationsSequence", [])}
+    for position, roi in enumerate(made.StructureSetROISequence):
+        outline = outlines.get(roi.ROINumber)
+        title = str(roi.get("ROIName") or f"structure {position + 1}")[:200]
+        rgb = outline.get("ROIDisplayColor") if outline else None
+        label = described_label(title, position, _codes(seen.get(roi.ROINumber)), list(rgb) if rgb else None)
+        contours = outline.get("ContourSequence", []) if outline else []
+        closed = (each for each in contours if each.ContourGeometricType in _CLOSED)
+        yield label, [np.asarray(each.ContourData, np.float64).reshape(-1, 3) for each in closed]
+
+
+def _codes(observation: Dataset | None) -> tuple[Code, Code, Code | None] | None:
+    codes = observation.get("RTROIIdentificationCodeSequence") if observation else None
+    if not codes:
+        return None
+    modifiers = codes[0].get("SegmentedPropertyTypeModifierCodeSequence")
+    return ("", "", ""), _code(codes[0]), _code(modifiers[0]) if modifiers else None
+
+
+def _code(item: Dataset) -> Code:
+    return item.get("CodingSchemeDesignator", ""), item.get("CodeValue", ""), item.get("CodeMeaning", "")
+
+
+def _marked(contours: list[np.ndarray], grid: Geometry) -> tuple[dict[int, np.ndarray], int]:
+    """What contours mark in each slice of a grid, bool ``[y, x]``, and how many lie across its slices or beyond."""
+    to_voxels = np.linalg.inv(grid.index_to_physical)
+    by_slice: dict[int, list[np.ndarray]] = {}
+    lost = 0
+    for points in contours:
+        voxels = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+        z = int(np.rint(voxels[:, 2].mean()))
+        if np.abs(voxels[:, 2] - z).max() > 0.51 or not 0 <= z < grid.size[2]:
+            lost += 1
+        elif not any(np.array_equal(voxels[:, :2], other) for other in by_slice.get(z, [])):
+            by_slice.setdefault(z, []).append(voxels[:, :2])
+    return {z: inside(outlines, grid.shape[1:]) for z, outlines in sorted(by_slice.items())}, lost
+
+
+def _fill_gaps(slices: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """With short gaps between drawn slices filled, where what is drawn on both sides overlaps."""
+    filled = dict(slices)
+    places = sorted(slices)
+    for low, high in pairwise(places):
+        if not 1 < high - low <= _LONGEST_GAP + 1 or not (slices[low] & slices[high]).any():
+            continue
+        first, last = (_distance(slices[z]) for z in (low, high))
+        for z in range(low + 1, high):
+            share = (z - low) / (high - low)
+            filled[z] = (1 - share) * first + share * last > 0
+    return filled
+
+
+def _distance(mask: np.ndarray) -> np.ndarray:
+    """Voxels to the border, positive inside."""
+    return ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+
+
+def _tell(
+    path: Path,
+    label: Label,
+    slices: Mapping[int, np.ndarray],
+    filled: Mapping[int, np.ndarray],
+    lost: int,
+    warn: Callable[[str], None],
+) -> None:
+    if lost:
+        warn(
+            f"{lost} contours of '{label.title}' in {path} lie beyond the scan or across its slices; they are left out."
+        )
+    if len(filled) > len(slices):
+        warn(
+            f"'{label.title}' in {path} is drawn on {len(slices)} slices only; {len(filled) - len(slices)} between "
+            "them were filled by what lies between both outlines."
+        )

@@ -1,0 +1,145 @@
+"""A DICOM SEG object, made by highdicom. Source: PS3.3, A.51 and C.8.20."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import Med3DCore
+from Med3DCore.errors import OutputError
+from Med3DCore.io.dicom_results.origin import OF_THE_STUDY, Origin
+from Med3DCore.tasks import Code, Label
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
+    from pydicom import Dataset
+
+_SERIES_NUMBER = 300  # of results; scanners' own are smaller
+_OF_PEOPLE = {
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "ConsultingPhysicianName",
+    "ConsultingPhysicianIdentificationSequence",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansReadingStudyIdentificationSequence",
+    "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence",
+    "ReasonForPerformedProcedureCodeSequence",
+    "ReasonForVisit",
+    "ReferringPhysicianIdentificationSequence",
+    "RequestingService",
+    "StudyDescription",
+}
+
+
+def segmentation_object(slices: np.ndarray, labels: Sequence[Label], origin: Origin) -> Segmentation:
+    """A label map as SEG; only frames that hold something are stored.
+
+    Args:
+        slices: uint8 ``[slice, y, x]`` in the order of the series' images.
+        labels: What the values 1, 2, ... mean.
+        origin: The series, and what found the labels.
+
+    Raises:
+        OutputError: The series lacks what a SEG needs.
+    """
+    import highdicom
+    from highdicom.seg import Segmentation
+    from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+
+    logging.getLogger("highdicom").setLevel(logging.ERROR)
+    images = origin.images()
+    frames = slices
+    if images[0].get("NumberOfFrames", 1) > 1:
+        frames = _by_frame(slices, images, origin)
+    present = [value for value in range(1, len(labels) + 1) if (frames == value).any()]
+    try:
+        made = Segmentation(
+            source_images=images,
+            pixel_array=frames,
+            segmentation_type="LABELMAP" if origin.labelmap else "BINARY",
+            segment_descriptions=[_described(labels[value - 1], value, origin) for value in range(1, len(labels) + 1)],
+            series_instance_uid=highdicom.UID(),
+            series_number=_SERIES_NUMBER,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer="Med3D",
+            manufacturer_model_name="Med3D for 3D Slicer",
+            software_versions=Med3DCore.__version__,
+            device_serial_number=origin.digest[:16] or "0",
+            content_label="SEGMENTATION",
+            content_description=f"Segmentation by {origin.model}"[:64],
+            series_description=f"Segmentation by {origin.model}"[:64],
+            omit_empty_frames=bool(present),
+            transfer_syntax_uid=JPEGLSLossless if origin.labelmap else ExplicitVRLittleEndian,
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise OutputError(
+            f"A DICOM SEG of {origin.series.name} cannot be made, since its headers lack something ({error}); write "
+            ".seg.nrrd instead."
+        ) from None
+    _forget_the_rest(made)
+    return made
+
+
+def _forget_the_rest(made: Dataset) -> None:
+    """Take out what highdicom copies of patient and study (PS3.3, C.7.1, C.7.2) beyond what they are known by."""
+    for element in list(made):
+        if (element.tag.group == 0x0010 or element.keyword in _OF_PEOPLE) and element.keyword not in OF_THE_STUDY:
+            del made[element.tag]
+
+
+def _by_frame(slices: np.ndarray, images: list[Dataset], origin: Origin) -> np.ndarray:
+    """The slices of a series in one file, in the order of the file's frames; frames of other parts are empty."""
+    if len(images) > 1:
+        raise OutputError(
+            f"{origin.series.name} is spread over {len(images)} files of several frames each, to which no SEG can be "
+            "pointed here; write .seg.nrrd instead."
+        )
+    frames = np.zeros((int(images[0].NumberOfFrames), *slices.shape[1:]), np.uint8)
+    for image, values in zip(origin.series.images, slices, strict=True):
+        frames[image.frame] = values
+    return frames
+
+
+def _described(label: Label, number: int, origin: Origin) -> SegmentDescription:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+    from pydicom import Dataset
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    name, _, version = origin.model.rpartition("-")
+    described = SegmentDescription(
+        number,
+        label.title,
+        CodedConcept(*_code(label.category)),
+        CodedConcept(*_code(label.type)),
+        "AUTOMATIC",
+        AlgorithmIdentificationSequence(
+            name=name or origin.model,
+            family=codes.DCM.ArtificialIntelligence,
+            version=version or Med3DCore.__version__,
+            source="Med3D",
+            parameters={"model": origin.model, "sha256": origin.digest},
+        ),
+        tracking_uid=generate_uid(entropy_srcs=[origin.series.uid, origin.digest, label.name]),
+        tracking_id=f"{label.title} by {origin.model}"[:64],
+        display_color=CIELabColor.from_rgb(*label.colour),
+    )
+    if label.modifier is not None:
+        modifier = Dataset()
+        modifier.CodingSchemeDesignator, modifier.CodeValue, modifier.CodeMeaning = label.modifier
+        described.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    return described
+
+
+def _code(code: Code) -> tuple[str, str, str]:
+    """Value, scheme and meaning, as highdicom wants them."""
+    scheme, value, meaning = code
+    return value, scheme, meaning

@@ -1,0 +1,78 @@
+"""A CT series as a scanner stores it, with all that DICOM asks of it, in any position of the patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from Med3DCore.geometry import Geometry
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+PATIENT = {"PatientName": "Doe^Jane", "PatientID": "P7", "PatientBirthDate": "19500101", "PatientSex": "F"}
+
+
+def write_ct_series(folder: Path, hu: np.ndarray, geometry: Geometry, seed: str = "a", **changes: object) -> None:
+    """Write a CT.
+
+    Args:
+        folder: Made if it is missing.
+        hu: ``[z, y, x]`` whole numbers.
+        geometry: Where it lies.
+        seed: Gives the UIDs; the same seed the same study.
+        changes: Elements of all slices by keyword; None leaves one out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    matrix = geometry.direction_matrix
+    series = generate_uid(entropy_srcs=[seed, "series"])
+    for number, plane in enumerate(hu):
+        uid, meta = generate_uid(entropy_srcs=[seed, str(number)]), FileMetaDataset()
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CT, uid
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        slice_ = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+        place = np.asarray(geometry.origin) + number * geometry.spacing[2] * matrix[:, 2]
+        elements = {
+            **PATIENT,
+            "SOPClassUID": CT,
+            "SOPInstanceUID": uid,
+            "StudyInstanceUID": generate_uid(entropy_srcs=[seed, "study"]),
+            "SeriesInstanceUID": series,
+            "FrameOfReferenceUID": generate_uid(entropy_srcs=[seed, "frame"]),
+            "PositionReferenceIndicator": "",
+            "StudyDate": "20260101",
+            "StudyTime": "101112",
+            "StudyID": "1",
+            "AccessionNumber": "A1",
+            "ReferringPhysicianName": "Roe^Richard",
+            "Modality": "CT",
+            "Manufacturer": "Test",
+            "SeriesNumber": 3,
+            "SeriesDescription": "Abdomen",
+            "InstanceNumber": number + 1,
+            "AcquisitionNumber": 1,
+            "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+            "PatientPosition": "HFS",
+            "KVP": "120",
+            "ImagePositionPatient": [f"{value:.6g}" for value in place],
+            "ImageOrientationPatient": [f"{value:.10f}"[:16] for value in matrix[:, :2].T.ravel()],
+            "PixelSpacing": [geometry.spacing[1], geometry.spacing[0]],
+            "SliceThickness": geometry.spacing[2],
+            "Rows": plane.shape[0],
+            "Columns": plane.shape[1],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": 1,
+            "RescaleIntercept": "0",
+            "RescaleSlope": "1",
+            "RescaleType": "HU",
+        } | changes
+        for keyword, value in elements.items():
+            if value is not None:
+                setattr(slice_, keyword, value)
+        slice_.PixelData = plane.astype("<i2").tobytes()
+        slice_.save_as(folder / f"im{number + 1:03d}.dcm", enforce_file_format=True)
