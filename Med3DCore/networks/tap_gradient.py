@@ -97,7 +97,7 @@ def weight_gradient(
     """
     channels, out_channels = x.shape[1], grad.shape[1]
     inputs, outputs = (maps.permute(0, 2, 3, 4, 1) for maps in (x, grad))
-    gradient = x.new_empty(out_channels, *kernel, channels)
+    gradient = x.new_empty((out_channels, *kernel, channels))
     for tap in product(*map(range, kernel)):
         shift = [t * d - p for t, d, p in zip(tap, dilation, padding, strict=True)]
         # Where the tap of an output voxel lies inside of the input.

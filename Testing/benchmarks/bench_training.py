@@ -38,6 +38,7 @@ from Med3DCore.inference.device import choose_device
 from Med3DCore.io import read_volume
 from Med3DCore.networks import build_network
 from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.decoders import UpsampleDecoder
 from Med3DCore.phantom.data_set import write_phantom_cases
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -267,12 +268,19 @@ def network_steps(description: dict, arguments: argparse.Namespace, device: torc
 
 
 def plain_network(description: dict, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Network and optimizer with MedicalNet's settings, and torch's own convolutions."""
+    """Network and optimizer with MedicalNet's settings, and torch's own convolutions and up-sampling."""
     network = build_network(description).to(device).train()
     for module in network.modules():
         if isinstance(module, Conv3d):
             module.forward = partial(nn.Conv3d.forward, module)
+        elif isinstance(module, UpsampleDecoder):
+            module.forward = partial(torch_upsample, module)
     return network, torch.optim.SGD(network.parameters(), 0.001, momentum=0.9, weight_decay=1e-3)
+
+
+def torch_upsample(decoder: UpsampleDecoder, features: Sequence[torch.Tensor], size: Sequence[int]) -> torch.Tensor:
+    """As :class:`UpsampleDecoder`, out of torch alone."""
+    return nn.functional.interpolate(decoder.logits(features[-1]), size, mode="trilinear", align_corners=False)
 
 
 def plain_step(network: nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor, label: torch.Tensor) -> None:

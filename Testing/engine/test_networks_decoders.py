@@ -117,6 +117,19 @@ def test_enlarging_does_not_shift_when_a_size_becomes_odd():
     assert torch.equal(enlarge(x, 4, (15, 13, 14)), whole[:, :, :15, :13, :14])
 
 
+@pytest.mark.parametrize("channels", [2, 9])  # by products, and by torch itself
+def test_enlarging_and_its_gradient_are_torchs_trilinear_ones(channels):
+    x = torch.randn(2, channels, 3, 5, 4).to(memory_format=torch.channels_last_3d)
+    ours, wanted = x.clone().requires_grad_(), x.clone().requires_grad_()
+    large = enlarge(ours, (2, 4, 3), (6, 19, 12))
+    torch_large = torch.nn.functional.interpolate(wanted, (6, 20, 12), mode="trilinear")[..., :19, :]
+    torch.testing.assert_close(large, torch_large)
+    weights = torch.randn(large.shape)
+    (large * weights).sum().backward()
+    (torch_large * weights).sum().backward()
+    torch.testing.assert_close(ours.grad, wanted.grad)
+
+
 def test_reducing_before_or_after_enlarging_is_the_same():
     reduce = torch.nn.Conv3d(6, 2, 1, bias=False)
     x = torch.randn(1, 6, 5, 4, 3)

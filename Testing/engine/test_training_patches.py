@@ -11,7 +11,7 @@ from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.learning.losses import partial_label_loss, supervised_loss
-from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.augmentation import Augmentation, _blur, _thick_slices
 from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.sampling import PatchSampler
 
@@ -94,7 +94,7 @@ def test_half_of_the_patches_are_mirrored_along_the_axes_that_allow_it(data):
     for step in range(8):
         plain, mirrored = (sampler([case], augmentation=Augmentation(**still, mirror=mirror)) for mirror in ((), (2,)))
         for first, second in zip(*(one_patch(each, step) for each in (plain, mirrored)), strict=True):
-            kept, flipped = torch.allclose(first, second, atol=1e-4), torch.allclose(first.flip(-1), second, atol=1e-4)
+            kept, flipped = torch.allclose(first, second, atol=1e-2), torch.allclose(first.flip(-1), second, atol=1e-2)
             assert kept or flipped
             flips.append(flipped and not kept)
     assert 2 <= sum(flips) <= 14
@@ -104,7 +104,9 @@ def one_patch(sampler, step):
     """Image and labels of one patch whose place does not depend on what else is drawn."""
     rng = np.random.default_rng(step)
     case = sampler.cases[0]
-    positions = sampler.augmentation.positions(np.array([20.0, 15.0, 18.0]), sampler.patch, rng)
+    positions = sampler.augmentation.positions(
+        np.array([20.5, 15.5, 18.5]), sampler.patch, rng
+    )  # no voxel is halfway between two
     image, target = cut_patch(case.image, case.target, positions, case.statistics.floor)
     return image, target.float()
 
@@ -190,3 +192,57 @@ def drawn_names(sampler, monkeypatch):
     for step in range(25):
         sampler.draw(step)
     return names
+
+
+def slowly_cut(case, positions, outside):
+    """What a patch is, written plainly: eight neighbours each, what lies outside counted as so."""
+    z, y, x = (positions[..., axis].double().numpy() for axis in (2, 1, 0))
+    image, shape = np.pad(case.image.astype(float), 1, constant_values=outside), np.array(case.image.shape)
+    places = [np.clip(along + 1, 0, n + 1) for along, n in zip((z, y, x), shape, strict=True)]
+    seen = 0
+    for corner in np.ndindex(2, 2, 2):
+        low = [np.minimum(np.floor(along), n) for along, n in zip(places, shape, strict=True)]
+        parts = [(along - a) if c else (1 - along + a) for along, a, c in zip(places, low, corner, strict=True)]
+        seen += np.prod(parts, axis=0) * image[tuple((a + c).astype(int) for a, c in zip(low, corner, strict=True))]
+    taught = np.pad(case.target, ((0, 0), (1, 1), (1, 1), (1, 1)))
+    return seen, taught[(slice(None), *(np.rint(along).astype(int) for along in places))]
+
+
+@pytest.mark.parametrize("centre", [(12, 14, 15), (2, 6, 5), (-30, 14, 15)])  # within, at an edge, beyond the scan
+def test_a_patch_is_cut_as_if_written_plainly(data, centre):
+    case = prepare_case(read_cases(data)[0], Preprocessing(SPACING, Window(-160, 160)), ("liver", "lungs"))
+    change, rng = Augmentation(rotation=40, probability=1), np.random.default_rng(2)
+    positions = change.positions(np.array(centre, float), (12, 17, 10), rng)
+    image, target = cut_patch(case.image, case.target, positions, -160.0)
+    seen, taught = slowly_cut(case, positions, -160.0)
+    assert np.abs(image[0, 0].numpy() - seen).max() < 0.5 and image.isfinite().all()
+    assert (target[0].numpy() != taught).mean() < 1e-3 and (centre[0] < 0 or taught.any())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_loss_and_gradient_are_those_of_the_formula(layout):
+    target = torch.randint(0, 2, (2, 3, 5, 6, 7), dtype=torch.uint8)
+    target[0, 1], target[:, 2] = UNKNOWN, 0
+    logits = (5 * torch.randn(target.shape)).to(memory_format=layout).requires_grad_()
+    plain = logits.detach().double().requires_grad_()
+    known, truth, sums = (target != UNKNOWN).double(), (target == 1).double(), (0, 2, 3, 4)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(plain, truth, known, reduction="sum") / known.sum()
+    inside = plain.sigmoid() * known
+    dice = (2 * (inside * truth).sum(sums) + 1) / (inside.sum(sums) + truth.sum(sums) + 1)
+    (3 * (entropy + 1 - dice[:2].mean())).backward()  # the third label is nowhere
+    loss = partial_label_loss(logits, target)
+    (3 * loss).backward()
+    assert float(loss.detach()) == pytest.approx(float((entropy + 1 - dice[:2].mean()).detach()), rel=1e-6)
+    assert torch.allclose(logits.grad.double(), plain.grad, rtol=1e-5, atol=1e-8) and logits.grad.abs().max() > 1e-4
+
+
+def test_blur_and_thick_slices_are_those_of_torch():
+    image = torch.randn(1, 1, 13, 12, 11)
+    kernel = torch.exp(-0.5 * (torch.arange(-3, 4) / 0.9) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, -1, 1, 1)
+    padded = torch.nn.functional.pad(image, (0, 0, 0, 0, 3, 3), mode="replicate")
+    blurred = torch.einsum("ab,nbyx->nayx", _blur(13, 0.9), image[0])
+    assert torch.allclose(blurred, torch.nn.functional.conv3d(padded, kernel)[0], atol=1e-5)
+    coarse = torch.nn.functional.interpolate(image, (13, 6, 11), mode="area")
+    thick = torch.nn.functional.interpolate(coarse, (13, 12, 11), mode="trilinear")
+    assert torch.allclose(torch.einsum("ab,nzbx->nzax", _thick_slices(12, 2.0), image[0]), thick[0], atol=1e-5)

@@ -83,8 +83,10 @@ class CachedCase:
         return self._mapped("target")
 
     def _mapped(self, name: str) -> np.ndarray:
+        file = self.entry / f"{name}.npy"
         try:
-            return np.load(self.entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            dtype, shape, offset = _layout(file)
+            return np.memmap(file, dtype, "r", offset, shape)
         except (OSError, ValueError):
             raise DataError(
                 f"The prepared data of the case '{self.case.name}' was removed from {self.entry.parent} while a "
@@ -184,6 +186,13 @@ class CaseCache:
             ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@lru_cache(maxsize=10_000)
+def _layout(file: Path) -> tuple[np.dtype, tuple[int, ...], int]:
+    """Type, shape and first byte of an array: to read its header takes longer than to map it."""
+    mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+    return mapped.dtype, mapped.shape, mapped.offset
 
 
 def prepare_cases(

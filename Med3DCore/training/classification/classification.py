@@ -29,7 +29,7 @@ from Med3DCore.training.learning.initialization import set_weights
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 from Med3DCore.training.learning.task import Task, Validation
-from Med3DCore.training.patches.cut import sampling_grid
+from Med3DCore.training.patches.cut import sample
 from Med3DCore.training.segmentation.trainer import rates_by_depth
 
 _SHIFT = 0.1
@@ -131,11 +131,9 @@ class ClassificationTask(Task):
         """A patch ``[1, z, y, x]`` as another scan of another such nodule might show it."""
         settings, block = self.recipe.training, np.array(nodule.image)
         middle = (np.array(block.shape) - 1) / 2 + rng.uniform(-_SHIFT, _SHIFT, 3) * settings.patch
-        grid = sampling_grid(settings.augmentation.positions(middle, settings.patch, rng), block.shape)
+        positions = settings.augmentation.positions(middle, settings.patch, rng)
         # A turned and zoomed patch may reach beyond the block; lung goes on there, and is not air.
-        image = functional.grid_sample(
-            torch.from_numpy(block)[None, None], grid, padding_mode="border", align_corners=True
-        )
+        image = sample(torch.from_numpy(block), positions)[None, None]
         image = settings.augmentation.vary_intensity(image, nodule.statistics, rng)[0, 0]
         turned = image.permute(*rng.permutation(3).tolist()).flip([axis for axis in range(3) if rng.random() < 0.5])
         return torch.from_numpy(self.intensity.apply(turned.contiguous().numpy(), nodule.statistics))[None]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from Med3DCore.training.cases.case import UNKNOWN
+
+_SMOOTH = 1.0  # voxels added above and below in Dice
+_TINY = 1e-38  # the least probability whose logarithm is taken
 
 
 def supervised_loss(outputs: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
@@ -31,7 +36,7 @@ def _at_size(target: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return functional.interpolate(target.float(), tuple(size), mode="nearest-exact").to(target.dtype)
 
 
-def partial_label_loss(logits: torch.Tensor, target: torch.Tensor, dice_weight: float = 1.0) -> torch.Tensor:
+def partial_label_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus soft Dice, a channel per label, over known voxels.
 
     Each label is its own yes-or-no question, so that a case in which only the liver was labelled says nothing about the
@@ -41,34 +46,64 @@ def partial_label_loss(logits: torch.Tensor, target: torch.Tensor, dice_weight: 
     Args:
         logits: ``[n, c, z, y, x]``.
         target: uint8, same shape: 1 inside, 0 outside, 255 unknown.
-        dice_weight: Weight of the Dice term.
 
     Returns:
         Scalar loss, float32. 0 (with a gradient of 0) when nothing is known.
     """
-    logits = logits.float()
-    known = (target != UNKNOWN).float()
-    truth = (target == 1).float()
-    entropy = functional.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
-    entropy = entropy / known.sum().clamp(min=1)
-    dice = soft_dice(logits.sigmoid() * known, truth)
-    present = truth.sum(dim=(0, 2, 3, 4)) > 0
-    if not bool(present.any()):
-        return entropy
-    return entropy + dice_weight * (1 - dice[present].mean())
+    return _PartialLabelLoss.apply(logits.float(), target)
 
 
-def soft_dice(probability: torch.Tensor, truth: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
-    """Soft Dice of each channel over the whole batch.
+class _PartialLabelLoss(torch.autograd.Function):
+    """The loss and its gradient, a channel of an example at a time, which stays in the processor's cache.
 
-    Args:
-        probability: ``[n, c, z, y, x]`` in 0..1, 0 where unknown.
-        truth: Same shape, 0 or 1.
-        smooth: Added above and below, in voxels.
+    As torch's own functions, each of which goes through the whole batch, it takes three times as long on a CPU, a
+    seventh of a step of a narrow network. With ``w`` the probability given to the wrong answer, ``k`` and ``t`` whether
+    a voxel is known and inside, and ``p`` the probability of inside, the cross-entropy is ``-log(1 - w)``, and
 
-    Returns:
-        ``[c]``.
+        ``d entropy / d logit = w (k - 2 t)``, ``dp / d logit = w (1 - w)``,
+        ``Dice = (2 sum(p t) + s) / (sum(p k) + sum(t) + s)``.
     """
-    dims = (0, 2, 3, 4)
-    intersection = (probability * truth).sum(dims)
-    return (2 * intersection + smooth) / (probability.sum(dims) + truth.sum(dims) + smooth)
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Scalar, as :func:`partial_label_loss` says."""
+        wrong = torch.empty(logits.shape, device=logits.device)
+        one, sums = torch.ones((), device=logits.device), []
+        for example in np.ndindex(*logits.shape[:2]):
+            known, truth = _known_and_truth(target[example])
+            right = torch.mul(logits[example], 2 * truth - 1, out=wrong[example]).sigmoid_()
+            entropy = right.clamp(min=_TINY).log_()
+            torch.sub(one, right, out=wrong[example])
+            pairs = ((entropy, known), (wrong[example], known), (wrong[example], truth))
+            sums += [torch.dot(a.flatten(), b.flatten()) for a, b in pairs] + [known.sum(), truth.sum()]
+        sums = torch.stack(sums).view(*logits.shape[:2], -1).sum(0).T
+        entropy, wrong_known, wrong_inside, known, inside = sums
+        overlap = inside - wrong_inside
+        size = overlap + (wrong_known - wrong_inside) + inside + _SMOOTH
+        dice = (2 * overlap + _SMOOTH) / size
+        present = (inside > 0).float()
+        weight, known = present / present.sum().clamp(min=1), known.sum().clamp(min=1)
+        # Of -weight * Dice by p: what it is everywhere, and how much more inside.
+        slopes = torch.stack([weight * dice / size, -2 * weight / size])
+        ctx.save_for_backward(target, wrong, slopes, 1 / known)
+        return (weight * (1 - dice)).sum() - entropy.sum() / known
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """By the logits."""
+        target, wrong, slopes, share = ctx.saved_tensors
+        share, slopes = float(share * gradient), (slopes * gradient).T.tolist()
+        result = torch.empty_like(wrong)
+        for example in np.ndindex(*wrong.shape[:2]):
+            known, truth = _known_and_truth(target[example])
+            everywhere, inside = slopes[example[1]]
+            by_entropy = torch.sub(known, truth, alpha=2, out=result[example]).mul_(share)
+            by_dice = truth.mul_(inside).add_(known, alpha=everywhere)
+            by_dice.addcmul_(by_dice, wrong[example], value=-1)
+            by_entropy.add_(by_dice).mul_(wrong[example])
+        return result, None
+
+
+def _known_and_truth(target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both 0 or 1, float32. Compared in place, as bytes: torch's masks of bools take five times as long on a CPU."""
+    return target.clone().ne_(UNKNOWN).float(), target.clone().eq_(1).float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,15 +91,13 @@ class Augmentation:
         if scan is not None:
             reach = np.abs(matrix) @ (np.asarray(patch) - 1) / 2
             centre = np.where(sides > _THICK * sides.min(), _moved_inside(centre, reach, scan), centre)
-        z, y, x = (np.arange(n)[:, None] - (n - 1) / 2 for n in patch)
-        z, y, x = (along @ row[None, ::-1] for along, row in zip((z, y, x), matrix.T, strict=True))
-        plane = torch.from_numpy((y[:, None] + x + centre[::-1]).astype(np.float32))
-        positions = torch.from_numpy(z.astype(np.float32))[:, None, None] + plane
+        nodes = np.meshgrid(
+            *(np.linspace(-(n - 1) / 2, (n - 1) / 2, m) for n, m in zip(patch, _BENDS, strict=True)), indexing="ij"
+        )
+        nodes = np.tensordot(matrix, nodes, axes=1) + centre[:, None, None, None]
         if rng.random() < self.probability:
-            bend = rng.uniform(-self.bend, self.bend, (3, *_BENDS)) / sides[:, None, None, None]
-            coarse = torch.from_numpy(bend.astype(np.float32))
-            positions += _enlarged(coarse.flip(0).permute(1, 2, 3, 0), patch)
-        return positions
+            nodes += rng.uniform(-self.bend, self.bend, nodes.shape) / sides[:, None, None, None]
+        return _enlarged(torch.from_numpy(nodes[::-1].astype(np.float32)), patch).permute(1, 2, 3, 0)
 
     def vary_intensity(self, image: torch.Tensor, statistics: Statistics, rng: np.random.Generator) -> torch.Tensor:
         """Shift, contrast, gamma, blur, thick slices and noise.
@@ -110,18 +109,26 @@ class Augmentation:
         """
         middle = float(image.numpy().mean())  # torch's mean depends on the number of threads in the last bit
         factor = np.exp(rng.uniform(-1, 1) * np.log(self.contrast))
-        image = (image - middle) * factor + middle + rng.uniform(-self.shift, self.shift) * statistics.span
+        offset = middle * (1 - factor) + rng.uniform(-self.shift, self.shift) * statistics.span
+        image = (image * factor).add_(offset)
         if self.gamma > 1:
             inside = ((image - statistics.floor) / statistics.span).clamp(0, 1)
             bent = inside ** float(np.exp(rng.uniform(-1, 1) * np.log(self.gamma)))
             image = image + (bent - inside) * statistics.span
+        shape = image.shape[2:]
+        smooth = [torch.eye(n) for n in shape]
+        if blurred := rng.random() < self.probability:
+            sigma = rng.uniform(0.3, 1.2)
+            smooth = [_blur(n, sigma) for n in shape]
+        if thick := rng.random() < self.probability:
+            factor, axis = rng.uniform(1.2, 2.5), int(rng.choice([0, 0, 1, 2]))
+            smooth[axis] = _thick_slices(shape[axis], factor) @ smooth[axis]
+        if blurred or thick:
+            image = _along_axes(image[0], smooth)[None]
         if rng.random() < self.probability:
-            image = _blur(image, rng.uniform(0.3, 1.2))
-        if rng.random() < self.probability:
-            image = _thick_slices(image, rng.uniform(1.2, 2.5), axis=int(rng.choice([0, 0, 1, 2])))
-        if rng.random() < self.probability:
-            noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
-            image = image + torch.from_numpy(noise) * float(rng.uniform(0, self.noise) * statistics.span)
+            strength = float(rng.uniform(0, self.noise) * statistics.span)
+            own = torch.Generator().manual_seed(int(rng.integers(2**63)))  # numpy's take three times as long
+            image.add_(torch.randn(image.shape, generator=own), alpha=strength)
         return image
 
     def end_scan(
@@ -154,14 +161,22 @@ class Augmentation:
         target[..., beyond] = 0
 
 
-def _enlarged(coarse: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Trilinear from corner to corner, ``[z, y, x, c]``; the slow axis last, half of ``interpolate``'s time."""
-    z, y, x = (
-        functional.interpolate(torch.eye(m)[None], n, mode="linear", align_corners=True)[0].T
-        for m, n in zip(coarse.shape, shape, strict=False)
+def _enlarged(nodes: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Trilinear from corner to corner: ``[c, ...]`` of a few nodes along each axis to ``[c, z, y, x]``."""
+    return _along_axes(
+        nodes,
+        [
+            functional.interpolate(torch.eye(m)[None], n, mode="linear", align_corners=True)[0].T
+            for m, n in zip(nodes.shape[1:], shape, strict=True)
+        ],
     )
-    planes = torch.einsum("yb,xc,abcv->ayxv", y, x, coarse)
-    return (z @ planes.flatten(1)).view(*shape, -1)
+
+
+def _along_axes(array: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Multiply ``[c, z, y, x]`` along z, y and x with a matrix each; the slow axis last."""
+    z, y, x = matrices
+    planes = y @ (array @ x.T)
+    return (z @ planes.flatten(2)).view(len(array), len(z), *planes.shape[2:])
 
 
 def _sides(spacing: Triple) -> np.ndarray:
@@ -190,24 +205,15 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian blur, sigma in voxels, along all three axes."""
+def _blur(n: int, sigma: float) -> torch.Tensor:
+    """Gaussian blur of ``n`` voxels in a row, sigma in voxels, beyond which the last ones go on, ``[n, n]``."""
     radius = int(np.ceil(3 * sigma))
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    for axis in range(3):
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 2] = 2 * radius + 1
-        pad = [0, 0, 0]
-        pad[axis] = radius
-        padded = functional.pad(image, [p for n in reversed(pad) for p in (n, n)], mode="replicate")
-        image = functional.conv3d(padded, kernel.reshape(shape))
-    return image
+    padded = functional.pad(torch.eye(n)[:, None], (radius, radius), mode="replicate")
+    return functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T
 
 
-def _thick_slices(image: torch.Tensor, factor: float, axis: int) -> torch.Tensor:
-    """Average over thicker slices along one axis and interpolate back."""
-    shape = list(image.shape[2:])
-    coarse = shape.copy()
-    coarse[axis] = max(2, round(shape[axis] / factor))
-    return functional.interpolate(functional.interpolate(image, coarse, mode="area"), shape, mode="trilinear")
+def _thick_slices(n: int, factor: float) -> torch.Tensor:
+    """The mean over slices so many times as thick, and interpolation back to ``n`` slices, ``[n, n]``."""
+    coarse = functional.interpolate(torch.eye(n)[None], max(2, round(n / factor)), mode="area")
+    return functional.interpolate(coarse, n, mode="linear")[0].T

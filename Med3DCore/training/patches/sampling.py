@@ -70,22 +70,21 @@ class PatchSampler:
         patients = self._everybody if rng.random() < self.anybody else self._showing[label]
         scans = _weighted_choice(patients, rng)
         case = scans[rng.integers(len(scans))]
-        centre = self._centre(case, label, rng)
         scan, spacing = case.image, case.geometry.spacing
+        centre = self._centre(case, scan.shape, label, rng)
         positions = self.augmentation.positions(centre, self.patch, rng, spacing, scan.shape)
         image, target = cut_patch(scan, case.target, positions, outside=case.statistics.floor)
         image = self.augmentation.vary_intensity(image, case.statistics, rng)
         self.augmentation.end_scan(image, target, case.statistics.floor, rng, spacing)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 
-    def _centre(self, case: PreparedCase, label: int, rng: np.random.Generator) -> np.ndarray:
-        shape = np.asarray(case.image.shape)
+    def _centre(self, case: PreparedCase, shape: Shape, label: int, rng: np.random.Generator) -> np.ndarray:
         voxels = self._voxels[case.case.name][label]
         if voxels.size and rng.random() < self.foreground:
             jitter = rng.uniform(-0.25, 0.25, 3) * self.patch
             return np.asarray(np.unravel_index(voxels[rng.integers(len(voxels))], shape)) + jitter
         box = self._boxes[case.case.name]
-        return rng.uniform(0, shape - 1) if box is None else self.region.centre(*box, self.patch, rng)
+        return rng.uniform(0, np.asarray(shape) - 1) if box is None else self.region.centre(*box, self.patch, rng)
 
 
 def _label_voxels(case: PreparedCase) -> list[np.ndarray]:
