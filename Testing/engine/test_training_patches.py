@@ -11,9 +11,10 @@ from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.learning.losses import partial_label_loss, supervised_loss
-from Med3DCore.training.patches.augmentation import Augmentation, _blur, _thick_slices
+from Med3DCore.training.patches.augmentation import Augmentation
 from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.sampling import PatchSampler
+from Med3DCore.training.patches.smoothing import blur, thick_slices
 
 
 @pytest.fixture
@@ -241,8 +242,8 @@ def test_blur_and_thick_slices_are_those_of_torch():
     kernel = torch.exp(-0.5 * (torch.arange(-3, 4) / 0.9) ** 2)
     kernel = (kernel / kernel.sum()).view(1, 1, -1, 1, 1)
     padded = torch.nn.functional.pad(image, (0, 0, 0, 0, 3, 3), mode="replicate")
-    blurred = torch.einsum("ab,nbyx->nayx", _blur(13, 0.9), image[0])
+    blurred = torch.einsum("ab,nbyx->nayx", blur(13, 0.9), image[0])
     assert torch.allclose(blurred, torch.nn.functional.conv3d(padded, kernel)[0], atol=1e-5)
     coarse = torch.nn.functional.interpolate(image, (13, 6, 11), mode="area")
     thick = torch.nn.functional.interpolate(coarse, (13, 12, 11), mode="trilinear")
-    assert torch.allclose(torch.einsum("ab,nzbx->nzax", _thick_slices(12, 2.0), image[0]), thick[0], atol=1e-5)
+    assert torch.allclose(torch.einsum("ab,nzbx->nzax", thick_slices(12, 2.0), image[0]), thick[0], atol=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,15 @@ from torch.nn import functional
 
 from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.patches.disease import paint_lesions, shift_organ, shrink_into_fluid
+from Med3DCore.training.patches.smoothing import along_axes, blur, grains, thick_slices
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 Shape = tuple[int, int, int]
 _BENDS = (5, 5, 5)  # independent displacements of the elastic deformation along z, y, x
+_FLUID_HU = (0.0, 25.0)
+_SHIFTED = 0.5  # chance of another intensity of a label
 _THICK = 1.01  # how much longer a voxel is along thick slices, so that rounded spacings are none
 
 
@@ -31,6 +35,14 @@ class Augmentation:
         contrast: Largest factor of contrast, both ways.
         gamma: Largest exponent that bends the model's intensity range, both ways; 1 for none.
         noise: Largest standard deviation of noise.
+        grain: Largest size of the noise's grains, the standard deviation of a Gaussian in voxels; 0 for white noise. Of
+            the noise of thin slices the network's grid keeps the grains, and they hide borders as white noise does not.
+        organ_shift: Largest shift of a label's intensity against all around it, as of fatty or unusually bright livers;
+            in half of the patches in which all of the label is known.
+        lesions: Chance of lesions in a label, which stay part of it.
+        lesion_contrast: Largest difference between a lesion and the label around it.
+        fluid: Chance that a label has shrunk, by up to 16 mm, and that fluid of 0 to 25 HU fills the gap, as in
+            ascites; for CT, and where all of the label is known.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
         mirror: Axes of the network's grid (0=z, 1=y, 2=x) along which half of the patches are mirrored. Only where the
@@ -46,6 +58,11 @@ class Augmentation:
     contrast: float = 1.15
     gamma: float = 1.0
     noise: float = 0.08
+    grain: float = 0.0
+    organ_shift: float = 0.0
+    lesions: float = 0.0
+    lesion_contrast: float = 0.2
+    fluid: float = 0.0
     probability: float = 0.3
     cut: float = 0.0
     mirror: tuple[int, ...] = ()
@@ -55,9 +72,9 @@ class Augmentation:
         listed = isinstance(self.mirror, list | tuple) and all(axis in (0, 1, 2) for axis in self.mirror)
         require(self, "mirror", listed, "a list of axes from 0 to 2")
         object.__setattr__(self, "mirror", tuple(self.mirror))
-        require_ranges(self, ("rotation", "bend", "shift", "noise"), 0)
+        require_ranges(self, ("rotation", "bend", "shift", "noise", "grain", "organ_shift", "lesion_contrast"), 0)
         require_ranges(self, ("scale", "stretch", "contrast", "gamma"), 1)
-        require_ranges(self, ("probability", "cut"), 0, 1)
+        require_ranges(self, ("probability", "cut", "lesions", "fluid"), 0, 1)
 
     def positions(
         self,
@@ -119,17 +136,52 @@ class Augmentation:
         smooth = [torch.eye(n) for n in shape]
         if blurred := rng.random() < self.probability:
             sigma = rng.uniform(0.3, 1.2)
-            smooth = [_blur(n, sigma) for n in shape]
+            smooth = [blur(n, sigma) for n in shape]
         if thick := rng.random() < self.probability:
             factor, axis = rng.uniform(1.2, 2.5), int(rng.choice([0, 0, 1, 2]))
-            smooth[axis] = _thick_slices(shape[axis], factor) @ smooth[axis]
+            smooth[axis] = thick_slices(shape[axis], factor) @ smooth[axis]
         if blurred or thick:
-            image = _along_axes(image[0], smooth)[None]
+            image = along_axes(image[0], smooth)[None]
         if rng.random() < self.probability:
             strength = float(rng.uniform(0, self.noise) * statistics.span)
             own = torch.Generator().manual_seed(int(rng.integers(2**63)))  # numpy's take three times as long
-            image.add_(torch.randn(image.shape, generator=own), alpha=strength)
+            noise = torch.randn(image.shape, generator=own)
+            if self.grain:
+                noise = grains(noise, float(rng.uniform(0, self.grain)))
+            image.add_(noise, alpha=strength)
         return image
+
+    def paint_disease(
+        self,
+        image: torch.Tensor,
+        target: torch.Tensor,
+        statistics: Statistics,
+        rng: np.random.Generator,
+        spacing: Triple = (1.0, 1.0, 1.0),
+    ) -> None:
+        """Perhaps another intensity of each label, lesions in it, which stay part of it, fluid around it; in place.
+
+        Args:
+            image: float32 ``[1, 1, z, y, x]`` in the scan's units, before normalisation.
+            target: uint8 ``[1, c, z, y, x]``.
+            statistics: The model's intensity range in the same units.
+            rng: Source of randomness.
+            spacing: Size (x, y, z) of a voxel in mm.
+        """
+        values = image[0, 0].numpy()
+        for label in target[0].numpy():
+            inside = label == 1
+            if not inside.any():
+                continue
+            is_known = bool((label != UNKNOWN).all())
+            if self.organ_shift and is_known and rng.random() < _SHIFTED:
+                amount = rng.uniform(-self.organ_shift, self.organ_shift)
+                shift_organ(values, inside, float(amount * statistics.span))
+            if self.lesions and rng.random() < self.lesions:
+                paint_lesions(values, inside, spacing, self.lesion_contrast * statistics.span, rng)
+            if self.fluid and is_known and rng.random() < self.fluid:
+                left = shrink_into_fluid(values, inside, spacing, float(rng.uniform(*_FLUID_HU)), rng)
+                label[inside & ~left] = 0
 
     def end_scan(
         self,
@@ -163,20 +215,13 @@ class Augmentation:
 
 def _enlarged(nodes: torch.Tensor, shape: Shape) -> torch.Tensor:
     """Trilinear from corner to corner: ``[c, ...]`` of a few nodes along each axis to ``[c, z, y, x]``."""
-    return _along_axes(
+    return along_axes(
         nodes,
         [
             functional.interpolate(torch.eye(m)[None], n, mode="linear", align_corners=True)[0].T
             for m, n in zip(nodes.shape[1:], shape, strict=True)
         ],
     )
-
-
-def _along_axes(array: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Multiply ``[c, z, y, x]`` along z, y and x with a matrix each; the slow axis last."""
-    z, y, x = matrices
-    planes = y @ (array @ x.T)
-    return (z @ planes.flatten(2)).view(len(array), len(z), *planes.shape[2:])
 
 
 def _sides(spacing: Triple) -> np.ndarray:
@@ -203,17 +248,3 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
         turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
         matrix = matrix @ turn
     return matrix
-
-
-def _blur(n: int, sigma: float) -> torch.Tensor:
-    """Gaussian blur of ``n`` voxels in a row, sigma in voxels, beyond which the last ones go on, ``[n, n]``."""
-    radius = int(np.ceil(3 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-    padded = functional.pad(torch.eye(n)[:, None], (radius, radius), mode="replicate")
-    return functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T
-
-
-def _thick_slices(n: int, factor: float) -> torch.Tensor:
-    """The mean over slices so many times as thick, and interpolation back to ``n`` slices, ``[n, n]``."""
-    coarse = functional.interpolate(torch.eye(n)[None], max(2, round(n / factor)), mode="area")
-    return functional.interpolate(coarse, n, mode="linear")[0].T

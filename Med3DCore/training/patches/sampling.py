@@ -74,6 +74,7 @@ class PatchSampler:
         centre = self._centre(case, scan.shape, label, rng)
         positions = self.augmentation.positions(centre, self.patch, rng, spacing, scan.shape)
         image, target = cut_patch(scan, case.target, positions, outside=case.statistics.floor)
+        self.augmentation.paint_disease(image, target, case.statistics, rng, spacing)
         image = self.augmentation.vary_intensity(image, case.statistics, rng)
         self.augmentation.end_scan(image, target, case.statistics.floor, rng, spacing)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target

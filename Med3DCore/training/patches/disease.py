@@ -1,0 +1,130 @@
+"""Disease painted into labelled patches: an organ brighter or darker than usual, lesions in it, fluid around it.
+
+Few labelled patients are ill, and a network that has seen none leaves tumours out. Amounts are in HU for CT; shapes and
+sizes are ours, no copy of a published method.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.geometry import Triple
+
+SMALLEST_MM, LARGEST_MM = 2.5, 60.0
+"""Radii of lesions."""
+MOST_LESIONS = 12
+_FLUID_MM = (4.0, 16.0)
+_FAINTEST = 0.2  # part of the largest contrast that a lesion has at least
+_ROUGH = 0.25  # how much the border of a lesion goes in and out, part of its radius
+
+
+def shift_organ(image: np.ndarray, inside: np.ndarray, amount: float) -> None:
+    """Make an organ brighter or darker than its surroundings, in place, as fat, iron or another phase of contrast do.
+
+    Args:
+        image: float32 ``[z, y, x]``.
+        inside: bool of the same shape, the organ.
+        amount: Added inside; at the border, as wide as a voxel, half of it.
+    """
+    image += np.float32(amount) * ndimage.gaussian_filter(inside.astype(np.float32), 0.7, truncate=3.0)
+
+
+def shrink_into_fluid(
+    image: np.ndarray, inside: np.ndarray, spacing: Triple, value: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Let an organ shrink, all around or on one side, and fluid fill the gap, in place, as in ascites.
+
+    Args:
+        image: float32 ``[z, y, x]``.
+        inside: bool of the same shape, the organ.
+        spacing: Size (x, y, z) of a voxel in mm.
+        value: Of the fluid.
+        rng: Source of randomness.
+
+    Returns:
+        bool of the same shape: what is left of the organ.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"), sampling=spacing[::-1])[1:-1, 1:-1, 1:-1]
+    fluid = inside & (depth < rng.uniform(*_FLUID_MM))
+    if rng.random() < 0.5:
+        normal = rng.normal(size=3)
+        heights = [n * (np.arange(k) - k / 2) for n, k in zip(normal, inside.shape, strict=True)]
+        height = heights[0][:, None, None] + heights[1][:, None] + heights[2]
+        fluid &= height > np.median(height[inside])
+    share = ndimage.gaussian_filter(fluid.astype(np.float32), 0.6, truncate=3.0)
+    image += share * (np.float32(value) - image)
+    return inside & ~fluid
+
+
+def paint_lesions(
+    image: np.ndarray, inside: np.ndarray, spacing: Triple, contrast: float, rng: np.random.Generator
+) -> None:
+    """Paint one to many lesions into an organ, in place; what is outside of the organ does not change.
+
+    Most are darker than the organ. Many are small, few are large, some have another core; a few alike ones come
+    together, as metastases do.
+
+    Args:
+        image: float32 ``[z, y, x]``.
+        inside: bool of the same shape, the organ.
+        spacing: Size (x, y, z) of a voxel in mm.
+        contrast: Largest difference to the organ.
+        rng: Source of randomness.
+    """
+    places = np.flatnonzero(inside)
+    if not len(places):
+        return
+    count = int(np.exp(rng.uniform(0, np.log(MOST_LESIONS + 1))))
+    largest = np.exp(rng.uniform(np.log(2 * SMALLEST_MM), np.log(LARGEST_MM)))
+    alike = _difference(contrast, rng)
+    for number, place in enumerate(places[rng.integers(len(places), size=count)]):
+        centre = np.array(np.unravel_index(place, inside.shape))
+        radius = np.exp(rng.uniform(np.log(SMALLEST_MM), np.log(largest))) if number else largest
+        difference = alike * rng.uniform(0.7, 1.3) if rng.random() < 0.7 else _difference(contrast, rng)
+        _paint(image, inside, centre, radius, spacing, difference, rng)
+
+
+def _difference(contrast: float, rng: np.random.Generator) -> float:
+    sign = -1 if rng.random() < 0.75 else 1
+    return float(sign * contrast * rng.uniform(_FAINTEST, 1))
+
+
+def _paint(
+    image: np.ndarray,
+    inside: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    spacing: Triple,
+    difference: float,
+    rng: np.random.Generator,
+) -> None:
+    """One lesion: an ellipsoid with a rough, soft border; in large ones often a core of its own."""
+    voxel = np.asarray(spacing[::-1])
+    radii = radius * np.exp(rng.uniform(-0.3, 0.3, 3))
+    reach = np.ceil(radii * (1 + _ROUGH) / voxel).astype(int) + 2
+    low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, image.shape)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    axes = [(np.arange(a, b) - c) * mm / r for a, b, c, mm, r in zip(low, high, centre, voxel, radii, strict=True)]
+    distance = np.sqrt(axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2)
+    distance += _ROUGH * _bumps(distance.shape, radii / voxel / 2, rng)
+    soft = float(np.mean(voxel)) / radius  # a border as wide as a voxel
+    share = np.clip(0.5 + (1 - distance) / soft, 0, 1)
+    profile = np.full_like(distance, difference)
+    if radius > 3 * SMALLEST_MM and rng.random() < 0.4:
+        core = np.clip(0.5 + (rng.uniform(0.4, 0.85) - distance) / soft, 0, 1)
+        profile += core * rng.uniform(-1, 0.5) * abs(difference)
+    profile *= 1 + 0.2 * _bumps(distance.shape, radii / voxel / 4, rng)
+    image[box] += (profile * share * inside[box]).astype(np.float32)
+
+
+def _bumps(shape: tuple[int, ...], size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Smooth random values about -1 to 1, with bumps of so many voxels along each axis."""
+    knots = [max(2, int(np.ceil(n / max(1.0, s))) + 1) for n, s in zip(shape, size, strict=True)]
+    field = rng.uniform(-1, 1, knots)
+    for axis, n in enumerate(shape):
+        at = np.linspace(0, knots[axis] - 1, n)
+        first = np.minimum(at.astype(int), knots[axis] - 2)
+        part = (at - first).reshape([-1 if a == axis else 1 for a in range(3)])
+        field = np.take(field, first, axis) * (1 - part) + np.take(field, first + 1, axis) * part
+    return field
