@@ -51,7 +51,7 @@ def set_up() -> Path:
         return python
     say(f"making the environment {ENVIRONMENT} (torch is some 200 MB; a few minutes)")
     venv.create(ENVIRONMENT, with_pip=True)
-    package = f"{ROOT}[cli,dicom,docs,test]"
+    package = f"{ROOT}[cli,dicom,node,docs,test]"
     code = run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", "-e", package)
     if code:
         raise SystemExit(f"The environment could not be made; see above. Remove {ENVIRONMENT} and try again.")

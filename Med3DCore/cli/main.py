@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
         classify,
         compare,
         dataset,
+        dicom_node,
         evaluate,
         fine_tune,
         info,
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     everyday, teaching = (segment, info, evaluate, models), (dataset, fine_tune, train, pretrain, classify, compare)
-    for module in (*everyday, *teaching, phantom, worker):
+    for module in (*everyday, *teaching, phantom, worker, dicom_node):
         module.add_parser(subparsers)
     return parser
 

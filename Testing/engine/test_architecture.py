@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "training": BASE | {"io", "preprocessing", "networks", "models", "inference", "evaluation", "drawing"},
 }
 ALL = set(MAY_IMPORT)
-MAY_IMPORT |= {"worker": ALL, "cli": ALL | {"worker"}}
+MAY_IMPORT |= {"worker": ALL, "dicom_node": ALL - {"training"}, "cli": ALL | {"worker", "dicom_node"}}
 # The rooms of training, from the lowest: each may import those before it. Programmes stand side by side at the end.
 TRAINING = ["setting_checks", "cases", "data_sets", "patches", "learning", "segmentation"]
 PROGRAMMES = {
@@ -47,7 +47,11 @@ PROGRAMMES = {
 LIBRARY_ROOMS = ["scene", "engine", "training", "panels"]
 BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 # What some rooms need beyond that: extras of the package, of which Slicer brings those for DICOM.
-EXTRAS = {"drawing": {"matplotlib"}, "io/dicom_results": {"highdicom", "pydicom"}}
+EXTRAS = {
+    "drawing": {"matplotlib"},
+    "io/dicom_results": {"highdicom", "pydicom"},
+    "dicom_node": {"highdicom", "matplotlib", "pydicom", "pynetdicom"},
+}
 PACKAGES = {"torch", "numpy", "SimpleITK", "scipy"}
 FILES = sorted(ENGINE.rglob("*.py"))
 

@@ -1,0 +1,104 @@
+"""A series that is complete becomes results."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from Med3DCore.dicom_node.settings import NodeSettings
+from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.io import find_scan, read_found, write_label_maps
+from Med3DCore.io.dicom import Series
+from Med3DCore.io.dicom_results import Origin
+from Med3DCore.models import Catalogue, ModelPackage
+from Med3DCore.models.archive import sha256_of
+from Med3DCore.progress import Progress
+
+if TYPE_CHECKING:
+    from Med3DCore.volume import LabelMap, Volume
+
+FILES = {"seg": "r.seg.dcm", "rtstruct": "r.rtstruct.dcm", "picture": "r.picture.dcm"}
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Segmenter:
+    """Makes the results of series, one after the other; the model stays loaded.
+
+    Args:
+        settings: Organs, model, and what is to be made.
+    """
+
+    settings: NodeSettings
+
+    def __post_init__(self) -> None:
+        self.package: ModelPackage = Catalogue().choose(self.settings.organs, self.settings.model or None)
+        self.package.require_pipeline()
+        if self.package.path is None:
+            raise SettingError(f"{self.package.reference} has no file.")
+        with self.package.path.open("rb") as stream:
+            self.digest = sha256_of(stream)
+
+    def make(self, slices: Path, results: Path) -> None:
+        """Segment a series and write what is to be sent: all of it, or nothing.
+
+        Args:
+            slices: Folder of the series.
+            results: Folder to be made; one that is there is whole, and stays.
+
+        Raises:
+            Med3DError: The series cannot be used.
+        """
+        if results.is_dir():
+            return
+        from Med3DCore.inference.segment import segment
+
+        progress = Progress()
+        scan = find_scan(slices, progress=progress)
+        if not isinstance(scan, Series):
+            raise VolumeError(f"{slices} holds no series.")
+        volume = read_found(scan, slices, progress)
+        organs = self.settings.organs or self.package.label_names
+        result = segment(volume, organs, self.package, self.settings.device, progress=progress)
+        for sentence in progress.warnings:
+            _log.warning("%s: %s", slices.name, sentence)
+        origin = Origin(scan, self.package.reference, self.digest, self.settings.seg_labelmap)
+        made = results.with_name(f".{results.name}")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(mode=0o700)
+        kinds = self.settings.kinds
+        write_label_maps(result.labels, [made / FILES[kind] for kind in kinds if kind != "picture"], origin)
+        if "picture" in kinds:
+            _write_picture(volume, result.labels, origin, made / FILES["picture"])
+        made.rename(results)
+
+
+def _write_picture(volume: Volume, labels: LabelMap, origin: Origin, path: Path) -> None:
+    """The outlines over the scan as a secondary capture, with the codes of the study."""
+    from highdicom import UID
+    from highdicom.sc import SCImage
+    from matplotlib.image import imread
+
+    from Med3DCore.drawing.picture import write_picture
+
+    write_picture(volume, labels, path.with_suffix(".png"))
+    pixels = (imread(path.with_suffix(".png"))[..., :3] * 255).round().astype("uint8")
+    path.with_suffix(".png").unlink()
+    made = SCImage.from_ref_dataset(
+        origin.images()[0],
+        pixel_array=pixels,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        series_instance_uid=UID(),
+        sop_instance_uid=UID(),
+        series_number=302,
+        instance_number=1,
+        manufacturer="Med3D",
+        patient_orientation=("L", "P"),
+    )
+    made.SeriesDescription = f"Picture by {origin.model}"[:64]
+    made.save_as(path, enforce_file_format=True)

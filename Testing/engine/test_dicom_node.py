@@ -1,0 +1,277 @@
+"""A DICOM node: what is sent comes back as a segmentation of the same study, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from ct_series import write_ct_series
+from node_helpers import Archive, associate, configuration, free_port, running, send_folder, start_node, until
+from test_worker_requests import GEOMETRY, make_stage, make_volume, save_model
+
+from Med3DCore.cli.main import main
+from Med3DCore.dicom_node.queue import DONE, FAILED, Queue
+from Med3DCore.dicom_node.settings import EXAMPLE, read_settings
+from Med3DCore.errors import SettingError
+from Med3DCore.inference.segment import segment
+from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.models import catalogue
+
+ORGANS = ("liver", "lungs")
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """A folder for each of several series, all with the same boxes."""
+    folder = tmp_path_factory.mktemp("series")
+    for seed in "abcde":
+        write_ct_series(folder / seed, make_volume().array[::2], GEOMETRY, seed)
+    return folder
+
+
+@pytest.fixture
+def node(tmp_path, tmp_path_factory, monkeypatch):
+    """A folder, ports of a node and an archive, and the environment of a node's process."""
+    models = tmp_path / "models"
+    models.mkdir()
+    save_model(models, "bright", [make_stage("only", ORGANS, 6.0)])
+    monkeypatch.setenv("MED3D_MODELS", str(models))
+    monkeypatch.setattr(catalogue, "shipped_folder", lambda: tmp_path / "none")
+    return tmp_path, free_port(), free_port()
+
+
+def only(archive: Archive, modality: str = "SEG") -> list[pydicom.Dataset]:
+    return [made for made in archive.objects.values() if made.Modality == modality]
+
+
+def test_a_series_comes_back_as_seg_rtstruct_and_picture(node, series):
+    folder, port, archive_port = node
+    archive = Archive(archive_port)
+    path = configuration(folder, port, archive_port, kinds='"seg", "rtstruct", "picture"')
+    with running(path):
+        assert set(send_folder(series / "a", port)) == {0}
+        until(lambda: len(archive.objects) == 3)
+        queue = Queue(folder / "queue")
+        until(lambda: [job.state for job in queue.all_jobs()] == [DONE])
+        until(lambda: not list(queue.incoming.iterdir()) and not list(queue.results.iterdir()))
+    archive.close()
+    assert archive.modalities() == ["OT", "RTSTRUCT", "SEG"]
+    source = pydicom.dcmread(series / "a" / "im001.dcm")
+    assert {made.StudyInstanceUID for made in archive.objects.values()} == {source.StudyInstanceUID}
+    (made,) = only(archive)
+    made.save_as(folder / "back.dcm", enforce_file_format=True)
+    package = catalogue.Catalogue().choose(ORGANS, "bright")
+    wanted = segment(read_volume(series / "a"), ORGANS, package).labels
+    read = read_label_map(folder / "back.dcm")
+    assert np.count_nonzero(wanted.array) == np.count_nonzero(read.array) > 1000
+    (picture,) = only(archive, "OT")
+    assert picture.pixel_array.shape[2] == 3 and picture.pixel_array.std() > 10
+    assert (folder / "queue").stat().st_mode & 0o777 == 0o700
+
+
+def test_several_series_in_one_association_and_the_same_again(node, series):
+    folder, port, archive_port = node
+    archive = Archive(archive_port)
+    queue = Queue(folder / "queue")
+    with running(configuration(folder, port, archive_port)):
+        association = associate(port)
+        for files in zip(*(sorted((series / seed).glob("*.dcm")) for seed in "abc"), strict=True):
+            for file in files:
+                assert association.send_c_store(pydicom.dcmread(file)).Status == 0
+        assert not queue.all_jobs()
+        association.release()
+        until(lambda: [job.state for job in queue.all_jobs()] == [DONE] * 3)
+        assert len(only(archive)) == 3
+        send_folder(series / "b", port)
+        until(lambda: not list(queue.incoming.iterdir()))
+        time.sleep(0.5)
+    archive.close()
+    assert len(only(archive)) == 3 and set(archive.times.values()) == {1}
+
+
+def test_a_series_that_grows_after_it_was_done_is_done_again_whole(node, series):
+    folder, port, archive_port = node
+    archive = Archive(archive_port)
+    queue = Queue(folder / "queue")
+    part = folder / "part"
+    part.mkdir()
+    files = sorted((series / "a").glob("*.dcm"))
+    for file in files[:10]:
+        shutil.copy(file, part)
+    with running(configuration(folder, port, archive_port)):
+        send_folder(part, port)
+        until(lambda: [job.state for job in queue.all_jobs()] == [DONE])
+        send_folder(series / "a", port)
+        until(lambda: len(only(archive)) == 2)
+    archive.close()
+    assert max(made.NumberOfFrames for made in only(archive)) > min(made.NumberOfFrames for made in only(archive))
+
+
+def test_strangers_wrong_objects_and_idlers_harm_nobody(node, series):
+    folder, port, archive_port = node
+    archive = Archive(archive_port)
+    limits = "[limits]\nassociations = 3\nidle_seconds = 1\nobject_mb = 0.1\nseries_slices = 15"
+    with running(configuration(folder, port, archive_port, limits)):
+        assert not associate(port, "STRANGER").is_established
+        other = associate(port, classes=("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"))  # MR
+        assert [context.abstract_syntax for context in other.accepted_contexts] == ["1.2.840.10008.1.1"]
+        assert other.send_c_echo().Status == 0
+        other.release()
+        with socket.create_connection(("127.0.0.1", port)) as half:
+            half.sendall(b"\x01\x00\x00\x00\x00\xcd\x00\x01")
+        idle = [associate(port), associate(port)]
+        until(lambda: not any(each.is_established for each in idle), 10)
+        large = pydicom.dcmread(series / "a" / "im001.dcm")
+        large.Rows, large.Columns, large.PixelData = 512, 512, bytes(512 * 512 * 2)
+        nameless = pydicom.dcmread(series / "a" / "im001.dcm")
+        del nameless.SeriesInstanceUID
+        association = associate(port)
+        assert association.send_c_store(large).Status == 0xA700
+        assert association.send_c_store(nameless).Status == 0xC000
+        association.release()
+        statuses = send_folder(series / "a", port)
+        assert statuses[:15] == [0] * 15 and set(statuses[15:]) == {0xA700}
+        until(lambda: len(only(archive)) == 1)
+    archive.close()
+
+
+def test_a_series_that_cannot_be_segmented_is_told_without_names(node, series, capsys):
+    folder, port, archive_port = node
+    bad = folder / "bad"
+    shutil.copytree(series / "a", bad)
+    for file in sorted(bad.glob("*.dcm"))[4:12]:
+        file.unlink()
+    path = configuration(folder, port, archive_port)
+    queue = Queue(folder / "queue")
+    with running(path):
+        send_folder(bad, port)
+        until(lambda: [job.state for job in queue.all_jobs()] == [FAILED])
+    assert main(["dicom-node", "status", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "not running" in said and "1 failed" in said and "uneven slices" in said
+    assert "Doe" not in said and "P7" not in said and not list(queue.incoming.iterdir())  # the node has ended
+
+
+def test_a_peer_that_is_away_gets_it_later(node, series, monkeypatch):
+    folder, port, archive_port = node
+    monkeypatch.setattr("Med3DCore.dicom_node.service._LONGEST_WAIT", 0.5)
+    queue = Queue(folder / "queue")
+    with running(configuration(folder, port, archive_port)):
+        send_folder(series / "a", port)
+        until(lambda: any("is it running?" in job.error for job in queue.all_jobs()))
+        archive = Archive(archive_port)
+        until(lambda: [job.state for job in queue.all_jobs()] == [DONE])
+    archive.close()
+    assert len(only(archive)) == 1
+
+
+def test_two_nodes_in_one_folder(node, capsys):
+    folder, port, archive_port = node
+    path = configuration(folder, port, archive_port)
+    with running(path):
+        assert main(["dicom-node", "run", str(path)]) == 2
+        assert "Another node runs in" in capsys.readouterr().err
+        assert main(["dicom-node", "status", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["running"] is True
+
+
+def test_tls_with_certificates_on_both_sides(node, series):
+    from Med3DCore.dicom_node.sender import context
+    from Med3DCore.dicom_node.settings import Tls
+
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder, port, archive_port = node
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "k.pem", "-out", "c.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    tls = Tls(str(folder / "c.pem"), str(folder / "k.pem"), str(folder / "c.pem"))
+    import ssl
+
+    archive = Archive(archive_port, context(tls, ssl.Purpose.CLIENT_AUTH))
+    path = configuration(folder, port, archive_port)
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + f'tls = true\n[tls]\ncertificate = "{tls.certificate}"\nkey = "{tls.key}"\nauthority = "{tls.authority}"\n',
+        encoding="utf-8",
+    )
+    with running(path):
+        assert not associate(port).is_established
+        assert set(send_folder(series / "a", port, tls=context(tls, ssl.Purpose.SERVER_AUTH))) == {0}
+        until(lambda: len(only(archive)) == 1)
+    archive.close()
+
+
+def test_killed_at_any_moment_every_series_is_done_exactly_once(node, series):
+    """Kills while receiving, computing and sending; MED3D_KILLS raises their number (50: four minutes)."""
+    folder, port, archive_port = node
+    archive, random_ = Archive(archive_port), random.Random(0)
+    path = configuration(folder, port, archive_port)
+    environment = dict(os.environ, MED3D_MODELS=str(folder / "models"))
+    queue = Queue(folder / "queue")
+    pending = list("abcde")
+    process = start_node(path, environment)
+    for _ in range(int(os.environ.get("MED3D_KILLS", "2"))):
+        end = time.monotonic() + random_.uniform(0.05, 5.0)
+        while time.monotonic() < end:
+            if pending and not list(queue.incoming.iterdir()):
+                try:
+                    complete = all(status == 0 for status in send_folder(series / pending[0], port))
+                except (AssertionError, RuntimeError, ValueError):
+                    complete = False
+                if complete:
+                    pending.pop(0)
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = start_node(path, environment)
+    for seed in pending:
+        assert set(send_folder(series / seed, port)) == {0}
+    until(lambda: len(queue.all_jobs()) == 5 and all(job.state == DONE for job in queue.all_jobs()), 120)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    archive.close()
+    studies = [made.StudyInstanceUID for made in only(archive)]
+    assert len(set(studies)) == 5
+    assert all(made.NumberOfFrames for made in only(archive))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace("port = 11112", 'port = "a"'), "port must be a whole number"),
+        (lambda text: text.replace('ae_title = "MED3D"', 'ae_title = "A TITLE THAT IS TOO LONG"'), "is no AE title"),
+        (lambda text: text.replace("[[callers]]", "[[caller]]"), "'caller' is unknown"),
+        (lambda text: text.replace('kinds = ["seg"] ', 'kinds = ["film"] '), "film"),
+        (lambda text: text.replace("queue_gb = 50", "queue_gb = 0"), "must be more than 0"),
+        (lambda text: text.replace('folder = "', 'folders = "'), "'folders' is unknown"),
+        (lambda text: text.replace('folder = "', '# "'), "'folder' is missing"),
+        (lambda text: text + "[tls]\n", "'certificate' is missing"),
+        (lambda text: "= " + text, "is no TOML"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense(tmp_path, change, sentence):
+    (tmp_path / "good.toml").write_text(EXAMPLE, encoding="utf-8")
+    assert read_settings(tmp_path / "good.toml").host == "127.0.0.1"
+    (tmp_path / "bad.toml").write_text(change(EXAMPLE), encoding="utf-8")
+    with pytest.raises(SettingError, match=sentence):
+        read_settings(tmp_path / "bad.toml")
+
+
+def test_the_example_is_printed_and_status_needs_no_node(tmp_path, capsys):
+    assert main(["dicom-node", "example"]) == 0
+    path = tmp_path / "node.toml"
+    path.write_text(capsys.readouterr().out.replace("/var/lib/med3d-node", str(tmp_path / "q")), encoding="utf-8")
+    assert main(["dicom-node", "status", str(path)]) == 0
+    assert "no series yet" in capsys.readouterr().out and not Path(tmp_path / "q").exists()

@@ -1,0 +1,94 @@
+"""With a real archive: Orthanc gets a CT, sends it to our node, and finds the segmentation in the same study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ct_series import PATIENT, write_ct_series
+from node_helpers import configuration, free_port, running, until
+from test_dicom_node import ORGANS, node  # noqa: F401 - a fixture
+from test_worker_requests import GEOMETRY, make_volume
+
+from Med3DCore.inference.segment import segment
+from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.models import catalogue
+from Med3DCore.volume import LabelMap
+
+ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+class Orthanc:
+    """A running Orthanc with an empty database, at ports of its own on this computer."""
+
+    def __init__(self, folder: Path, node_port: int, dicom_port: int) -> None:
+        self._http = free_port()
+        configuration = {
+            "StorageDirectory": str(folder / "orthanc"),
+            "IndexDirectory": str(folder / "orthanc"),
+            "HttpPort": self._http,
+            "DicomPort": dicom_port,
+            "DicomAet": "SCANNER",
+            "RemoteAccessAllowed": False,
+            "DicomModalities": {"med3d": ["MED3D", "127.0.0.1", node_port]},
+            "DicomModalitiesInDatabase": False,
+        }
+        (folder / "orthanc.json").write_text(json.dumps(configuration), encoding="utf-8")
+        self._process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stderr=subprocess.DEVNULL)
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.get("/system"))
+        except OSError:
+            return False
+
+    def get(self, path: str, data: bytes | None = None) -> object:
+        """What a path of its REST interface says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", data) as answer:
+            content = answer.read()
+        return json.loads(content) if "json" in answer.headers["Content-Type"] else content
+
+    def series(self, modality: str) -> list[dict]:
+        """The series of a modality."""
+        every = (self.get(f"/series/{one}") for one in self.get("/series"))
+        return [one for one in every if one["MainDicomTags"]["Modality"] == modality]
+
+    def close(self) -> None:
+        """End."""
+        self._process.terminate()
+        self._process.wait()
+
+
+@pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed (apt-get install orthanc)")
+def test_the_archive_finds_the_segmentation_in_the_study(node, tmp_path):  # noqa: F811
+    folder, port, archive_port = node
+    write_ct_series(folder / "ct", make_volume().array[::2], GEOMETRY, "o")
+    path = configuration(folder, port, archive_port, kinds='"seg", "rtstruct"')
+    path.write_text(path.read_text(encoding="utf-8").replace('"ARCHIVE"', '"SCANNER"'), encoding="utf-8")
+    orthanc = Orthanc(folder, port, archive_port)
+    try:
+        for file in sorted((folder / "ct").glob("*.dcm")):
+            orthanc.get("/instances", file.read_bytes())
+        (ct,) = orthanc.series("CT")
+        with running(path):
+            orthanc.get("/modalities/med3d/store", ct["ID"].encode())
+            until(lambda: orthanc.series("SEG") and orthanc.series("RTSTRUCT"))
+        (seg,), (structures,) = orthanc.series("SEG"), orthanc.series("RTSTRUCT")
+        assert ct["ParentStudy"] == seg["ParentStudy"] == structures["ParentStudy"]
+        query = {"Level": "Study", "Query": {"PatientID": PATIENT["PatientID"], "ModalitiesInStudy": "SEG"}}
+        assert orthanc.get("/tools/find", json.dumps(query).encode()) == [ct["ParentStudy"]]
+        wanted = segment(read_volume(folder / "ct"), ORGANS, catalogue.Catalogue().choose(ORGANS, "bright")).labels
+        assert wanted.array.any()
+        for each in (seg, structures):
+            (tmp_path / "back.dcm").write_bytes(orthanc.get(f"/instances/{each['Instances'][0]}/file"))
+            read = read_label_map(tmp_path / "back.dcm", grid=wanted.geometry)
+            back = LabelMap(read.array, read.geometry, "back", ()).sampled(wanted.geometry, 0, nearest=True)
+            assert np.array_equal(back, wanted.array)
+    finally:
+        orthanc.close()
