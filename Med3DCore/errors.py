@@ -6,6 +6,8 @@ The command line prints it and exits with code 2; the worker sends it with its c
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Med3DError(Exception):
     """A problem with the user's input, model or computer, told in one clear sentence.
@@ -13,12 +15,14 @@ class Med3DError(Exception):
     Args:
         sentence: What is wrong, with which file or volume, and what to do.
         code: A stable word for programs, such as ``"bad-volume"``.
+        facts: What a program may offer to the user, plain values for JSON, such as ``{"offset": -1024}``.
     """
 
     code = "error"
 
-    def __init__(self, sentence: str, code: str | None = None) -> None:
+    def __init__(self, sentence: str, code: str | None = None, facts: dict[str, Any] | None = None) -> None:
         super().__init__(sentence)
+        self.facts = facts or {}
         if code is not None:
             self.code = code
 

@@ -24,6 +24,7 @@ class Volume:
         array: Voxel values ``[z, y, x]``; HU for CT.
         geometry: The grid; its size must match the array.
         name: What to call the volume in messages, usually the file's name.
+        modality: DICOM modality, such as ``"CT"``, or None where nobody knows: most files do not say it.
 
     Raises:
         VolumeError: The array is not 3D or does not fit the geometry.
@@ -37,6 +38,7 @@ class Volume:
     array: np.ndarray
     geometry: Geometry
     name: str = "volume"
+    modality: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:
@@ -53,7 +55,7 @@ class Volume:
 
     def with_array(self, array: np.ndarray) -> Volume:
         """The same place in the patient with other values."""
-        return Volume(array, self.geometry, self.name)
+        return Volume(array, self.geometry, self.name, modality=self.modality)
 
     @classmethod
     def from_sitk(cls, image: sitk.Image, name: str = "volume") -> Volume:

@@ -68,6 +68,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add_orientation(parser)
     add_offset(parser)
+    parser.add_argument(
+        "--not-ct",
+        action="store_true",
+        help="segment also a scan that is no CT in Hounsfield units, or not of the modality that the model is for",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)

@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.segment_places import Places
-from Med3DCore.errors import Med3DError, SettingError
+from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.io import Header, Series, find_scan, read_found, write_label_maps
 from Med3DCore.io.dicom_results import Origin, require_origin
 from Med3DCore.models import ModelPackage
 from Med3DCore.models.archive import sha256_of
+from Med3DCore.preprocessing.hounsfield import NOT_CT
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
     from Med3DCore.inference.segment import Segmentation
     from Med3DCore.volume import Volume
-
-# Modalities that are certainly none of a CT.
-_OTHERS = {"MR", "PT", "NM", "US", "XA", "MG", "CR", "DX", "RF"}
 
 
 def segment_one(
@@ -75,7 +73,6 @@ def _segment(
     """Read, segment and write."""
     with progress.stage("read", share=0.1):
         scan = find_scan(places.source, args.series, progress, args.frame, args.acquisition)
-        _require_modality(scan, args, package)
         require_origin(scan, places.outputs, args.orientation)
         starting = threading.Lock()  # alone of all locks not harmed when Ctrl-C comes while it is waited for
         starting.acquire()
@@ -86,7 +83,10 @@ def _segment(
         from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment
     settings = InferenceSettings(mirror=args.mirror)
-    result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs)
+    try:
+        result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs, args.not_ct)
+    except VolumeError as error:
+        raise _with_cure(error) from None
     with progress.stage("write", share=0.03):
         # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
         origin = _origin(scan, package, args.seg_labelmap)
@@ -105,17 +105,13 @@ def _origin(scan: Header | Series, package: ModelPackage, labelmap: bool) -> Ori
     return Origin(scan, package.reference, digest, labelmap)
 
 
-def _require_modality(scan: Header | Series, args: argparse.Namespace, package: ModelPackage) -> None:
-    """Ask before a scan of another kind is segmented, whose values may pass for Hounsfield units.
-
-    Raises:
-        SettingError: It is, and nobody chose it.
-    """
-    if isinstance(scan, Series) and args.series is None and scan.modality in _OTHERS - {package.modality}:
-        raise SettingError(
-            f"{scan.name} is {scan.modality}, and {package.reference} was made for {package.modality}; choose it with "
-            "--series to segment it all the same."
-        )
+def _with_cure(error: VolumeError) -> VolumeError:
+    """The error; of a scan that is no CT, with what to do about it on the command line."""
+    if error.code != NOT_CT:
+        return error
+    offset = error.facts["offset"]
+    if_ct = f"Add it with --offset {offset} if it is a CT, or segment" if offset else "Segment"
+    return VolumeError(f"{error} {if_ct} the scan all the same with --not-ct.", NOT_CT, error.facts)
 
 
 def _start_torch(starting: threading.Lock) -> None:

@@ -27,7 +27,7 @@ from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import resample
-from Med3DCore.preprocessing.hounsfield import looks_like_ct, offset_hint
+from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
@@ -89,11 +89,6 @@ class Pipeline:
             Cancelled: The user stopped.
         """
         progress = progress or Progress()
-        if self.package.modality == "CT" and not looks_like_ct(volume.array):
-            progress.warn(
-                f"The values of {volume.name} do not look like a CT in Hounsfield units (air -1000, water 0), which is "
-                f"what {self.package.reference} was made for; do not trust the result{offset_hint(volume.array)}."
-            )
         final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
         if self.settings.mirror and not any(stage.mirror for stage in stages):

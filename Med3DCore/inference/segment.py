@@ -15,6 +15,7 @@ from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 from Med3DCore.inference.scan_end import touched_ends, warn_of_cut
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage
+from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
 
@@ -65,6 +66,7 @@ def segment(
     settings: InferenceSettings | None = None,
     progress: Progress | None = None,
     split_lungs: bool = False,
+    not_ct: bool = False,
 ) -> Segmentation:
     """Segment organs of a scan.
 
@@ -76,8 +78,10 @@ def segment(
         settings: Choices between speed and quality.
         progress: Followed, and may cancel.
         split_lungs: Left and right lung as two labels in the place of "lungs"; see :mod:`.sides`.
+        not_ct: Segment also a scan of another kind than the model was made for, with a warning.
 
     Raises:
+        VolumeError: It is of another kind, with the code ``"not-ct"``; see :func:`.require_modality`.
         SettingError: No model, or not the named one, finds an organ.
         ModelError: No such model, or it is damaged.
         ResourceError: No such device, or too little memory.
@@ -91,6 +95,7 @@ def segment(
     progress = progress or Progress()
     with progress.stage("load model", share=0.02):
         package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
+        require_modality(volume, package.modality, package.reference, progress, not_ct)
         pipeline = Pipeline(package, choose_device(device), settings)
     exchanged = check_orientation(volume, progress) if package.modality == "CT" else None
     found = pipeline.segment(volume, labels, progress)

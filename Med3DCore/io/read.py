@@ -119,7 +119,7 @@ def read_found(
     fill_non_finite(array, name, warn)
     array = shifted(array, offset)
     require_contrast(array, name)
-    return Volume(array, geometry, name)
+    return Volume(array, geometry, name, modality=scan.modality if isinstance(scan, Series) else None)
 
 
 def read_voxels(header: Header, progress: Progress | None = None) -> np.ndarray:

@@ -1,11 +1,52 @@
-"""Is this a CT in Hounsfield units? Asked of the values alone, since most files do not say."""
+"""Is this a CT in Hounsfield units? Asked of the modality, where it is known, and of the values."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from Med3DCore.errors import VolumeError
+from Med3DCore.progress import Progress
+from Med3DCore.volume import Volume
+
+NOT_CT = "not-ct"
+"""Code of the error for a scan of another kind than its model was made for; its facts have ``offset``, or None."""
+
+# DICOM modalities of images that are certainly none of each other's kind; any other word says nothing.
+_KINDS = {"CT", "MR", "PT", "NM", "US", "XA", "MG", "CR", "DX", "RF"}
 _SAMPLES = 2_000_000
 _OFFSET = -1024
+
+
+def require_modality(volume: Volume, modality: str, model: str, progress: Progress, not_ct: bool = False) -> None:
+    """Refuse, within moments, a scan of another kind than a model was made for, before anything is computed.
+
+    Values of an MR may pass for Hounsfield units, so what the scan is said to be counts first.
+
+    Args:
+        volume: The scan.
+        modality: That of the model, such as ``"CT"``; several joined by a slash.
+        model: Name of the model, for the sentence.
+        progress: Gets a warning instead of the refusal if the user wants it.
+        not_ct: Whether the user wants it all the same.
+
+    Raises:
+        VolumeError: It is, with the code ``"not-ct"``; ``facts`` hold the ``offset`` that would make it a CT, or None.
+    """
+    offset = None
+    if volume.modality in _KINDS and volume.modality not in modality.split("/"):
+        problem = f"{volume.name} is {volume.modality}, and {model} was made for {modality}"
+    elif modality == "CT" and not looks_like_ct(volume.array):
+        offset = missing_offset(volume.array)
+        stored = f"; they are like those of a CT stored without its offset of {offset}" if offset else ""
+        problem = (
+            f"The values of {volume.name} do not look like a CT in Hounsfield units (air -1000, water 0), which is "
+            f"what {model} was made for{stored}"
+        )
+    else:
+        return
+    if not not_ct:
+        raise VolumeError(f"{problem}; nothing was segmented.", NOT_CT, {"offset": offset})
+    progress.warn(f"{problem}; do not trust the result.")
 
 
 def looks_like_ct(array: np.ndarray) -> bool:

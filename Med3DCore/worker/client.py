@@ -60,7 +60,7 @@ class RequestError(Med3DError):
     """
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.sentence, failure.code)
+        super().__init__(failure.sentence, failure.code, failure.facts)
         self.details = failure.details
 
 

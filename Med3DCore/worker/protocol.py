@@ -115,6 +115,7 @@ class Failure:
         code: A stable word, :attr:`Med3DCore.errors.Med3DError.code`.
         sentence: What is wrong and what to do, for the user.
         details: The traceback, to be folded away.
+        facts: What may be offered to the user, :attr:`Med3DCore.errors.Med3DError.facts`.
     """
 
     event: ClassVar[str] = "error"
@@ -122,6 +123,7 @@ class Failure:
     code: str
     sentence: str
     details: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

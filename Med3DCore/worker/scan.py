@@ -10,7 +10,6 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, smallest_type
-from Med3DCore.models.package import ModelPackage
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
@@ -74,6 +73,7 @@ def read_scan(
     progress: Progress,
     orientation: str | None = None,
     offset: float = 0.0,
+    modality: str | None = None,
 ) -> Scan:
     """Map the volume of a request.
 
@@ -83,6 +83,7 @@ def read_scan(
         progress: Gets warnings.
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, whatever the description says.
         offset: Is added to all values.
+        modality: DICOM modality, or None if it is not known.
 
     Raises:
         VolumeError: It cannot be read, or nothing can be seen in it.
@@ -101,26 +102,16 @@ def read_scan(
     if orientation is not None:
         whole = replace(whole, geometry=turned(grid, orientation))
     fill_non_finite(whole.array, whole.name, progress.warn)  # mapped copy-on-write: the file stays as it is
-    whole = replace(whole, array=shifted(whole.array, offset))
+    whole = replace(whole, array=shifted(whole.array, offset), modality=modality)
     array = whole.array[_slices(seen_start, seen_stop)]
     require_contrast(array, whole.name)
     seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)
     return Scan(whole, grid, seen, seen_start, start, stop)
 
 
-def series_text(series: dict, package: ModelPackage, progress: Progress) -> str:
-    """A DICOM series in words, such as ``CT 'Thorax' (series number 3), 153 slices``.
-
-    Args:
-        series: As in the request ``segment``.
-        package: The model.
-        progress: Gets a warning if the model was made for another modality.
-    """
-    title, modality = series.get("title", "series"), series.get("modality")
-    if modality and modality != package.modality:
-        made = f"{package.reference} was made for {package.modality}"
-        progress.warn(f"The series {title} is {modality}, and {made}; do not trust the result.")
-    number = series.get("series_number")
+def series_text(series: dict) -> str:
+    """A DICOM series in words, such as ``CT 'Thorax' (series number 3), 153 slices``; as in the request ``segment``."""
+    title, number = series.get("title", "series"), series.get("series_number")
     numbered = title if number is None else f"{title} (series number {number})"
     return f"{numbered}, {series['slices']} slices" if "slices" in series else numbered
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import Med3DCore
 from Med3DCore.errors import Cancelled, Med3DError
@@ -97,7 +98,7 @@ class Server:
             self._connection.send(Result(request.id, result))
             outcome = "done"
         except Med3DError as error:
-            outcome = self._fail(job, error.code, str(error))
+            outcome = self._fail(job, error.code, str(error), error.facts)
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error):
                 outcome = self._out_of_memory(job)
@@ -108,13 +109,13 @@ class Server:
         return_freed_memory()
         _log(f"{request.type} {request.id}: {outcome} after {time.monotonic() - begin:.2f} s")
 
-    def _fail(self, job: Job, code: str, sentence: str) -> str:
+    def _fail(self, job: Job, code: str, sentence: str, facts: dict[str, Any] | None = None) -> str:
         if code == Cancelled.code and self._end is not None:
             sentence = f"Cancelled, because the engine ends. {self._end[0]}"
         details = "" if code == Cancelled.code else traceback.format_exc()
         if code == "unexpected":
             _log(details)
-        self._connection.send(Failure(job.request.id, code, sentence, details))
+        self._connection.send(Failure(job.request.id, code, sentence, details, facts or {}))
         return code
 
     def _out_of_memory(self, job: Job) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from Med3DCore.inference.pipeline import Pipeline
+    from Med3DCore.models.package import ModelPackage
     from Med3DCore.progress import Progress
 
 
@@ -20,23 +21,17 @@ class Warm:
         self._pipeline: Pipeline | None = None
         self._file: tuple[Path, int] | None = None
 
-    def pipeline(self, labels: Sequence[str], model: str | None, device: str, mirror: bool = False) -> Pipeline:
+    def pipeline(self, package: ModelPackage, device: str, mirror: bool = False) -> Pipeline:
         """A pipeline that is ready to run: the last one, if model file and device are still the same.
 
         Args:
-            labels: Names of the wanted labels, by which a model is found if none is named.
-            model: Name or file of a model, or None.
+            package: The model.
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
             mirror: As in ``InferenceSettings``.
 
         Raises:
-            SettingError: No model, or not the named one, finds a label.
-            ModelError: No such model, or it is damaged.
             ResourceError: No such device.
         """
-        from Med3DCore.models.catalogue import Catalogue
-
-        package = Catalogue().choose(labels, model)  # before torch: a wrong name is told at once
         from Med3DCore.inference.device import choose_device
         from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
 

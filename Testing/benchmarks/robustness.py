@@ -45,7 +45,7 @@ def main() -> None:
         whole = segment(volume, ["liver", "lungs"], arguments.model).labels
         present = [label.name for label in whole.labels if whole.volume_ml(label.name) > 50]
         for kind, changed in variants(volume):
-            result = segment(changed, ["liver", "lungs"], arguments.model).labels
+            result = segment(changed, ["liver", "lungs"], arguments.model, not_ct=True).labels
             scores = {name: dice(mapped(result, name, whole), whole.mask(name)) for name in present}
             worst[kind] = min(worst.get(kind, 1.0), *scores.values())
             print(path.name, kind, {name: round(value, 4) for name, value in scores.items()}, flush=True)

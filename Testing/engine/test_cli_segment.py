@@ -115,9 +115,11 @@ def test_lungs_to_part_are_to_be_asked_for(med3d):
 
 
 @pytest.mark.parametrize("change", [lambda a: a + np.int16(1024), lambda a: np.clip(a + 60, 0, 255).astype(np.uint8)])
-def test_what_is_no_ct_in_hounsfield_units_is_told(med3d, change):
+def test_what_is_no_ct_in_hounsfield_units_is_refused_until_it_is_wanted(med3d, change):
     write_volume(make_volume().with_array(change(make_volume().array)), "raw.nii.gz")
-    code, out, _ = med3d("raw.nii.gz", "--json", "--quiet", "-o", "r.nii.gz")
+    told = refused(med3d, "raw.nii.gz", "-o", "r.nii.gz", word="raw.nii.gz do not look like a CT")
+    assert "all the same with --not-ct" in told and not Path("r.nii.gz").exists()
+    code, out, _ = med3d("raw.nii.gz", "--not-ct", "--json", "--quiet", "-o", "r.nii.gz")
     assert code == 0 and "raw.nii.gz do not look like a CT" in json.loads(out)["warnings"][0]
 
 
@@ -128,7 +130,7 @@ def test_default_name_and_nothing_is_replaced_unasked(med3d):
     assert "use -o 'Scan 1.seg.nrrd'" in refused(med3d, "elsewhere/Scan 1.NII.GZ", word="exists already")
     assert med3d("elsewhere/Scan 1.NII.GZ", "-o", "Scan 1.seg.nrrd")[0] == 0
     write_ct(Path("elsewhere"))
-    assert "Wrote elsewhere.seg.nrrd" in med3d("elsewhere")[1]
+    assert "Wrote elsewhere.seg.nrrd" in med3d("elsewhere", "--not-ct")[1]
 
 
 def test_paths_of_all_kinds(med3d, monkeypatch, tmp_path):
@@ -150,7 +152,7 @@ def test_a_name_that_cannot_be_shown(med3d):
     refused(med3d, "scan.nii.gz", "-o", f"{name}.nii.gz", word="no text")
     write_ct(Path("series"))
     Path("series/im1").replace(f"series/{name}.dcm")
-    assert "cannot be read" in med3d("series", "-o", "r.nii.gz")[1]
+    assert "cannot be read" in med3d("series", "-o", "r.nii.gz", "--not-ct")[1]
     Path("series").rename(name)
     refused(med3d, name, "-o", "r.nii.gz", word="no text")
 
@@ -209,7 +211,8 @@ def test_a_flawed_ct_is_not_replaced_by_what_can_be_read(med3d):
     write_series(Path("dicom/more"), array[:5], change=lambda _: other, first=900)
     refused(med3d, "dicom", "-o", "r.nii.gz", word="has uneven slices")
     refused(med3d, "dicom/more", "-o", "r.nii.gz", word="is MR, and bright-1.0.0 was made for CT")
-    code, out, _ = med3d("dicom/more", "-o", "r.nii.gz", "--series", "1", "--quiet")
+    refused(med3d, "dicom/more", "-o", "r.nii.gz", "--series", "1", word="--not-ct")
+    code, out, _ = med3d("dicom/more", "-o", "r.nii.gz", "--not-ct", "--quiet")
     assert code == 0 and "Of MR 'Second'" in out
 
 
@@ -231,8 +234,7 @@ def test_an_offset_is_offered_where_it_lacks_and_taken_only_when_said(med3d):
     plain = make_volume()
     body = np.where(plain.array > 10, plain.array, -1000).astype(np.int16)
     write_volume(plain.with_array(body + np.int16(1024)), "raw.nrrd")
-    report = json.loads(med3d("raw.nrrd", "-o", "r.nrrd", "--quiet", "--json")[1])
-    assert "--offset -1024" in report["warnings"][0]
+    refused(med3d, "raw.nrrd", "-o", "r.nrrd", word="Add it with --offset -1024 if it is a CT")
     write_volume(plain.with_array(body), "right.nrrd")
     med3d("right.nrrd", "-o", "right.seg.nrrd", "--quiet")
     report = json.loads(med3d("raw.nrrd", "-o", "r.nrrd", "--quiet", "--json", "--offset", "-1024")[1])

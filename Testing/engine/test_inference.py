@@ -337,13 +337,6 @@ def test_cancelling_at_any_moment_stops_the_pipeline():
             )
 
 
-def test_a_scan_that_is_no_ct_in_hounsfield_units_is_told():
-    progress = Progress()
-    volume = balls(GEOMETRY, [LIVER])
-    coarse_to_fine().segment(volume.with_array(volume.array + np.int16(1024)), ["liver"], progress)
-    assert "balls do not look like a CT in Hounsfield units" in progress.warnings[0]
-
-
 def test_an_organ_that_loses_every_voxel_to_another_is_told():
     progress = Progress()
     stages = [stage("one", ("liver",), 2.0), stage("two", ("lungs",), 2.0)]

@@ -9,9 +9,10 @@ import SimpleITK as sitk
 from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import MedicalNet, Percentile, Preprocessing, Window, domain_spacing, resample, world_grid
-from Med3DCore.preprocessing.hounsfield import looks_like_ct, missing_offset
+from Med3DCore.preprocessing.hounsfield import looks_like_ct, missing_offset, require_modality
 from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.preprocessing.resample import axis_weights
+from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
 STORED = list(product(permutations(range(3)), product((False, True), repeat=3)))
@@ -247,6 +248,34 @@ def test_hounsfield_units_are_known_by_their_values(name, array, expected):
 )
 def test_a_missing_offset_is_recognised(name, array, offset):
     assert missing_offset(array) == offset, name
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "modality", "sentence", "offset"),
+    [
+        ("MR whose values pass", body(), "MR", "scan is MR, and m-1 was made for CT", None),
+        ("MR", np.abs(body() + 1000) / 3, "MR", "scan is MR", None),
+        ("picture", np.clip(body() + 160, 0, 255), None, "do not look like a CT", None),
+        ("0..4095 said to be CT", np.clip(body() + 1024, 0, 4095), "CT", "without its offset of -1024", -1024),
+    ],
+)
+def test_a_scan_of_another_kind_is_refused_unless_the_user_wants_it(name, array, modality, sentence, offset):
+    scan, progress = Volume(array, Geometry(array.shape[::-1]), "scan", modality=modality), Progress()
+    with pytest.raises(VolumeError, match=sentence) as caught:
+        require_modality(scan, "CT", "m-1", progress)
+    assert caught.value.code == "not-ct" and caught.value.facts == {"offset": offset}, name
+    assert not progress.warnings
+    require_modality(scan, "CT", "m-1", progress, not_ct=True)
+    assert sentence in progress.warnings[0] and progress.warnings[0].endswith("do not trust the result.")
+
+
+@pytest.mark.parametrize(
+    ("modality", "model"), [("CT", "CT"), (None, "CT"), ("OT", "CT"), ("MR", "CT/MR"), ("MR", "MR")]
+)
+def test_a_scan_of_the_models_kind_is_taken(modality, model):
+    progress = Progress()
+    require_modality(Volume(body(), Geometry((40, 40, 20)), "scan", modality=modality), model, "m-1", progress)
+    assert not progress.warnings
 
 
 @pytest.mark.parametrize("angle", [0.0, 30.0])

@@ -13,7 +13,7 @@ from Med3DCore.errors import Cancelled, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
 from Med3DCore.io.orientation import turned
-from Med3DCore.models.package import ModelPackage, Stage, save_package
+from Med3DCore.models.package import ModelPackage, Stage, load_package, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -240,7 +240,9 @@ def test_a_request_may_say_the_offset_that_is_missing(client, scan, model, volum
     expected = read_volume_array(ask(client, scan, model)["labels"])
     raw = write_volume_array(volume.with_array((volume.array + 1024).astype(np.int16)), Path(scan["file"]).parent)
     assert np.array_equal(read_volume_array(ask(client, raw, model, offset=-1024)["labels"]).array, expected.array)
-    assert not np.array_equal(read_volume_array(ask(client, raw, model)["labels"]).array, expected.array)
+    with pytest.raises(RequestError) as caught:
+        ask(client, raw, model)
+    assert (caught.value.code, caught.value.facts) == ("not-ct", {"offset": -1024})
     seen = ask(client, raw, model, type="preview", stage="coarse", offset=-1024)
     assert seen["before"] == ask(client, scan, model, type="preview", stage="coarse")["before"]
 
@@ -250,9 +252,20 @@ def test_the_series_is_named_and_another_modality_told(client, scan, model):
     report = ask(client, scan, model, series=series)["report"]
     assert report["series"] == "CT 'Thorax' (series number 3), 30 slices"
     assert not any("was made for" in sentence for sentence in report["warnings"])
-    report = ask(client, scan, model, series={"title": "T1", "modality": "MR"})["report"]
+    other = {"title": "T1", "modality": "MR"}
+    with pytest.raises(RequestError, match="is MR, and") as caught:
+        ask(client, scan, model, series=other)
+    assert (caught.value.code, caught.value.facts) == ("not-ct", {"offset": None})
+    report = ask(client, scan, model, series=other, not_ct=True)["report"]
     assert report["series"].startswith("T1") and "is MR, and" in report["warnings"][0]
     assert "series" not in ask(client, scan, model)["report"]
+
+
+def test_a_scan_that_is_no_ct_is_refused_before_torch_is_loaded(scan, model):
+    with WorkerClient() as client:
+        with pytest.raises(RequestError, match=r"is PT, and tiny-1\.0\.0 was made for CT"):
+            ask(client, scan, model, series={"modality": "PT"})
+        assert not client.request("info")["warm"]
 
 
 def test_an_absurd_spacing_is_refused_before_a_preview(client, scan, model):
@@ -291,14 +304,14 @@ def test_lists_of_models_and_devices(client):
 
 def test_the_pipeline_is_kept_until_file_or_device_change(model):
     warm = Warm()
-    first = warm.pipeline(["liver"], str(model), "cpu")
-    assert warm.pipeline(["lungs"], str(model), "cpu", mirror=True) is first
+    first = warm.pipeline(load_package(model), "cpu")
+    assert warm.pipeline(load_package(model), "cpu", mirror=True) is first
     assert first.settings.mirror
     first.device = replace(first.device, name="cuda:0")  # as if it had been asked for a GPU
-    second = warm.pipeline(["lungs"], str(model), "cpu")
+    second = warm.pipeline(load_package(model), "cpu")
     assert second is not first
     warm.forget()
-    assert warm.pipeline(["lungs"], str(model), "cpu") is not second
+    assert warm.pipeline(load_package(model), "cpu") is not second
 
 
 def test_a_network_stops_between_two_layers():

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from Med3DCore.errors import SettingError
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.preprocessing.padding import Seen
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.volume import Volume
@@ -64,11 +66,13 @@ def run(fields: Fields, job: Job) -> dict:
         Med3DError: As the ``segment`` request; SettingError also for an unknown stage.
     """
     progress = job.progress
+    package = Catalogue().choose(fields.organs, fields.model)
     with progress.stage("read", share=0.1):
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
-    with progress.stage("load model", share=0.1):
-        pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device)
-    package, stage = pipeline.package, _choose_stage(pipeline, fields)
+        require_modality(scan.whole, package.modality, package.reference, progress, not_ct=True)
+    with progress.stage("start torch", share=0.1):
+        pipeline = job.warm.pipeline(package, fields.device)
+    stage = _choose_stage(pipeline, fields)
     with progress.stage("edge", share=0.05):
         seen = pipeline.seen(scan.seen)
     box, box_from = scan.region.bounds(), "region"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.scan import read_scan, series_text
@@ -28,6 +30,7 @@ class Fields:
         offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
         series: Which DICOM series the scan is from, if it is from one: ``title``, ``modality``, ``series_number``,
             ``slices``.
+        not_ct: Segment also a scan of another kind than the model was made for, with a warning; else it is refused.
     """
 
     volume: dict
@@ -40,6 +43,7 @@ class Fields:
     orientation: str | None = None
     offset: float = 0.0
     series: dict | None = None
+    not_ct: bool = False
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -51,18 +55,23 @@ def run(fields: Fields, job: Job) -> dict:
         ``total_seconds``.
 
     Raises:
+        VolumeError: With the code ``"not-ct"``, before torch or a network is loaded, see
+            :func:`Med3DCore.preprocessing.hounsfield.require_modality`.
         Med3DError: As :func:`Med3DCore.inference.segment.segment` and the functions of the exchange.
     """
-    progress = job.progress
+    progress, series = job.progress, fields.series or {}
+    package = Catalogue().choose(fields.organs, fields.model)
     with progress.stage("read", share=0.02):
-        scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
-    with progress.stage("load model", share=0.05):
+        modality = series.get("modality")
+        scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset, modality)
+        require_modality(scan.whole, package.modality, package.reference, progress, fields.not_ct)
+    with progress.stage("start torch", share=0.05):
         from Med3DCore.inference.orientation import check_orientation
         from Med3DCore.inference.segment import conclude
         from Med3DCore.inference.sides import split_lungs
 
-        pipeline = job.warm.pipeline(fields.organs, fields.model, fields.device, fields.mirror)
-    series = series_text(fields.series, pipeline.package, progress) if fields.series else None
+    with progress.stage("load model", share=0.02):
+        pipeline = job.warm.pipeline(package, fields.device, fields.mirror)
     job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
     exchanged = check_orientation(scan.whole, progress) if pipeline.package.modality == "CT" else None
     with interruptible(progress):
@@ -75,7 +84,7 @@ def run(fields: Fields, job: Job) -> dict:
         written = write_volume_array(scan.paste(labels), Path(fields.volume["file"]).parent, "labels")
     return {
         "labels": written,
-        "report": done.report() | ({"series": series} if series else {}),
+        "report": done.report() | ({"series": series_text(series)} if series else {}),
         "seconds": {name: round(seconds, 3) for name, seconds in progress.timeline.items()},
         "total_seconds": round(progress.elapsed, 3),
     }
