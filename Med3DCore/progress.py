@@ -43,17 +43,29 @@ class Progress:
         self._skipped = 0.0
         self._share = 0.0
         self._stage = ""
+        self._uncounted: float | None = None
+        self._end: float | None = None
 
     @contextmanager
     def stage(self, name: str, share: float = 0.0) -> Iterator[None]:
-        """A named part of the job that takes about ``share`` (0..1) of the whole time. Seconds go to ``timeline``."""
+        """A named part of the job that takes about ``share`` (0..1) of the whole time. Seconds go to ``timeline``.
+
+        One without a share happens once, such as starting torch: the time left is reckoned as if it had not been, and
+        without the wait for the first stage.
+        """
         self._stage, self._share = name, share
         begin = time.perf_counter()
+        if self._uncounted is None:
+            self._uncounted = begin - self._started
+        uncounted = self._uncounted
         self.update(0.0)
         try:
             yield
         finally:
-            self.timeline[name] = self.timeline.get(name, 0.0) + time.perf_counter() - begin
+            seconds = time.perf_counter() - begin
+            self.timeline[name] = self.timeline.get(name, 0.0) + seconds
+            if share == 0.0:
+                self._uncounted = uncounted + seconds  # those of stages within it, too
             self._done = min(1.0, self._done + share)
             self._share = 0.0
 
@@ -67,10 +79,18 @@ class Progress:
         if self.callback is None:
             return
         whole = min(1.0, self._done + self._share * fraction)
-        elapsed = time.perf_counter() - self._started
-        done = whole - self._skipped
-        left = elapsed * (1 - whole) / done if done > 0.02 else None
-        self.callback(self._stage, whole, left)
+        self.callback(self._stage, whole, self._seconds_left(whole))
+
+    def within(self, seconds: float) -> None:
+        """Say that all shall be done in so many seconds from now; while they last, no more is told as left."""
+        self._end = time.perf_counter() + seconds
+
+    def _seconds_left(self, whole: float) -> float | None:
+        now = time.perf_counter()
+        elapsed, done = now - self._started - (self._uncounted or 0.0), whole - self._skipped
+        reckoned = elapsed * (1 - whole) / done if done > 0.02 else None
+        given = None if self._end is None or now >= self._end else self._end - now
+        return min((each for each in (reckoned, given) if each is not None), default=None)
 
     def skip(self, fraction: float) -> None:
         """Say how much of the current stage was done before, so that the time left is not thought too short."""

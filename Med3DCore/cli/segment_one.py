@@ -78,7 +78,7 @@ def _segment(
         starting.acquire()
         threading.Thread(target=_start_torch, args=(starting,)).start()
         volume = read_found(scan, places.source, progress, args.orientation, args.offset)
-    with progress.stage("start torch", share=0.05):
+    with progress.stage("start torch"):
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment

@@ -82,6 +82,8 @@ class SegmentationLogic:
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         keepEdits: bool = True,
         splitLungs: bool = False,
+        notCt: bool = False,
+        offset: float = 0.0,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SegmentationResult], None] | None = None,
@@ -99,6 +101,9 @@ class SegmentationLogic:
             roiNode: Label only what lies inside; None for all.
             keepEdits: Whether a segment that was edited by hand since stays, as "Liver (edited)".
             splitLungs: Whether the lungs become two segments, "Left lung" and "Right lung".
+            notCt: Whether a scan of another kind than the model was made for is segmented all the same; else the error
+                has the code ``"not-ct"`` and, if only its offset is missing, that among its ``facts``.
+            offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
             wait: Return only when it is done.
             onProgress: See the class.
             onFinished: See the class.
@@ -107,7 +112,7 @@ class SegmentationLogic:
         self._requireNodes(volumeNode, segmentationNode, roiNode)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, roiNode, splitLungs)
+            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset)
             return [self._segmentStep(volumeNode, choices, segmentationNode, keepEdits)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
@@ -121,6 +126,8 @@ class SegmentationLogic:
         device: str = "auto",
         keepEdits: bool = True,
         splitLungs: bool = False,
+        notCt: bool = False,
+        offset: float = 0.0,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[list[SegmentationResult | Med3DError]], None] | None = None,
@@ -136,7 +143,7 @@ class SegmentationLogic:
         self._requireNodes(*volumeNodes, *targets)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, splitLungs=splitLungs)
+            choices = _choices(organs, model, device, None, splitLungs, notCt, offset)
             pairs = zip(volumeNodes, targets, strict=True)
             return [self._segmentStep(volume, choices, target, keepEdits) for volume, target in pairs]
 
@@ -150,6 +157,8 @@ class SegmentationLogic:
         device: str = "auto",
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         splitLungs: bool = False,
+        notCt: bool = False,
+        offset: float = 0.0,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SequenceResult], None] | None = None,
@@ -164,7 +173,7 @@ class SegmentationLogic:
 
         def makeSteps() -> list[Step]:
             browser, sequence = framesOf(self.scene, volumeNode)
-            choices = _choices(organs, model, device, roiNode, splitLungs)
+            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset)
             made.append(SegmentationSequence(browser, sequence, volumeNode))
             frames = range(sequence.GetNumberOfDataNodes())
             return [FrameStep(sequence, index, volumeNode, choices, made[0]) for index in frames]
@@ -311,10 +320,12 @@ def _choices(
     device: str,
     roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
     splitLungs: bool = False,
+    notCt: bool = False,
+    offset: float = 0.0,
 ) -> Choices:
     if isinstance(organs, str) or not organs:
         raise SettingError(_('No organ is chosen; choose at least one, such as ["liver"].'))
-    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs)
+    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs, notCt, offset)
 
 
 def _only(outcomes: list) -> Any:

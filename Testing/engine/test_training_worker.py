@@ -1,7 +1,7 @@
 """The worker trains: arrays in, a model of the user's and label maps out; stopped in between, it goes on."""
 
 import threading
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array
-from Med3DCore.worker.requests.train import Fields, _read_cases, _tune
+from Med3DCore.worker.requests.train import Fields, _read_cases, run
 
 SETTINGS = {"steps": 3, "patch": [16, 16, 16], "batch": 2}
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_continued_is_said(tmp_path):
 def test_results_that_nobody_looked_at_are_learned_from_only_when_that_is_said():
     entries = [{"name": "CT 1", "untouched": True}, {"name": "CT 2"}]
     with pytest.raises(DataError, match="labels of CT 1 are results of a model that nobody has changed") as refused:
-        _tune(Fields("nowhere", entries), Path("nowhere"), Progress())
+        run(Fields("nowhere", entries), SimpleNamespace(progress=Progress()))
     assert refused.value.code == "untouched-results"
     with pytest.raises(DataError, match="not described as the worker's protocol says"):  # and not for that reason
-        _tune(Fields("nowhere", entries, take_untouched=True), Path("nowhere"), Progress())
+        run(Fields("nowhere", entries, take_untouched=True), SimpleNamespace(progress=Progress()))

@@ -14,6 +14,7 @@ import numpy as np
 
 from Med3DCore.errors import ModelError
 from Med3DCore.inference.sides import split_lungs
+from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
@@ -29,7 +30,9 @@ from Med3DCore.worker.server import Server
 def segment(fields, job):
     behave(fields.model, job)
     with job.progress.stage("known", share=1.0):
-        scan = read_scan(fields.volume, fields.region, Progress())
+        modality = (fields.series or {}).get("modality")
+        scan = read_scan(fields.volume, fields.region, Progress(), offset=fields.offset, modality=modality)
+        require_modality(scan.whole, "CT", "known-1.0.0", Progress(), fields.not_ct)
         array = np.zeros(scan.seen.array.shape, np.uint8)
         masks = {"liver": scan.seen.array > 60, "lungs": scan.seen.array < -400}
         for value, name in enumerate(fields.organs, start=1):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mrml_helpers import addTransform, segmentArray
 
+from Med3DCore.errors import Med3DError
 from Med3DCore.geometry import Geometry
 
 
@@ -86,8 +87,8 @@ def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
 
     from Med3DSegmentationLib.panels.segment.result_section import _summary
 
-    def asked():
-        return logic.segment(volumeNode, ["liver"], model=str(model), device="cpu", wait=True)
+    def asked(**more):
+        return logic.segment(volumeNode, ["liver"], model=str(model), device="cpu", wait=True, **more)
 
     assert asked().series == ""
     volumeNode.SetName("3: Thorax")
@@ -100,7 +101,10 @@ def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
     constants = slicer.vtkMRMLSubjectHierarchyConstants
     hierarchy.SetItemAttribute(item, constants.GetDICOMSeriesModalityAttributeName(), "MR")
     hierarchy.SetItemAttribute(item, constants.GetDICOMSeriesNumberAttributeName(), "3")
-    result = asked()
+    with pytest.raises(Med3DError, match="is MR, and") as caught:
+        asked()
+    assert caught.value.code == "not-ct"
+    result = asked(notCt=True)
     assert result.series == f"MR '3: Thorax' (series number 3), {slices} slices"
     assert any("is MR, and" in one for one in result.warnings)
     assert f"Of {result.series}" in _summary([result])

@@ -153,6 +153,63 @@ def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
     assert new.GetScene() is None and not rows(panel) and panel.parameterNode.segmentation is None
 
 
+def lackingOffset(volume):
+    """Store a CT without its offset."""
+    import slicer.util
+
+    slicer.util.updateVolumeFromArray(volume, array(volume) + np.int16(1024))
+
+
+def test_of_a_scan_that_is_no_ct_the_user_is_asked(module, panel, ct):
+    dialogs, buttons = module.host.dialogs, module.host.qt.QMessageBox
+    found = (array(ct) > 60).sum() * np.prod(ct.GetSpacing()) / 1000
+    lackingOffset(ct)
+    settle(panel)
+    dialogs.answer(buttons.No)
+    press(panel, "liverButton")
+    wait(panel)
+    (question,) = dialogs.texts("question")
+    assert "do not look like a CT" in question and "offset of -1024" in question
+    assert module.ui.messageFrame.visible and "do not look like a CT" in module.ui.messageLabel.text
+    assert not rows(panel) and panel.parameterNode.segmentation is None
+    dialogs.answer(buttons.Apply)
+    press(panel, "liverButton")
+    wait(panel)
+    wait(panel)
+    assert rows(panel)[0][1:] == ["Liver", f"{found:.1f}"] and not module.ui.messageFrame.visible
+    dialogs.answer(buttons.Yes)
+    press(panel, "liverButton")  # all of it is "bright" then
+    wait(panel)
+    wait(panel)
+    assert float(rows(panel)[0][2]) > 2 * found
+
+
+def test_an_mr_whose_values_pass_is_known_by_its_modality_and_of_several_only_those_are_asked_for(module, panel, ct):
+    import slicer
+
+    mr = addVolume(module.services.scene, name="T1")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(module.services.scene)
+    modality = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), mr)
+    hierarchy.SetItemAttribute(item, modality, "MR")
+    dialogs, buttons = module.host.dialogs, module.host.qt.QMessageBox
+    panel.ui.severalVolumesCheckBox.checked = True
+    settle(panel)
+    for row in range(2):
+        panel.ui.volumeList.item(row).setCheckState(module.host.qt.Qt.Checked)
+    dialogs.answer(buttons.No)
+    press(panel, "liverButton")
+    wait(panel)
+    assert dialogs.texts("question") == ["T1 is MR, and known-1.0.0 was made for CT; nothing was segmented."]
+    assert "1 of 2 volumes could not be segmented: T1 is MR" in module.ui.messageLabel.text
+    assert [row[0] for row in rows(panel)] == ["CT"]
+    dialogs.answer(buttons.Yes)
+    press(panel, "liverButton")
+    wait(panel)
+    wait(panel)
+    assert [row[0] for row in rows(panel)] == ["CT", "T1"] and not module.ui.messageFrame.visible
+
+
 def test_after_undo_no_number_of_the_undone_result_is_shown(panel, ct):
     settle(panel)
     for _run in range(2):

@@ -87,6 +87,7 @@ def fine_tune(
     if not any(case.annotated for case in cases):
         raise DataError("No case has a labelled organ; label one in at least one case.")
     settings, progress, ranks = settings or TuneSettings(), progress or Progress(), Ranks.here()
+    progress.within(60 * settings.minutes)
     run, device = RunFolder(Path(folder)), choose_device(ranks.device(settings.device))
     with ranks.joined(device.torch_device), run.alone(ranks):
         ranks.from_main(lambda: _begin(run, parent, cases, settings, progress, labels, arrays or {}))
@@ -170,6 +171,7 @@ class _Tuning:
         # As if the stages that began in an earlier call had taken all their time.
         spent = sum(value for key, value in folder.read_plan().items() if key.startswith("minutes of "))
         self.begin = time.monotonic() - 60 * spent
+        progress.within(60 * max(0.0, self.settings.minutes - spent))
 
     def run(self) -> FineTuned:
         """From wherever it stands to the end."""

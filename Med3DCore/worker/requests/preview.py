@@ -70,7 +70,7 @@ def run(fields: Fields, job: Job) -> dict:
     with progress.stage("read", share=0.1):
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
         require_modality(scan.whole, package.modality, package.reference, progress, not_ct=True)
-    with progress.stage("start torch", share=0.1):
+    with progress.stage("start torch"):
         pipeline = job.warm.pipeline(package, fields.device)
     stage = _choose_stage(pipeline, fields)
     with progress.stage("edge", share=0.05):

@@ -65,7 +65,7 @@ def run(fields: Fields, job: Job) -> dict:
         modality = series.get("modality")
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset, modality)
         require_modality(scan.whole, package.modality, package.reference, progress, fields.not_ct)
-    with progress.stage("start torch", share=0.05):
+    with progress.stage("start torch"):
         from Med3DCore.inference.orientation import check_orientation
         from Med3DCore.inference.segment import conclude
         from Med3DCore.inference.sides import split_lungs

@@ -70,6 +70,10 @@ def run(fields: Fields, job: Job) -> dict:
         Med3DError: As :func:`Med3DCore.training.fine_tuning.fine_tune.fine_tune` and the functions of the exchange.
     """
     folder = Path(fields.folder)
+    if fields.cases is not None and not fields.take_untouched:
+        _refuse_untouched(fields.cases)
+    with job.progress.stage("start torch"):
+        import Med3DCore.training.fine_tuning.fine_tune  # noqa: F401 - takes seconds, once
     with interruptible(job.progress):
         tuned = _tune(fields, folder, job.progress)
     return _result(tuned, folder)
@@ -81,8 +85,6 @@ def _tune(fields: Fields, folder: Path, progress: Progress) -> FineTuned:
 
     if fields.cases is None:
         return continue_tuning(folder, progress, fields.finish)
-    if not fields.take_untouched:
-        _refuse_untouched(fields.cases)
     settings = TuneSettings(fields.title, fields.minutes, fields.quality, fields.seed, fields.device, fields.settings)
     parent = Catalogue().find(fields.model) if fields.model else Catalogue().default_for([])
     cases, labels, arrays = _read_cases(fields.cases)

@@ -194,6 +194,7 @@ class Job:
 
     def _send(self, fields: dict[str, Any]) -> None:
         step = self._steps[len(self._outcomes)]
+        self._report(_("Starting the engine"), self._fraction, None)  # until it tells more: it may have to load much
         callbacks = self._onResult, self._onFailure, self._advance
         self._requestId = self._engine.request(step.type, fields, *callbacks, **getattr(step, "options", {}))
 

@@ -52,6 +52,8 @@ class Choices:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Only what lies inside is labelled or shown; None for all.
         splitLungs: Whether left and right lung become segments of their own; not for a preview.
+        notCt: Whether a scan of another kind than the model was made for is segmented all the same.
+        offset: Is added to all values of the scan.
     """
 
     organs: tuple[str, ...]
@@ -59,6 +61,8 @@ class Choices:
     device: str = "auto"
     region: Region | None = None
     splitLungs: bool = False
+    notCt: bool = False
+    offset: float = 0.0
 
     def toFields(self, scan: Volume, folder: str, series: dict[str, Any] | None = None) -> Pieces[dict[str, Any]]:
         """Fields of a request; writes the scan.
@@ -77,6 +81,8 @@ class Choices:
             "device": self.device,
             "region": self.region and self.region.bounds,
             **({"split_lungs": True} if self.splitLungs else {}),
+            **({"not_ct": True} if self.notCt else {}),
+            **({"offset": self.offset} if self.offset else {}),
             **({"series": series} if series else {}),
         }
 
@@ -206,7 +212,8 @@ class FrameStep:
     def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the frame as it lies in the world when its proxy shows it."""
         geometry = geometryFromNode(self._frame, self.volumeNode.GetParentTransformNode())
-        return self.choices.toFields(Volume(arrayFromVolumeNode(self._frame), geometry, self.title), folder)
+        frame = Volume(arrayFromVolumeNode(self._frame), geometry, self.title)
+        return self.choices.toFields(frame, folder, seriesOf(self.volumeNode))
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
         """Keep the frame's segmentation for the sequence."""

@@ -17,6 +17,7 @@ from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
+from Med3DSegmentationLib.panels.segment.run import Run, askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
@@ -43,6 +44,7 @@ class SegmentPanel(Panel):
         super().__init__(services)
         ui = self.ui
         self._job: Job | None = None
+        self._run: Run | None = None
         self._startedOn: str | None = None
         self._askedForDevices = False
         self._volumeId: str | None = None
@@ -206,26 +208,31 @@ class SegmentPanel(Panel):
     # -- doing it ------------------------------------------------------------------------------------------------------
 
     def _segment(self, organs: Sequence[str]) -> None:
-        logic, parameters = self.services.logic, self.parameterNode
-        common = {"model": parameters.model or None, "device": parameters.device, "splitLungs": parameters.splitLungs}
-        common |= {"onProgress": self._progress.advance, "onFinished": self._onFinished, "onError": self._onError}
+        parameters = self.parameterNode
+        options = {"model": parameters.model or None, "device": parameters.device, "splitLungs": parameters.splitLungs}
+        volumes, segmentations = [parameters.inputVolume], [parameters.segmentation]
+        isSequence = not parameters.severalVolumes and parameters.allFrames and self._isSequence()
+        if parameters.severalVolumes:
+            volumes = self._volumes.chosen()
+            segmentations = [findSegmentation(self.services.scene, volume) for volume in volumes]
+        else:
+            options["roiNode"] = parameters.roi
+        if not isSequence:
+            options["keepEdits"] = parameters.keepEdits
+        self._startedOn = _idOf(parameters.inputVolume)
+        self._begin(Run(volumes, organs, segmentations, options, parameters.severalVolumes, isSequence))
+
+    def _begin(self, run: Run) -> None:
+        self._run = run
         self._progress.begin()
         self.services.activity.begin(_("A segmentation is running."))
+        callbacks = {"onProgress": self._progress.advance, "onFinished": self._onFinished, "onError": self._onError}
         try:
-            if parameters.severalVolumes:
-                volumes = self._volumes.chosen()
-                existing = [findSegmentation(self.services.scene, volume) for volume in volumes]
-                job = logic.segmentBatch(volumes, organs, existing, keepEdits=parameters.keepEdits, **common)
-            elif parameters.allFrames and self._isSequence():
-                job = logic.segmentSequence(parameters.inputVolume, organs, roiNode=parameters.roi, **common)
-            else:
-                options = {"roiNode": parameters.roi, "keepEdits": parameters.keepEdits}
-                job = logic.segment(parameters.inputVolume, organs, parameters.segmentation, **options, **common)
+            job = run.start(self.services.logic, **callbacks)
         except Med3DError as error:
             self._onError(error)
             return
         self._job = job if job.isRunning else None
-        self._startedOn = _idOf(parameters.inputVolume)
         self.refresh()
 
     def _cancel(self) -> None:
@@ -236,20 +243,45 @@ class SegmentPanel(Panel):
         frames = outcome if isinstance(outcome, SequenceResult) else None
         outcomes = list(frames.frames) if frames else outcome if isinstance(outcome, list) else [outcome]
         results = [result for result in outcomes if isinstance(result, SegmentationResult)]
-        errors = [error for error in outcomes if isinstance(error, Med3DError)]
         if results:
             self._results.add(results, frames)
             self._take(results[0])
         self._end()
-        if errors:
-            sentences = " ".join(dict.fromkeys(map(str, errors)))
-            left = _("{count} of {all} volumes could not be segmented: {sentences}")
-            text = left.format(count=len(errors), all=len(outcomes), sentences=sentences)
-            self.services.showError(Med3DError(text))
+        if any(map(isNotCt, outcomes)):
+            self._askLater(outcomes)
+        else:
+            self._showErrors(outcomes)
 
     def _onError(self, error: Med3DError) -> None:
         self._end()
-        self.services.showError(error)
+        if isNotCt(error):
+            self._askLater([error])
+        else:
+            self.services.showError(error)
+
+    def _askLater(self, outcomes: Sequence[Any]) -> None:
+        """About scans that are no CT; not in a callback of the engine, which has its other answers to give."""
+        self.services.engine.callSoon(lambda: self._ask(outcomes))
+
+    def _ask(self, outcomes: Sequence[Any]) -> None:
+        if self.parameterNode is None or self.services.activity.isRunning:
+            return
+        allowed = askAboutScans([outcome for outcome in outcomes if isNotCt(outcome)])
+        if allowed is not None:
+            self._begin(self._run.again(outcomes, allowed))
+        else:
+            self._showErrors(outcomes)
+
+    def _showErrors(self, outcomes: Sequence[Any]) -> None:
+        """What is wrong with a volume, or with how many of several."""
+        outcomes = [*self._run.failed, *outcomes]
+        errors = [error for error in outcomes if isinstance(error, Med3DError)]
+        if errors and not self._run.isBatch:
+            self.services.showError(errors[0])
+        elif errors:
+            sentences = " ".join(dict.fromkeys(map(str, errors)))
+            left = _("{count} of {all} volumes could not be segmented: {sentences}")
+            self.services.showError(Med3DError(left.format(count=len(errors), all=len(outcomes), sentences=sentences)))
 
     def _end(self) -> None:
         self._job = None
