@@ -1,8 +1,7 @@
 """Several processes that train one network together, as ``torchrun`` starts them.
 
 Process r of w takes the batches r, w + r, 2 w + r, ..., and gradients are averaged before each step. So w processes
-learn what one learns with ``accumulate`` w times as large, but for rounding and for one thing: running statistics of
-batch norm take in the batches of a step together, not one after the other.
+learn what one learns with ``accumulate`` w times as large, but for rounding; the running statistics of batch norm, too.
 
 All processes must come to the same decisions, or they wait for each other for ever: what depends on time or on the user
 is decided by one and told to the others. Without torchrun there is one process, and nothing here does anything.
@@ -21,6 +20,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from Med3DCore.errors import Cancelled, Med3DError, SettingError
@@ -176,22 +176,33 @@ class Ranks:
 
     @contextmanager
     def shared_statistics(self, network: nn.Module) -> Iterator[None]:
-        """Lets running statistics take in the batches of all processes.
+        """Lets the running statistics of batch norm take in what all processes saw within: one process's batch after
+        the other's, as if one process had seen them all.
 
-        They change by the mean of the changes of those processes that changed them; counters add up.
+        With the momentum m and r the statistics before, a batch b makes ``(1 - m) r + m b`` of them. So what a process
+        adds counts ``(1 - m)`` to the power of the number of batches that later processes saw; each may have seen none.
         """
-        if self.world == 1:
+        norms = [] if self.world == 1 else [norm for norm in network.modules() if isinstance(norm, _BatchNorm)]
+        norms = [norm for norm in norms if norm.track_running_stats]
+        if not norms:
             yield
             return
-        buffers = list(network.buffers())
-        before = [buffer.clone() for buffer in buffers]
+        before = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
+        counts = [int(norm.num_batches_tracked) for norm in norms]
         yield
-        if not buffers:
-            return
-        change = torch.cat([(new - old).flatten().float() for new, old in zip(buffers, before, strict=True)])
-        total = torch.stack([change, (change != 0).float()])
+        seen = torch.zeros(self.world, len(norms))
+        seen[self.rank] = torch.tensor([int(norm.num_batches_tracked) - n for norm, n in zip(norms, counts, strict=True)])
+        distributed.all_reduce(seen)
+        own, later, whole = seen[self.rank], seen[self.rank + 1 :].sum(0), seen.sum(0)
+        added = []
+        for place, (norm, olds) in enumerate(zip(norms, before, strict=True)):
+            kept = 1 - norm.momentum
+            for new, old in zip((norm.running_mean, norm.running_var), olds, strict=True):
+                added.append((new - old * kept ** float(own[place])) * kept ** float(later[place]))
+        total = torch.cat(added)
         distributed.all_reduce(total)
-        sizes = [buffer.numel() for buffer in buffers]
-        for buffer, old, change, count in zip(buffers, before, *(row.split(sizes) for row in total), strict=True):
-            shared = change / count.clamp(min=1) if buffer.is_floating_point() else change
-            buffer.copy_(old + shared.reshape(old.shape).to(old.dtype))
+        parts = iter(total.split([part.numel() for part in added]))
+        for place, (norm, olds) in enumerate(zip(norms, before, strict=True)):
+            for new, old in zip((norm.running_mean, norm.running_var), olds, strict=True):
+                new.copy_(old * (1 - norm.momentum) ** float(whole[place]) + next(parts))
+            norm.num_batches_tracked.fill_(counts[place] + int(whole[place]))

@@ -120,9 +120,8 @@ def done(tmp_path_factory, data):  # noqa: F811
 
 
 def near(first, second):
-    """Whether the weights are equal but for rounding; running statistics of batch norm may differ."""
-    names = [name for name in first if "running" not in name]
-    return all(torch.allclose(first[name], second[name], rtol=0, atol=1e-5) for name in names)
+    """Whether the weights are equal but for rounding, running statistics of batch norm, too."""
+    return all(torch.allclose(first[name].float(), second[name].float(), rtol=1e-5, atol=1e-5) for name in first)
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------
@@ -136,7 +135,6 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(done, tmp_pa
     assert all(torch.equal(first[name], second[name]) for name in first), "both have the same network"
     if kind == "sgd":
         assert first["1.num_batches_tracked"] == one["1.num_batches_tracked"] == 12 * 4
-        assert torch.allclose(one["1.running_var"], first["1.running_var"], rtol=0, atol=0.1)
     losses = [[entry["loss"] for entry in curve(folder) if "loss" in entry] for folder in (tmp_path, done[0] / kind)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 
@@ -165,7 +163,8 @@ def test_branches_that_no_process_used_and_their_optimizer_state_stay_as_they_ar
 
 
 def test_running_statistics_are_of_the_processes_that_have_some(done):
-    assert [kept["statistics"] for kept in done[1]] == [[(1.0, 2), (3.0, 3)]] * 2  # 0 -> (1 + 3) / 2 / 2, 1 -> 5
+    # 0 -> 1 -> 3, each time halfway, then from there to 5
+    assert [kept["statistics"] for kept in done[1]] == [[(1.75, 2), (3.375, 3)]] * 2
 
 
 # -- decisions -------------------------------------------------------------------------------------------------------

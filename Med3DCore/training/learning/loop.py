@@ -206,13 +206,13 @@ class _Run:
         self.freeze()
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        with ranks.shared_statistics(self.network):
-            for part in range(settings.accumulate):
-                batch = batches.get(self.step * settings.accumulate + part)
-                with ranks.own_gradient(self.loss, part < settings.accumulate - 1):
-                    loss = self.loss(batch) / settings.accumulate
-                    total += float(loss.detach())
-                    self.scaler.scale(loss).backward()
+        for part in range(settings.accumulate):
+            batch = batches.get(self.step * settings.accumulate + part)
+            early = part < settings.accumulate - 1
+            with ranks.shared_statistics(self.network), ranks.own_gradient(self.loss, early):
+                loss = self.loss(batch) / settings.accumulate
+                total += float(loss.detach())
+                self.scaler.scale(loss).backward()
         total = ranks.mean(total)
         self._require_finite(total, "the loss")
         self.scaler.unscale_(self.optimizer)
