@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from Med3DCore.errors import Cancelled
 
 ProgressCallback = Callable[[str, float, "float | None"], None]
-MetricCallback = Callable[[str, int, "float | None", "dict | None"], None]
+MetricCallback = Callable[[str, int, "float | None", "dict | None", "dict | None"], None]
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Progress:
     Args:
         callback: Called with (stage, fraction of the whole job 0..1, seconds left or None).
         is_cancelled: Asked between small pieces of work; True stops the job.
-        on_metric: Called with (stage, step, loss or None, scores or None) while something is trained.
+        on_metric: Called as :meth:`metric`, the stage first, while something is trained.
 
     Examples:
         >>> progress = Progress()
@@ -96,10 +96,19 @@ class Progress:
         """Say how much of the current stage was done before, so that the time left is not thought too short."""
         self._skipped += self._share * fraction
 
-    def metric(self, step: int, loss: float | None = None, scores: dict | None = None) -> None:
-        """Tell how a training does: the loss of a step, or scores on the cases that it is checked on."""
+    def metric(
+        self, step: int, loss: float | None = None, scores: dict | None = None, false_positive_ml: dict | None = None
+    ) -> None:
+        """Tell how a training does.
+
+        Args:
+            step: Steps done.
+            loss: Of the last one.
+            scores: On the cases that it is checked on, ``{label: {case: number}}``.
+            false_positive_ml: What was found in those of them that do not show a label, ``{label: {case: mL}}``.
+        """
         if self.on_metric is not None:
-            self.on_metric(self._stage, step, loss, scores)
+            self.on_metric(self._stage, step, loss, scores, false_positive_ml)
 
     def check(self) -> None:
         """Raise Cancelled if the user wants to stop."""

@@ -82,6 +82,12 @@ def _add_run(action: argparse.ArgumentParser) -> None:
     where.add_argument("--centres", type=path, metavar="CSV", help="table of points: x, y, z in mm, and name if wanted")
     where.add_argument("--centre", type=float, nargs=3, metavar=("X", "Y", "Z"), help="one point in mm")
     add("--space", choices=_SPACES, default="LPS", help="of x, y, z without a column 'space' (default: %(default)s)")
+    add(
+        "--prevalence",
+        type=float,
+        metavar="P",
+        help="how common malignant nodules are where it is used, such as 0.05 (default: as in the model's training)",
+    )
     add("-o", "--output", type=path, metavar="FILE", help="also write the answers: .json or .csv")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--quiet", action="store_true", help="no progress")
@@ -188,7 +194,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.output:
         check_output(args.output, (".json", ".csv"))
     package = Catalogue().find(args.model)
-    classifier = Classifier(package, choose_device(args.device))
+    classifier = Classifier(package, choose_device(args.device), args.prevalence)
     centres = _asked(args)
     bar = ProgressBar(args.quiet)
     progress = Progress(bar)
@@ -205,8 +211,11 @@ def _run(args: argparse.Namespace) -> int:
     for answer in answers:
         place = " ".join(f"{value:.1f}" for value in answer.centre)
         print(f"{answer.name}: {answer.label} ({classes[1]} {answer.probabilities[classes[1]]:.3f}) at {place} mm, LPS")
+    if classifier.prevalence is not None:
+        default = "" if args.prevalence else ", as in the model's training; state yours with --prevalence"
+        print(f"Probabilities are of a prevalence of {100 * classifier.prevalence:g} % {classes[1]}{default}.")
     if args.output:
-        _write(answers, package.reference, volume.name, args.output)
+        _write(answers, package.reference, volume.name, classifier.prevalence, args.output)
     return 0
 
 
@@ -225,7 +234,7 @@ def _asked(args: argparse.Namespace) -> list[Centre]:
     return own
 
 
-def _write(answers: Sequence[Answer], model: str, scan: str, file: Path) -> None:
+def _write(answers: Sequence[Answer], model: str, scan: str, prevalence: float | None, file: Path) -> None:
     from Med3DCore.io import written_beside
 
     rows = [
@@ -235,6 +244,7 @@ def _write(answers: Sequence[Answer], model: str, scan: str, file: Path) -> None
             "space": "LPS",
             "answer": a.label,
             **a.probabilities,
+            "prevalence": prevalence,
         }
         for a in answers
     ]

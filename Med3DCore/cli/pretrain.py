@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_training_options, on_every_rank, resumable
+from Med3DCore.cli.training import add_training_options, mean_scores, on_every_rank, resumable
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
             workers=args.workers,
         )
     for label, scores in trained.validation.details.items():
-        mean = sum(scores.values()) / max(1, len(scores))
-        print(f"{label}: " + (f"Dice {mean:.3f} (n = {len(scores)})" if scores else "no held-out case"))
+        wrong = trained.validation.false_positive_ml.get(label)
+        print(f"{label}: {mean_scores({'Dice': scores}, wrong and {'found': wrong})}")
     if ranks.is_main:
         draw_curve(args.output, {task.name: args.output})
         print(f"wrote {publish_encoder(recipe, stages, cases, trained, args.output)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
+from Med3DCore.cli.training import add_fold_options, add_training_options, mean_scores, on_every_rank, resumable
 from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
@@ -97,7 +97,10 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
                 workers=args.workers,
             )
         weights[name] = trained.weights
-        print(f"{name}: {trained.steps} steps, {_scores(trained.validation.details)}")
+        validation = trained.validation
+        print(
+            f"{name}: {trained.steps} steps, {mean_scores(validation.details, validation.false_positive_ml, 'Dice ')}"
+        )
     if ranks.is_main:
         draw_curve(args.output, folders)
         if not args.stage:
@@ -111,9 +114,9 @@ def _with_curve(tell: MetricCallback | None, output: Path, folders: Mapping[str,
     from Med3DCore.training.learning.checkpoint import LOG
     from Med3DCore.training.learning.curve import draw_curve
 
-    def told(stage: str, step: int, loss: float | None, scores: dict | None) -> None:
+    def told(stage: str, step: int, loss: float | None, scores: dict | None, false_positive_ml: dict | None) -> None:
         if tell is not None:
-            tell(stage, step, loss, scores)
+            tell(stage, step, loss, scores, false_positive_ml)
         if scores is not None:
             draw_curve(output, {name: folder for name, folder in folders.items() if (folder / LOG).is_file()})
 
@@ -155,11 +158,3 @@ def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace
                 f"The stage '{name}' was not begun in {folder.parent}, so there is no whole model yet; run the command "
                 "without --finish."
             )
-
-
-def _scores(validation: dict[str, dict[str, float]]) -> str:
-    known = {label: list(cases.values()) for label, cases in validation.items() if cases}
-    return (
-        ", ".join(f"{label} Dice {sum(v) / len(v):.3f} (n = {len(v)})" for label, v in known.items())
-        or "no held-out case"
-    )

@@ -6,7 +6,7 @@ import argparse
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,9 @@ class TrainingLines:
         self._begin = self._said = time.monotonic()
         self._losses: list[float] = []
 
-    def __call__(self, stage: str, step: int, loss: float | None, scores: dict | None) -> None:
+    def __call__(
+        self, stage: str, step: int, loss: float | None, scores: dict | None, false_positive_ml: dict | None
+    ) -> None:
         """As :attr:`Med3DCore.progress.Progress.on_metric`; each validation is told, the losses now and then."""
         now = time.monotonic()
         if loss is not None:
@@ -78,17 +80,33 @@ class TrainingLines:
         if self._losses:
             parts.append(f"loss {sum(self._losses) / len(self._losses):.4f}")
         if scores is not None:
-            parts.append(mean_scores(scores))
+            parts.append(mean_scores(scores, false_positive_ml))
         parts.append(f"{now - self._begin:.0f} s")
         self._bar.line(", ".join(parts))
         self._said, self._losses = now, []
 
 
-def mean_scores(scores: Mapping[str, object]) -> str:
-    """Scores of a validation, ``{label: {case: number}}``, in one line."""
+def mean_scores(
+    scores: Mapping[str, object], false_positive_ml: Mapping[str, Mapping[str, float]] | None, measure: str = ""
+) -> str:
+    """The means of a validation in one line, also of what was found where there is nothing.
+
+    Args:
+        scores: ``{label: {case: number}}``.
+        false_positive_ml: ``{label: {case: mL}}`` of the cases that do not show the label.
+        measure: What the scores are, such as ``"Dice "``.
+    """
     known = {label: list(cases.values()) for label, cases in scores.items() if isinstance(cases, Mapping) and cases}
-    named = [f"{label} {sum(values) / len(values):.3f} (n = {len(values)})" for label, values in known.items()]
-    return "mean " + ", ".join(named) if named else "no held-out case"
+    means = [f"{label} {measure}{_mean(values):.3f} (n = {len(values)})" for label, values in known.items()]
+    means += [
+        f"{label} where there is none {_mean(cases.values()):.1f} mL (n = {len(cases)})"
+        for label, cases in (false_positive_ml or {}).items()
+    ]
+    return ", ".join(means) or "no held-out case"
+
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values)
 
 
 class _Stopped(Cancelled):

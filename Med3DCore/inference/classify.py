@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from Med3DCore.errors import ModelError
+from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import CLASSIFIER, ModelPackage
@@ -49,15 +49,27 @@ class Classifier:
     Args:
         package: The model.
         device: Where to compute.
+        prevalence: How common the second class (malignant) is where it is used, 0..1; by default as common as in what
+            it learned from. See :func:`at_prevalence`.
+
+    Attributes:
+        prevalence: Of which its probabilities are.
 
     Raises:
-        ModelError: It is no classifier, or is damaged.
+        ModelError: It is no classifier, is damaged, or does not say how common the classes were in its training.
+        SettingError: The prevalence is not between 0 and 1.
     """
 
-    def __init__(self, package: ModelPackage, device: Device) -> None:
+    def __init__(self, package: ModelPackage, device: Device, prevalence: float | None = None) -> None:
         if package.kind != CLASSIFIER:
             raise ModelError(f"{package.reference} is no classifier; choose one that `med3d classify train` made.")
         self.stage, self.device = package.stages[0], device
+        self.taught = taught_prevalence(package)
+        self.prevalence = self.taught if prevalence is None else prevalence
+        if prevalence is not None and not 0 < prevalence < 1:
+            raise SettingError(f"The prevalence is {prevalence}; it must be between 0 and 1, such as 0.05 for 5 %.")
+        if prevalence is not None and self.taught is None:
+            raise ModelError(f"{package.reference} does not say how common its classes were in training.")
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
         self.network = build_network(self.stage.network)
         load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")
@@ -84,10 +96,42 @@ class Classifier:
         blocks = (cut_block(volume, centre, preprocessing.spacing, window, statistics)[0] for _, centre in centres)
         patches = (preprocessing.intensity.apply(block, statistics) for block in blocks)
         found = class_probabilities(self.network, patches, self.device, len(centres), progress)
+        if self.prevalence is not None:
+            found = at_prevalence(found, self.taught, self.prevalence)
         return [
             Answer(name, centre, dict(zip(self.stage.labels, map(float, row), strict=True)))
             for (name, centre), row in zip(centres, found, strict=True)
         ]
+
+
+def taught_prevalence(package: ModelPackage) -> float | None:
+    """How common the second class was in what a classifier learned from: each patch showed it with this chance.
+
+    None if the package does not say it, or it was taught one class alone.
+    """
+    settings = package.provenance.get("training")
+    own = settings.get(package.stages[0].name) if isinstance(settings, dict) else None
+    share = own.get("foreground") if isinstance(own, dict) else None
+    return float(share) if isinstance(share, int | float) and 0 < share < 1 else None
+
+
+def at_prevalence(found: np.ndarray, taught: float, prevalence: float) -> np.ndarray:
+    """Probabilities where the second class is as common as stated, by Bayes' theorem.
+
+    What is seen of a nodule multiplies the odds before by a likelihood ratio, which does not depend on how common the
+    class is; so the odds are divided by those of the training and multiplied by those of the prevalence.
+
+    Args:
+        found: Probabilities of two classes, ``[n, 2]``.
+        taught: How common the second was in training, 0..1.
+        prevalence: How common it is, 0..1.
+
+    Examples:
+        >>> at_prevalence(np.array([[0.5, 0.5]]), 0.5, 0.1)
+        array([[0.9, 0.1]])
+    """
+    shifted = found * [(1 - prevalence) / (1 - taught), prevalence / taught]
+    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 @torch.inference_mode()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 
-# Every shipped encoder halves at most five times; windows of this multiple lose nothing to rounding.
-_MULTIPLE = 16
+LEAST_WINDOW = 16
+"""Windows are rounded down to multiples of it, in voxels: encoders halve at most five times."""
 
 
 def sliding_window(
@@ -76,7 +76,7 @@ def sliding_window(
 
 def fitting_window(window: Shape, shape: Shape) -> Shape:
     """The window that a volume of ``shape`` is really run in: no larger than the volume, rounded as networks need."""
-    return tuple(min(w, -(-n // _MULTIPLE) * _MULTIPLE) for w, n in zip(_rounded(window), shape, strict=True))
+    return tuple(min(w, -(-n // LEAST_WINDOW) * LEAST_WINDOW) for w, n in zip(_rounded(window), shape, strict=True))
 
 
 @torch.inference_mode()
@@ -95,12 +95,12 @@ def _predict(
 
 
 def _rounded(window: Shape) -> Shape:
-    return tuple(max(_MULTIPLE, n // _MULTIPLE * _MULTIPLE) for n in window)
+    return tuple(max(LEAST_WINDOW, n // LEAST_WINDOW * LEAST_WINDOW) for n in window)
 
 
 def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
     """Grow each axis to a multiple with the volume's own border, half on each side."""
-    extra = [-n % _MULTIPLE if n < w else max(0, w - n) for n, w in zip(array.shape, _rounded(window), strict=True)]
+    extra = [-n % LEAST_WINDOW if n < w else max(0, w - n) for n, w in zip(array.shape, _rounded(window), strict=True)]
     before = [e // 2 for e in extra]
     padded = np.pad(array, [(b, e - b) for b, e in zip(before, extra, strict=True)], mode="edge")
     return padded, tuple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))

@@ -85,6 +85,9 @@ def _contradictions(document: dict):
             (stage["activation"] == "softmax") != (labels[0] == "background") or "background" in labels[1:]
         ):
             yield f"{where} must have 'background' as its first label if it is a softmax, else not at all"
+        channels = stage["network"]["encoder"].get("in_channels", 1)
+        if channels != 1:
+            yield f"{where} wants an image of {channels} channels, but a scan has one"
         if stage["network"]["out_channels"] != len(labels):
             yield f"{where} has {len(labels)} labels but {stage['network']['out_channels']} output channels"
         foreground = set(labels) - {"background"}

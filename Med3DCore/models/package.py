@@ -27,6 +27,8 @@ PIPELINE = "pipeline"
 CLASSIFIER = "classifier"
 CLASSIFYING = "classification"
 """Name of the decoder that makes a network a classifier."""
+BACKGROUND = "background"
+"""The first class of a stage whose labels exclude each other (softmax)."""
 
 CARD = "card.md"
 
@@ -42,7 +44,8 @@ class Stage:
         labels: Label name of each output channel; with softmax, channel 0 is ``"background"``. Of a classifier the
             classes, always with softmax.
         activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel).
-        window: Size (z, y, x) in voxels of the sliding window, or of what a classifier looks at.
+        window: Size (z, y, x) in voxels of the sliding window, rounded down to multiples of 16, or of what a
+            classifier looks at.
         region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm
             around it, of this stage's labels as that earlier stage found them.
         postprocessing: Per label, such as ``{"liver": {"keep_largest": 1, "fill_holes": True, "min_ml": 20}}``.
@@ -58,6 +61,11 @@ class Stage:
     region: dict | None = None
     postprocessing: dict[str, dict] = field(default_factory=dict)
     mirror: tuple[int, ...] = ()
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The labels without ``"background"``: what it looks for."""
+        return tuple(name for name in self.labels if name != BACKGROUND)
 
     @classmethod
     def from_dict(cls, values: dict) -> Stage:

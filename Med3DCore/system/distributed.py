@@ -191,7 +191,9 @@ class Ranks:
         counts = [int(norm.num_batches_tracked) for norm in norms]
         yield
         seen = torch.zeros(self.world, len(norms))
-        seen[self.rank] = torch.tensor([int(norm.num_batches_tracked) - n for norm, n in zip(norms, counts, strict=True)])
+        seen[self.rank] = torch.tensor(
+            [int(norm.num_batches_tracked) - n for norm, n in zip(norms, counts, strict=True)]
+        )
         distributed.all_reduce(seen)
         own, later, whole = seen[self.rank], seen[self.rank + 1 :].sum(0), seen.sum(0)
         added = []

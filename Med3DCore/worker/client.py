@@ -102,7 +102,7 @@ class WorkerClient:
         Args:
             type: Such as ``"segment"``.
             on_progress: Called with (stage, fraction, seconds left or None).
-            on_metric: Called with (stage, step, loss or None, scores or None) while something is trained.
+            on_metric: Called as :meth:`.Progress.metric`, the stage first, while something is trained.
             fields: What the request needs.
 
         Returns:
@@ -167,7 +167,7 @@ class WorkerClient:
             elif isinstance(event, Advance) and event.id == request.id and on_progress:
                 on_progress(event.stage, event.fraction, event.seconds_left)
             elif isinstance(event, Metric) and event.id == request.id and on_metric:
-                on_metric(event.stage, event.step, event.loss, event.scores)
+                on_metric(event.stage, event.step, event.loss, event.scores, None)
             elif isinstance(event, Result) and event.id == request.id:
                 return event.result
             elif isinstance(event, Failure) and event.id == request.id:

@@ -48,7 +48,7 @@ class Job:
         left = None if seconds_left is None else round(seconds_left, 1)
         self._connection.send(Advance(self.request.id, stage, round(fraction, 4), left))
 
-    def _measure(self, stage: str, step: int, loss: float | None, scores: dict | None) -> None:
+    def _measure(self, stage: str, step: int, loss: float | None, scores: dict | None, _wrong: dict | None) -> None:
         now = time.monotonic()
         if scores is None and now - self._loss_sent < _SECONDS_BETWEEN_LOSSES:
             return

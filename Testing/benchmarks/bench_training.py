@@ -125,7 +125,7 @@ def take_turns(arguments: argparse.Namespace, cases: list[Case], folder: Path) -
     times: dict[str, list[np.ndarray]] = {"ours": [], **{name: [] for name in peers}}
     begin = now()
 
-    def after_step(_stage: str, step: int, loss: float | None, _scores: dict | None) -> None:
+    def after_step(_stage: str, step: int, loss: float | None, *_validation: dict | None) -> None:
         nonlocal begin
         if loss is None:
             return

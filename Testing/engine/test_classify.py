@@ -13,7 +13,7 @@ from training_boxes import CPU
 from Med3DCore.cli.main import main
 from Med3DCore.errors import DataError, ModelError, SettingError
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.classify import Classifier
+from Med3DCore.inference.classify import Classifier, at_prevalence
 from Med3DCore.io import read_volume, write_volume
 from Med3DCore.models.catalogue import Catalogue, ModelEntry
 from Med3DCore.models.package import ModelPackage, load_package, save_package
@@ -294,6 +294,32 @@ def test_a_point_in_ras_is_the_same_point(trained, data, capsys):
     straight = capsys.readouterr().out
     assert main([*command, str(-x), str(-y), str(z), "--space", "RAS"]) == 0
     assert capsys.readouterr().out == straight and "malignant 0." in straight
+
+
+def test_the_probability_is_of_the_prevalence_that_is_stated(trained, data, tmp_path, capsys):
+    nodule = read_nodules(data[0])[0]
+    run = ["classify", "run", str(trained.path), str(nodule.image), "--quiet", "--centre", *map(str, nodule.centre)]
+
+    def asked(*more):
+        assert main([*run, *more, "-o", str(tmp_path / "answer.json")]) == 0
+        (answer,) = json.loads((tmp_path / "answer.json").read_text())["nodules"]
+        return answer["malignant"], answer["prevalence"], capsys.readouterr().out
+
+    half, stated, said = asked()
+    assert stated == 0.5 and "of a prevalence of 50 % malignant, as in the model's training; state yours" in said
+    assert "where 50 % of nodules are" in trained.card
+    rare, stated, said = asked("--prevalence", "0.05")
+    assert stated == 0.05 and said.endswith("Probabilities are of a prevalence of 5 % malignant.\n")
+    assert rare / (1 - rare) == pytest.approx(half / (1 - half) * 0.05 / 0.95, rel=1e-6)
+    assert main([*run, "--prevalence", "5"]) == 2
+    assert "must be between 0 and 1, such as 0.05 for 5 %" in capsys.readouterr().err
+
+
+def test_bayes_odds_from_the_training_s_share_to_the_stated_one():
+    # Of 1000 nodules 100 are malignant; 8 of 10 malignant and 1 of 10 benign ones look suspicious.
+    taught = 0.8 * 0.3 / (0.8 * 0.3 + 0.1 * 0.7)  # what a network says that was taught 30 % malignant ones
+    found = at_prevalence(np.array([[1 - taught, taught]]), 0.3, 0.1)
+    assert found[0] == pytest.approx([90 / 170, 80 / 170])
 
 
 def test_what_cannot_be_answered_is_told_in_a_sentence(trained, data, tmp_path, capsys):

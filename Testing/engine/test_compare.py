@@ -106,7 +106,7 @@ def test_a_comparison_goes_on_after_a_kill_as_if_nothing_had_happened(data, stag
     class Killed(BaseException):
         """Nobody can save anything any more."""
 
-    def kill(name, step, loss, scores):
+    def kill(name, step, loss, scores, wrong):
         if name.startswith("1 of 2") and step == 3:
             raise Killed
 

@@ -10,7 +10,7 @@ from Med3DCore.preprocessing import Preprocessing, Window
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
-from Med3DCore.training.learning.losses import partial_label_loss, supervised_loss
+from Med3DCore.training.learning.losses import exclusive_label_loss, partial_label_loss, supervised_loss
 from Med3DCore.training.patches.augmentation import Augmentation
 from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.sampling import PatchSampler
@@ -247,3 +247,16 @@ def test_blur_and_thick_slices_are_those_of_torch():
     coarse = torch.nn.functional.interpolate(image, (13, 6, 11), mode="area")
     thick = torch.nn.functional.interpolate(coarse, (13, 12, 11), mode="trilinear")
     assert torch.allclose(torch.einsum("ab,nzbx->nzax", thick_slices(12, 2.0), image[0]), thick[0], atol=1e-5)
+
+
+def test_labels_that_exclude_each_other_teach_where_it_is_known_which_one_it_is():
+    target = torch.zeros(2, 2, 4, 4, 4, dtype=torch.uint8)
+    target[:, 0, :2] = 1
+    target[:, 1] = UNKNOWN  # below the first label it is surely not the second; above it may be
+    logits = torch.randn(2, 3, 4, 4, 4, requires_grad=True)
+    exclusive_label_loss(logits, target).backward()
+    assert (logits.grad[:, :, :2] != 0).all() and not logits.grad[:, :, 2:].any()
+    target[:, 1] = 0
+    sure = 40 * torch.cat([(target.amax(1, keepdim=True) == 0), target == 1], dim=1).float()
+    assert exclusive_label_loss(sure, target) < 1e-3 and exclusive_label_loss(-sure, target) > 15
+    assert exclusive_label_loss(sure, torch.full_like(target, UNKNOWN)) == 0

@@ -19,6 +19,7 @@ from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.learning.checkpoint import read_log
 from Med3DCore.training.learning.recipe import read_recipe
 from Med3DCore.training.segmentation import trainer
 
@@ -115,6 +116,57 @@ def test_a_run_does_not_go_on_with_other_labels(data, tmp_path):
         train(data, recipe, tmp_path / "run")
 
 
+def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
+    recipe = write_recipe(tmp_path, steps=1)
+    train(data, recipe, tmp_path / "run")
+    volume = read_volume(tmp_path / "a_ct.nii.gz")
+    volume.array[10, 10, 10] += 50
+    write_volume(volume, tmp_path / "a_ct.nii.gz")
+    with pytest.raises(DataError, match="other settings, data or labels"):
+        train(data, recipe, tmp_path / "run")
+
+
+def exclusive(values):
+    stage = values["stages"][0]
+    stage |= {"activation": "softmax", "labels": ["background", *stage["labels"]]}
+    stage["network"]["out_channels"] = 3
+
+
+def test_labels_that_exclude_each_other_are_learned_and_used(data, tmp_path):
+    recipe = changed(write_recipe(tmp_path, steps=40, validate_every=40), exclusive)
+    assert main(command(data, recipe, tmp_path / "run")) == 0
+    entries = read_log(tmp_path / "run" / "only" / "log.jsonl")
+    assert np.mean([e["loss"] for e in entries[30:40]]) < 0.9 * entries[0]["loss"]
+    assert set(entries[-1]["validation"]) == {"liver", "lungs"} and entries[-1]["score"] > 0.2
+    package = load_package(tmp_path / "run" / "boxes-0.0.1.med3d.zip")
+    assert set(package.metrics) == {"liver", "lungs"} and package.label_names == ("liver", "lungs")
+
+
+def test_labels_that_overlap_cannot_exclude_each_other(data, tmp_path):
+    values = json.loads(data.read_text())
+    values["cases"][0]["values"]["lungs"] = [1, 2]
+    data.write_text(json.dumps(values))
+    recipe = read_recipe(changed(write_recipe(tmp_path), exclusive))
+    with pytest.raises(DataError, match="'a': 'liver' and 'lungs' share voxels"):
+        trainer.stage_task(recipe.stages[0], read_cases(data), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: s.update(window=[8, 32, 32]), "must be at least 16 voxels"),
+        (lambda s: s["network"]["encoder"].update(in_channels=4), "wants an image of 4 channels"),
+        (lambda s: s.update(activation="softmax"), "'background' must be the first of them with softmax"),
+        (lambda s: s.update(activation="relu"), "must be one of: sigmoid, softmax"),
+    ],
+)
+def test_stages_that_could_not_be_used_are_refused_before_any_case_is_read(tmp_path, capsys, change, sentence):
+    recipe = changed(write_recipe(tmp_path), lambda values: change(values["stages"][0]))
+    for more in ((), ("--stage", "only")):
+        assert main([*command(tmp_path / "nowhere", recipe, tmp_path / "run"), *more]) == 2
+        assert sentence in capsys.readouterr().err
+
+
 def test_what_is_found_in_a_case_without_the_label_counts(tmp_path):
     entries = [write_case(tmp_path, "a", 1), write_case(tmp_path, "b", 2, split="validation")]
     entries.append(write_case(tmp_path, "c", 3, ("liver",), split="validation", absent=["lungs"]))
@@ -151,7 +203,7 @@ def test_a_training_tells_loss_scores_and_time_as_it_goes(data, tmp_path, capsys
     arguments = [word for word in command(data, recipe, tmp_path / "run") if word != "--quiet"]
     assert main([*arguments, "--stage", "only"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"train only, step 2, loss \d+\.\d+, mean liver \d\.\d+ \(n = 1\).*, \d+ s", shown.err)
+    assert re.search(r"train only, step 2, loss \d+\.\d+, liver \d\.\d+ \(n = 1\).*, \d+ s", shown.err)
     assert "only: from random weights" in shown.out and len(drawn) == 3  # two validations and the end
     assert main([*arguments, "--stage", "only"]) == 0
     assert "only: goes on where it was stopped" in capsys.readouterr().out
@@ -264,7 +316,7 @@ def test_what_would_cost_a_night_is_refused_before_the_first_step(data, tmp_path
     assert re.search(sentence, capsys.readouterr().err) and not (tmp_path / "run").exists()
 
 
-def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_model(tmp_path):
+def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_model(tmp_path, capsys):
     entries = [write_case(tmp_path, name, seed, split="validation") for seed, name in enumerate("abcd")]
     for entry in entries:
         entry |= {"values": {"Tumour 1": 1, "heart": 2}, "annotated": ["Tumour 1", "heart"]}
@@ -277,12 +329,18 @@ def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_mod
 
     recipe = changed(write_recipe(tmp_path, steps=1, patch=[16, 16, 16]), rename)
     assert main(command(write_data(tmp_path, entries), recipe, tmp_path / "run")) == 0
+    shown = capsys.readouterr()
     package = load_package(tmp_path / "run" / "boxes-0.0.1.med3d.zip")
     assert package.label_names == ("Tumour 1", "heart") and package.labels[0].title == "Tumour 1"
     assert {label: set(cases) for label, cases in package.metrics.items()} == {
-        "Tumour 1": {"case 2", "case 4"},
+        "Tumour 1": {"case 2", "case 3", "case 4"},
         "heart": {"case 2"},
     }
+    found = package.metrics["Tumour 1"]["case 3"]  # where there is none
+    assert found["dice"] is None and found["reference_volume_ml"] == 0
+    assert f"Found where there is none: {found['volume_ml']:.1f} mL in case 3." in package.card
+    assert "| case 3 |" not in package.card and "n = 2." in package.card
+    assert re.search(r"Tumour 1 where there is none \d+\.\d mL \(n = 1\)", shown.out)
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

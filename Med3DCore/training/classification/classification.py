@@ -22,7 +22,7 @@ from Med3DCore.models.package import CLASSIFYING
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import PreparedCase, fingerprint
 from Med3DCore.training.classification.nodule_patches import middle_of
 from Med3DCore.training.classification.nodules import CLASSES, require_both
 from Med3DCore.training.learning.initialization import set_weights
@@ -77,7 +77,7 @@ class ClassificationTask(Task):
         stage = recipe.stage
         require_both([each.case for each in nodules])
         self.name = f"train {stage.name}"
-        known = [[each.case.name, each.case.split, each.case.malignant] for each in nodules]
+        known = [[each.case.name, each.case.split, fingerprint(each)] for each in nodules]  # the class is its target
         self.identity = [stage.network, stage.preprocessing, stage.labels, known]
         self.recipe, self.seed, self.initial = recipe, seed, initial
         self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.evaluation.classification import ClassificationReport, evaluate_classification
-from Med3DCore.inference.classify import Classifier, class_probabilities
+from Med3DCore.inference.classify import Classifier, class_probabilities, taught_prevalence
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
@@ -118,7 +118,8 @@ def _card(package: ModelPackage, report: ClassificationReport | None, training: 
         "For research and teaching. Not a medical device; not for diagnosis or treatment.",
         f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
         f"It looks at a cube of {window} voxels of {spacing:g} mm around a nodule's centre and answers with the "
-        "probability that the nodule is malignant.",
+        "probability that the nodule is malignant, "
+        f"{_world(taught_prevalence(package))}",
         f"## Held-out patients\n\n{_measured(report)}",
         f"## Training data\n\n{len(training)} nodules of {len({n.patient for n in training})} patients, {malignant} "
         f"malignant. Ratings become benign or malignant by the rule '{provenance['rule_of_ratings']}'. Started from "
@@ -126,6 +127,15 @@ def _card(package: ModelPackage, report: ClassificationReport | None, training: 
         "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _world(prevalence: float | None) -> str:
+    if prevalence is None:
+        return "as common as it was in its training."
+    return (
+        f"where {100 * prevalence:g} % of nodules are, as in its training. Malignant nodules are rarer in most "
+        "clinics: `med3d classify run --prevalence` gives the probability there."
+    )
 
 
 def _measured(report: ClassificationReport | None) -> str:

@@ -107,14 +107,15 @@ class CoTraining(Task):
         return next(iter(self.tasks.values())).parameter_groups(network)
 
     def validate(self, network: Med3D, device: Device, progress: Progress) -> Validation:
-        """Mean over the domains of their mean Dice, and each case's: ``{domain/label: {case: Dice}}``."""
-        scores, details = [], {}
+        """Mean over the domains of their scores, and each case's Dice: ``{domain/label: {case: Dice}}``."""
+        scores, details, wrong = [], {}, {}
         for name, task in self.tasks.items():
             validation = task.validate(network.network(name).eval(), device, progress)
             details |= {f"{name}/{label}": cases for label, cases in validation.details.items()}
+            wrong |= {f"{name}/{label}": cases for label, cases in validation.false_positive_ml.items()}
             if validation.score is not None:
                 scores.append(validation.score)
-        return Validation(float(np.mean(scores)) if scores else None, details)
+        return Validation(float(np.mean(scores)) if scores else None, details, wrong)
 
 
 def _batch_norms(network: nn.Module) -> list[nn.BatchNorm3d]:

@@ -91,7 +91,7 @@ def check(pipeline: Pipeline, cases: Sequence[Case], progress: Progress, share: 
         inner = Progress(is_cancelled=progress.is_cancelled)
         with progress.stage(f"check on {case.name}", share=share / len(held_out)):
             labels = pipeline.segment(volume, names, inner)
-            known = [name for name in names if name in case.drawn]
+            known = [name for name in names if name in (*case.drawn, *case.absent)]
             report = compare_with_truth(labels, known, case) if known else None
             checked.append(Checked(case, labels, report))
     return checked
@@ -102,9 +102,8 @@ def scores(checked: Sequence[Checked]) -> Scores:
     found: Scores = {}
     for each in checked:
         for name, report in each.report.labels.items() if each.report else ():
-            dice = float(report.measures["dice"])
-            if np.isfinite(dice):
-                found.setdefault(name, {})[each.case.name] = round(dice, 4)
+            if report.measures["reference_volume_ml"]:
+                found.setdefault(name, {})[each.case.name] = round(float(report.measures["dice"]), 4)
     return found
 
 

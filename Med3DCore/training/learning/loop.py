@@ -245,7 +245,7 @@ class _Run:
         wrong = self.validation.false_positive_ml
         more = {"false_positive_ml": wrong} if wrong else {}
         self._note({"step": self.step, "validation": self.validation.details, "score": score, **more})
-        progress.metric(self.step, scores=self.validation.details)
+        progress.metric(self.step, scores=self.validation.details, false_positive_ml=wrong)
         self.save()
 
     def result(self) -> Trained:

@@ -15,17 +15,21 @@ _SMOOTH = 1.0  # voxels added above and below in Dice
 _TINY = 1e-38  # the least probability whose logarithm is taken
 
 
-def supervised_loss(outputs: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
-    """:func:`partial_label_loss` of a network's output; with deep supervision a weighted mean over its levels.
+def supervised_loss(
+    outputs: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor, activation: str = "sigmoid"
+) -> torch.Tensor:
+    """The loss of a network's output; with deep supervision a weighted mean over its levels.
 
     Args:
         outputs: Logits ``[n, c, z, y, x]``, or a list of them, finest first; each level counts half of the one before.
         target: uint8 ``[n, c, z, y, x]`` at the size of the finest.
+        activation: ``"sigmoid"`` for :func:`partial_label_loss`, ``"softmax"`` for :func:`exclusive_label_loss`.
     """
+    loss = exclusive_label_loss if activation == "softmax" else partial_label_loss
     if isinstance(outputs, torch.Tensor):
-        return partial_label_loss(outputs, target)
+        return loss(outputs, target)
     weights = [0.5**level for level in range(len(outputs))]
-    losses = [partial_label_loss(logits, _at_size(target, logits.shape[2:])) for logits in outputs]
+    losses = [loss(logits, _at_size(target, logits.shape[2:])) for logits in outputs]
     return sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
 
 
@@ -51,6 +55,33 @@ def partial_label_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tens
         Scalar loss, float32. 0 (with a gradient of 0) when nothing is known.
     """
     return _PartialLabelLoss.apply(logits.float(), target)
+
+
+def exclusive_label_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy plus soft Dice of labels that exclude each other (softmax), over known voxels.
+
+    A voxel is known where one label is inside, or all are outside; where a label is unknown and no other inside, it
+    could be background or that label, and teaches nothing. Dice is that of the labels, not of the background, pooled
+    and left out as in :func:`partial_label_loss`.
+
+    Args:
+        logits: ``[n, 1 + c, z, y, x]``, the background first.
+        target: uint8 ``[n, c, z, y, x]``: 1 inside, 0 outside, 255 unknown; no voxel is inside two.
+
+    Returns:
+        Scalar loss, float32. 0 (with a gradient of 0) when nothing is known.
+    """
+    logits, inside = logits.float(), (target == 1).float()
+    drawn = inside.amax(dim=1)
+    known = torch.maximum(drawn, (target == 0).all(dim=1).float())
+    truth = torch.cat([1 - drawn[:, None], inside], dim=1)
+    entropy = -(logits.log_softmax(dim=1) * truth).sum(dim=1) * known
+    probability = logits.softmax(dim=1)[:, 1:] * known[:, None]
+    sums = (0, 2, 3, 4)
+    sizes = inside.sum(sums)
+    dice = (2 * (probability * inside).sum(sums) + _SMOOTH) / (probability.sum(sums) + sizes + _SMOOTH)
+    present = (sizes > 0).float()
+    return entropy.sum() / known.sum().clamp(min=1) + (present * (1 - dice)).sum() / present.sum().clamp(min=1)
 
 
 class _PartialLabelLoss(torch.autograd.Function):

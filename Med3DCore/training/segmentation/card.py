@@ -44,10 +44,17 @@ def write_card(package: ModelPackage) -> str:
 
 
 def _metrics_table(label: str, cases: dict[str, dict]) -> str:
-    rows = [[name, *(_number(values[key]) for key in _COLUMNS)] for name, values in cases.items()]
-    known = [values["dice"] for values in cases.values() if values["dice"] is not None]
-    mean = f"Mean Dice {sum(known) / len(known):.3f}, worst {min(known):.3f}, n = {len(known)}." if known else ""
-    return f"### {label}\n\n{_table(['case', *_COLUMNS.values()], rows)}\n\n{mean}"
+    showing = {name: values for name, values in cases.items() if values["reference_volume_ml"]}
+    rows = [[name, *(_number(values[key]) for key in _COLUMNS)] for name, values in showing.items()]
+    known = [values["dice"] for values in showing.values() if values["dice"] is not None]
+    wrong = [f"{values['volume_ml']:.1f} mL in {name}" for name, values in cases.items() if name not in showing]
+    parts = [
+        f"### {label}",
+        _table(["case", *_COLUMNS.values()], rows) if rows else "",
+        f"Mean Dice {sum(known) / len(known):.3f}, worst {min(known):.3f}, n = {len(known)}." if known else "",
+        f"Found where there is none: {', '.join(wrong)}." if wrong else "",
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _before(dice: dict[str, dict[str, float]], parent: str | None) -> str:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 Named = TypeVar("Named")
 
-_MEASURES = ("dice", "assd_mm", "hd95_mm", "nsd", "volume_ml", "reference_volume_ml")
+_TRUTH = "reference_volume_ml"
+_VOLUMES = ("volume_ml", _TRUTH)
+_MEASURES = ("dice", "assd_mm", "hd95_mm", "nsd", *_VOLUMES)
 
 
 def publish(
@@ -114,7 +116,7 @@ def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> di
 
 def measure_case(pipeline: Pipeline, case: Case) -> CaseReport | None:
     """Segment one case and compare it with its labels, where they are known; None if none of the model's is."""
-    names = [label.name for label in pipeline.package.labels if label.name in case.drawn]
+    names = [label.name for label in pipeline.package.labels if label.name in (*case.drawn, *case.absent)]
     return compare_with_truth(pipeline.segment(read_image(case), names), names, case) if names else None
 
 
@@ -123,17 +125,23 @@ def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> Ca
 
     Args:
         result: On the grid of the case's image.
-        names: Labels of the result that are drawn in the case.
+        names: Labels of the result that are drawn in the case, or known to be absent.
         case: The case.
     """
-    reference = _as_numbered(read_label(case, result.geometry), result.geometry, names, case)
+    reference = _as_numbered(result.geometry, names, case)
     shown = _as_numbered_result(result, names)
     return evaluate(shown, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
 
 
 def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
-    """The measures of a case that a package keeps: ``{label: {measure: value}}``."""
-    return {name: {key: _rounded(label.measures[key]) for key in _MEASURES} for name, label in report.labels.items()}
+    """The measures of a case that a package keeps: ``{label: {measure: value}}``.
+
+    Of a label that the case does not show they are its volumes: what was found of it, and 0.
+    """
+    return {
+        name: {key: _rounded(values[key]) if values[_TRUTH] or key in _VOLUMES else None for key in _MEASURES}
+        for name, values in ((name, label.measures) for name, label in report.labels.items())
+    }
 
 
 def nameless(cases: Sequence[Named]) -> list[Named]:
@@ -184,13 +192,15 @@ def _fingerprint(case: Case) -> dict:
     }
 
 
-def _as_numbered(label: np.ndarray, geometry: Geometry, names: Sequence[str], case: Case) -> Volume:
+def _as_numbered(geometry: Geometry, names: Sequence[str], case: Case) -> Volume:
     """A case's labels with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
-    array = np.zeros(label.shape, np.uint8)
-    if case.ignore is not None:
+    array = np.zeros(geometry.shape, np.uint8)
+    label = None if case.label is None else read_label(case, geometry)
+    if case.ignore is not None and label is not None:
         array[label == case.ignore] = UNKNOWN
     for value, name in enumerate(names, start=1):
-        array[case.inside(label, name)] = value
+        if name in case.drawn:
+            array[case.inside(label, name)] = value
     return Volume(array, geometry, case.name)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.postprocessing import Cleaning
-from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.inference.sliding_window import LEAST_WINDOW, sliding_window
+from Med3DCore.models.package import BACKGROUND, CLASSIFYING, Stage
 from Med3DCore.networks import build_network
-from Med3DCore.networks.checks import check_counts
+from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.factory import last_stride
 from Med3DCore.networks.layers import per_axis
 from Med3DCore.preprocessing.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import UNKNOWN, Case
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import PreparedCase, fingerprint
 from Med3DCore.training.learning.initialization import digest, is_encoder_alone, set_weights
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.losses import supervised_loss
@@ -100,10 +100,12 @@ def stage_task(
         SettingError: Patch and batch are too small.
     """
     progress = progress or Progress()
-    preprocessing, labels = Preprocessing.from_dict(recipe.stage.preprocessing), recipe.stage.labels
+    preprocessing, labels = Preprocessing.from_dict(recipe.stage.preprocessing), recipe.stage.found
     with progress.stage(f"{recipe.stage.name}: prepare cases"):
         prepared = prepare_cases(cases, preprocessing, labels, cache, progress)
         require_taught(prepared, {name: channel for channel, name in enumerate(labels)})
+        if recipe.stage.activation == "softmax":
+            require_apart(prepared, labels)
     task = SegmentationTask(recipe, prepared, seed, initial)
     if initial is not None:  # so that a training is not gone on with after its start was exchanged
         task.identity = [task.identity, digest(initial)]
@@ -126,7 +128,28 @@ def check_stage(recipe: StageRecipe) -> None:
             f"Stage '{stage.name}' has {len(stage.labels)} labels but {stage.network['out_channels']} output channels."
         )
     check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
+    check_choice(f"The activation of stage '{stage.name}'", stage.activation, ("sigmoid", "softmax"))
+    if (channels := stage.network["encoder"].get("in_channels", 1)) != 1:
+        raise SettingError(
+            f"Stage '{stage.name}' wants an image of {channels} channels, but a scan has one; set in_channels of the "
+            "encoder to 1."
+        )
+    if stage.network["decoder"].get("name") != CLASSIFYING:
+        _check_segmenting(stage)
     _require_room(recipe)
+
+
+def _check_segmenting(stage: Stage) -> None:
+    if (stage.activation == "softmax") != (stage.labels[0] == BACKGROUND) or BACKGROUND in stage.labels[1:]:
+        raise SettingError(
+            f"Stage '{stage.name}' has the activation {stage.activation} and the labels {', '.join(stage.labels)}; "
+            f"'{BACKGROUND}' must be the first of them with softmax, and none with sigmoid."
+        )
+    if min(stage.window) < LEAST_WINDOW:
+        raise SettingError(
+            f"The window of stage '{stage.name}' is {list(stage.window)}; it must be at least {LEAST_WINDOW} voxels "
+            "along each axis. Patches may be smaller."
+        )
 
 
 class SegmentationTask(Task):
@@ -144,11 +167,8 @@ class SegmentationTask(Task):
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
-        # The labels, too: a run that goes on with others would be measured on what it never learned.
-        known = [
-            [case.case.name, case.case.split, case.case.weight, zlib.crc32(np.ascontiguousarray(case.target))]
-            for case in cases
-        ]
+        # Images and labels, too: a run that goes on with others would be measured on what it never learned.
+        known = [[case.case.name, case.case.split, case.case.weight, fingerprint(case)] for case in cases]
         self.identity = [stage.network, stage.preprocessing, stage.labels, known]
         _require_room(recipe)
         self.recipe = recipe
@@ -185,7 +205,7 @@ class SegmentationTask(Task):
         image = image.to(device.torch_device, memory_format=torch.channels_last_3d)
         with device.autocast():
             outputs = network(image)
-        return supervised_loss(outputs, target.to(device.torch_device))
+        return supervised_loss(outputs, target.to(device.torch_device), self.recipe.stage.activation)
 
     def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
         """How good it is on the held-out cases: ``{label: {case: Dice}}``, and mL found where there is none.
@@ -193,7 +213,7 @@ class SegmentationTask(Task):
         The score is the mean over labels of the mean Dice of the cases that show the label, times the part that the
         label's true volume is of itself and all that was found in cases without it: 1 where nothing was.
         """
-        labels = self.recipe.stage.labels
+        labels = self.recipe.stage.found
         dices: dict[str, dict[str, float]] = {name: {} for name in labels}
         wrong: dict[str, dict[str, float]] = {}
         volumes = dict.fromkeys(labels, 0.0)
@@ -221,8 +241,13 @@ class SegmentationTask(Task):
         probability = sliding_window(
             network, array, stage.window, device, stage.activation, overlap=0.25, progress=progress
         )
-        for name, channel, target in zip(stage.labels, probability, case.target, strict=True):
-            truth, found = target == 1, (channel > 0.5) & (target != UNKNOWN)
+        if stage.activation == "softmax":
+            likeliest = probability.argmax(axis=0)
+            masks = [likeliest == channel for channel in range(1, len(probability))]
+        else:
+            masks = [channel > 0.5 for channel in probability]
+        for name, mask, target in zip(stage.found, masks, case.target, strict=True):
+            truth, found = target == 1, mask & (target != UNKNOWN)
             if (target == UNKNOWN).all():
                 continue
             right, positive, size = (int(mask.sum()) for mask in (found & truth, found, truth))
@@ -268,6 +293,23 @@ def _require_room(recipe: StageRecipe) -> None:
             f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel on the "
             f"encoder's last grid, of stride {stride}; use a larger patch, a larger batch or a smaller stride."
         )
+
+
+def require_apart(cases: Sequence[PreparedCase], labels: Sequence[str]) -> None:
+    """Refuse labels that overlap, of which a network with softmax could learn but one.
+
+    Raises:
+        DataError: Two labels of a case share voxels.
+    """
+    for case in cases:
+        inside = case.target == 1
+        for second in range(1, len(labels)):
+            for first in range(second):
+                if (inside[first] & inside[second]).any():
+                    raise DataError(
+                        f"Case '{case.case.name}': '{labels[first]}' and '{labels[second]}' share voxels, but with "
+                        "softmax a voxel has one label; use the activation sigmoid, or labels that do not overlap."
+                    )
 
 
 def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:
