@@ -42,6 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--seed", type=int, default=0, help="of all that is random (default %(default)s)")
     add("--set", action="append", metavar="NAME=VALUE", help="another setting, such as learning_rate=0.001")
     add("--finish", action="store_true", help="learn no more: make a model of what was learned before it was stopped")
+    add("--restart", action="store_true", help="begin anew: what was trained in the folder before is deleted")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--json", action="store_true", help="print the result as JSON")
     add("--quiet", action="store_true", help="no progress")
@@ -57,10 +58,13 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.models.catalogue import Catalogue
     from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
+    from Med3DCore.training.fine_tuning.run_folder import is_run
 
+    if args.restart and args.finish:
+        raise SettingError("--restart begins anew and --finish makes a model of what there is; leave one of them out.")
     device = choose_device(ranks.device(args.device))
     with ranks.joined(device.torch_device):
-        is_begun = ranks.from_main(lambda: args.finish or (args.output / "run.json").is_file())
+        is_begun = ranks.from_main(lambda: args.finish or (not args.restart and is_run(args.output)))
     with resumable(args) as progress:
         if is_begun:
             if ranks.is_main and not args.finish:
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         else:
             settings = _tune_settings(args)
             parent, cases = Catalogue().find(args.model), _cases(args, progress)
-            tuned = fine_tune(parent, cases, args.output, settings, progress)
+            tuned = fine_tune(parent, cases, args.output, settings, progress, restart=args.restart)
     if not ranks.is_main:
         return 0
     installed = Catalogue().install(tuned.package)
@@ -95,7 +99,7 @@ def _say_differences(args: argparse.Namespace) -> None:
     if said := RunFolder(args.output).differences(_tune_settings(args), args.model, cases):
         say(
             f"Warning: the training in {args.output} goes on as it was begun; not used is what you ask for now: "
-            f"{'; '.join(said)}. Choose another folder with -o to begin anew."
+            f"{'; '.join(said)}. Begin anew with --restart, or in another folder with -o."
         )
 
 

@@ -339,6 +339,31 @@ def test_cases_that_only_say_what_is_absent_are_kept_and_those_that_say_nothing_
     assert "not used is what you ask for now: minutes 20.0 instead of 9.0; 3 cases instead of 4" in said
 
 
+def test_other_cases_begin_anew_in_the_same_folder_when_that_is_asked_for(parent, tmp_path, capsys):
+    run, options = tmp_path / "run", [f"--set={name}={value}" for name, value in SHORT.items()]
+
+    def command(*names, more=()):
+        data = write_data(tmp_path, [write_case(tmp_path, name, i) for i, name in enumerate(names)])
+        begin = ["fine-tune", str(parent.path), str(data), "-o", str(run), "--device", "cpu", "--minutes", "9"]
+        code = main([*begin, "--quiet", "--json", *options, *more])
+        return code, *capsys.readouterr()
+
+    steps = json.loads(command("a", "b", "c")[1])["steps"]
+    (run / "mine.txt").write_text("precious")
+    made = sorted(path.name for path in run.iterdir())
+    code, out, err = command("d", "e", "f")
+    assert code == 0 and "goes on as it was begun" in err and "Begin anew with --restart" in err
+    code, out, err = command(more=["--restart"])  # what is refused deletes nothing
+    assert code == 2 and sorted(path.name for path in run.iterdir()) == made
+    assert {case.name for case in RunFolder(run).cases} == {"a", "b", "c"}
+    code, out, err = command("d", "e", "f", more=["--restart"])
+    assert code == 0 and "goes on" not in err and json.loads(out)["steps"] == steps
+    assert {case.name for case in RunFolder(run).cases} == {"d", "e", "f"}
+    now = sorted(path.name.replace("-1.1.0", "-1.0.0") for path in run.iterdir())  # 1.0.0 is among the user's models
+    assert now == made and (run / "mine.txt").read_text() == "precious"
+    assert command("d", more=["--restart", "--finish"])[0] == 2
+
+
 def test_the_frame_that_is_meant_is_copied(tmp_path):
     (case,) = boxes(tmp_path, 1)
     volume = read_volume(case.image)

@@ -19,6 +19,7 @@ from Med3DCore.volume import LabelMap
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array
 from Med3DCore.worker.registry import find_handler
+from Med3DCore.worker.requests.train import refuse_untouched
 from Med3DCore.worker.server import Server
 
 STEPS = 12
@@ -35,6 +36,7 @@ class TrainFields:
     seed: int = 0
     device: str = "auto"
     settings: dict = field(default_factory=dict)
+    take_untouched: bool = False
     finish: bool = False
 
 
@@ -45,6 +47,8 @@ class NoFields:
 
 def train(fields, job):
     folder = Path(fields.folder)
+    if fields.cases and not fields.take_untouched:
+        refuse_untouched(fields.cases)
     state = start(fields, folder) if fields.cases is not None else json.loads((folder / "state.json").read_text())
     if state["title"] == "refuse":
         raise DataError("No case shows the liver; label it in at least one case.")

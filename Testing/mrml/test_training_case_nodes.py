@@ -187,6 +187,20 @@ def test_what_the_engine_gets(scene, geometry):
     assert (fields["annotated"], fields["patient"], fields["held_out"]) == (["liver", "lungs"], "CT", True)
 
 
+def test_the_engine_is_told_which_labels_are_results_that_nobody_changed(scene, tmp_path):
+    from test_segmentation_nodes import edit
+
+    from Med3DSegmentationLib.training.cases import addCase
+
+    volumeNode, node = addPair(scene)
+    case = addCase(volumeNode, node)
+    assert fieldsOf(case, tmp_path)["untouched"]
+    edit(node, "lungs", volumeNode)  # who corrects one organ has seen the other
+    assert not fieldsOf(case, tmp_path)["untouched"]
+    drawn(node)
+    assert not fieldsOf(case, tmp_path)["untouched"]
+
+
 @pytest.mark.parametrize("shift", [(0, 0, 0), (3, -2, 5), (-7, 0, 0), (100, 0, 0), (0.4, 0, 0)])
 def test_a_segmentation_beside_its_volume(scene, shift):
     """Whole voxels are copied, all else is resampled: both give the nearest voxel."""

@@ -1,5 +1,6 @@
 """The Train panel with a real engine process whose trainings are known, and with a real one."""
 
+import json
 import os
 import signal
 import sys
@@ -84,9 +85,16 @@ def parameters(scene):
 
 
 def addPairs(scene, count, organs=("liver", "lungs")):
+    """Cases that a person has drawn."""
     from test_training_case_nodes import addPair
 
-    return [addPair(scene, f"CT {number + 1}", organs) for number in range(count)]
+    from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG
+
+    pairs = [addPair(scene, f"CT {number + 1}", organs) for number in range(count)]
+    for _volumeNode, segmentationNode in pairs:
+        for organ in organs:
+            segmentationNode.GetSegmentation().GetSegment(organ).RemoveTag(FINGERPRINT_TAG)
+    return pairs
 
 
 def texts(table, column):
@@ -259,8 +267,6 @@ def gapsOf(host):
 
 
 def test_what_the_engine_is_asked_for(host, panel):
-    import json
-
     from Med3DCore.models.catalogue import Catalogue
 
     ui = panel.ui
@@ -330,6 +336,34 @@ def test_a_dead_engine_and_a_refusal(host, panel):
     wait(host, panel)
     assert "No case shows the liver" in str(panel.errors.pop())
     assert ui.trainButton.enabled
+
+
+def test_results_that_nobody_changed_are_taken_only_when_the_user_says_that_they_are_right(host, panel):
+    from test_training_case_nodes import addPair
+
+    addPair(host.scene, "CT 1")
+    addPairs(host.scene, 1)
+    panel.ui.allPairsButton.click()
+    panel.ui.titleEdit.text = "known"
+    yes, no = host.qt.QMessageBox.Yes, host.qt.QMessageBox.No
+
+    def press(answer):
+        host.dialogs.answer(answer)
+        panel.ui.trainButton.click()
+        wait(host, panel)
+        host.process_events(0.1)
+        wait(host, panel)
+
+    press(no)
+    (question,) = host.dialogs.texts("question")
+    assert "The labels of CT 1 are results of a model that nobody has changed" in question
+    assert [str(error) for error in panel.errors] == [question.split("\n")[0]] and panel.lastResult is None
+    press(yes)
+    assert panel.lastResult is not None and len(panel.errors) == 1
+    asked = [json.loads(path.read_text()) for path in (panel_folder() / "trainings").glob("*/request.json")]
+    assert [(each["take_untouched"], [case["untouched"] for case in each["cases"]]) for each in asked] == [
+        (True, [True, False])
+    ]
 
 
 def test_the_scene_is_closed_and_cases_removed_meanwhile(host, panel):

@@ -34,7 +34,7 @@ from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.held_out import Checked, Scores, agreement, check, choose_held_out, scores, verdict
 from Med3DCore.training.fine_tuning.new_package import describe, with_metrics
 from Med3DCore.training.fine_tuning.remember import remembered
-from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
+from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings, is_run
 from Med3DCore.training.fine_tuning.tuned import HELD_OUT, FineTuned
 from Med3DCore.training.learning.checkpoint import LAST
 from Med3DCore.training.learning.curve import draw_curve
@@ -61,6 +61,7 @@ def fine_tune(
     progress: Progress | None = None,
     labels: Sequence[Label] = (),
     arrays: Mapping[str, tuple[Volume, Volume]] | None = None,
+    restart: bool = False,
 ) -> FineTuned:
     """Teach a model from labelled cases; nothing else need be chosen.
 
@@ -75,6 +76,7 @@ def fine_tune(
         progress: Followed; may cancel, and then everything done stays.
         labels: Titles, colours and codes of the annotated labels; by name where they are missing.
         arrays: Image and label by name of the case, for cases that are no files.
+        restart: Whether a training that the folder holds already is deleted, once the cases have been looked at.
 
     Raises:
         Cancelled: The user stopped.
@@ -90,7 +92,7 @@ def fine_tune(
     progress.within(60 * settings.minutes)
     run, device = RunFolder(Path(folder)), choose_device(ranks.device(settings.device))
     with ranks.joined(device.torch_device), run.alone(ranks):
-        ranks.from_main(lambda: _begin(run, parent, cases, settings, progress, labels, arrays or {}))
+        ranks.from_main(lambda: _begin(run, parent, cases, settings, progress, labels, arrays or {}, restart))
         return _continue(run, progress)
 
 
@@ -102,12 +104,15 @@ def _begin(
     progress: Progress,
     labels: Sequence[Label],
     arrays: Mapping[str, tuple[Volume, Volume]],
+    restart: bool,
 ) -> None:
     """Check what was asked for, and fill the folder."""
-    if (run.path / "run.json").exists():
+    if is_run(run.path) and not restart:
         raise DataError(f"{run.path} holds a training already; continue it, or choose another folder.")
     shown = {case.name: _shown(case, *arrays.get(case.name, ())) for case in cases}
     chosen = choose_held_out(cases, settings.seed, shown)
+    if restart:
+        run.clear()
     with run.cases_removed_unless_begun():
         _copy(run, parent, chosen, settings, progress, labels, arrays)
 

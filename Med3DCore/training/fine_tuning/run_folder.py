@@ -28,7 +28,9 @@ from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.cases.label import read_label
-from Med3DCore.training.learning.checkpoint import LOG, read_log, training_lock
+from Med3DCore.training.fine_tuning.tuned import HELD_OUT
+from Med3DCore.training.learning.checkpoint import LAST, LOG, read_log, training_lock
+from Med3DCore.training.learning.curve import CURVE
 from Med3DCore.volume import Volume
 
 QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
@@ -106,6 +108,27 @@ class RunFolder:
         with ExitStack() as held:
             ranks.from_main(lambda: held.enter_context(training_lock(self.path)))
             yield
+
+    def clear(self) -> None:
+        """Delete a training, and nothing else that somebody may have put into its folder.
+
+        Raises:
+            OutputError: Something cannot be deleted.
+        """
+        stages = {path.parent for name in (LOG, LAST) for path in self.path.glob(f"*/{name}")}
+        made = [self.read(_RESULT)["package"]] if (self.path / _RESULT).is_file() else []
+        # The first of them makes it a training: what is left of a clearing that was interrupted is none.
+        files = [self.path / name for name in (_RUN, _PLAN, _RESULT, _PARENT, CURVE, *made)]
+        try:
+            for path in files:
+                path.unlink(missing_ok=True)
+            for path in (self.path / _CASES, self.path / HELD_OUT, *stages):
+                if path.is_dir():
+                    shutil.rmtree(path)
+        except OSError as error:
+            raise OutputError(
+                f"{error.filename} cannot be deleted: {error.strerror}; choose another folder."
+            ) from error
 
     @contextmanager
     def cases_removed_unless_begun(self) -> Iterator[None]:
@@ -243,6 +266,11 @@ class RunFolder:
         """Write a JSON file, beside and renamed."""
         with written_beside(self.path / name) as temporary:
             temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a fine-tuning, at whatever point."""
+    return (Path(path) / _RUN).is_file()
 
 
 def remove_never_begun(root: Path) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from Med3DCore.training.cases.case import Case
     from Med3DCore.training.fine_tuning.fine_tune import FineTuned, HeldOut
 
+UNTOUCHED_RESULTS = "untouched-results"
+"""Code of the error for cases whose labels nobody has looked at."""
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -71,7 +74,7 @@ def run(fields: Fields, job: Job) -> dict:
     """
     folder = Path(fields.folder)
     if fields.cases is not None and not fields.take_untouched:
-        _refuse_untouched(fields.cases)
+        refuse_untouched(fields.cases)
     with job.progress.stage("start torch"):
         import Med3DCore.training.fine_tuning.fine_tune  # noqa: F401 - takes seconds, once
     with interruptible(job.progress):
@@ -91,14 +94,14 @@ def _tune(fields: Fields, folder: Path, progress: Progress) -> FineTuned:
     return fine_tune(parent, cases, folder, settings, progress, labels, arrays)
 
 
-def _refuse_untouched(entries: Sequence[dict]) -> None:
+def refuse_untouched(entries: Sequence[dict]) -> None:
     """A model that learns from its own results learns its own faults; somebody must have said that they are right."""
     names = [str(entry.get("name")) for entry in entries if entry.get("untouched")]
     if names:
         raise DataError(
             f"The labels of {', '.join(names)} are results of a model that nobody has changed; correct them, or say "
             "that they are right as they are.",
-            code="untouched-results",
+            code=UNTOUCHED_RESULTS,
         )
 
 

@@ -45,6 +45,11 @@ def wasEdited(segment: slicer.vtkSegment) -> bool:
     return written is not None and fingerprint(segment) != written
 
 
+def isUntouched(segment: slicer.vtkSegment) -> bool:
+    """Whether it is a result of Med3D that nobody has changed; looks at all its voxels."""
+    return tagOfSegment(segment, FINGERPRINT_TAG) is not None and not wasEdited(segment)
+
+
 def noteEdits(segmentation: slicer.vtkSegmentation) -> None:
     """Tag the segments that Med3D wrote as made by it alone, or as edited since."""
     for i in range(segmentation.GetNumberOfSegments()):

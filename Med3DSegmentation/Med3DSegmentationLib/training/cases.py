@@ -21,6 +21,7 @@ from Med3DCore.tasks import LABELS, Label
 from Med3DCore.worker.exchange import write_volume_in_pieces
 from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
+from Med3DSegmentationLib.scene.own_segments import isUntouched
 from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, worldMatrix
 from Med3DSegmentationLib.training.labels import labelsOfSegmentation
 
@@ -124,6 +125,11 @@ class SceneCase:
             segmentation=self.segmentationNode.GetName(), volume=self.name
         )
 
+    def _isUntouched(self, segments: Mapping[str, Label]) -> bool:
+        """Whether nobody has changed anything of what it teaches; who corrected one organ has seen the others."""
+        segmentation = self.segmentationNode.GetSegmentation()
+        return all(isUntouched(segmentation.GetSegment(segmentId)) for segmentId in segments)
+
     def fields(self, name: str, folder: str, modelLabels: Mapping[str, Label]) -> Pieces[dict[str, Any]]:
         """See TrainingCase.
 
@@ -143,7 +149,9 @@ class SceneCase:
             "annotated": [label.name for label in labelMap.labels],
             "patient": _patientOf(self.volumeNode) or name,
             "held_out": self.use.value,
+            "untouched": self._isUntouched(segments),
         }
+        yield reading
         for key, volume in (("volume", volumeFromNode(self.volumeNode)), ("labels", labelMap)):
             for description in write_volume_in_pieces(volume, folder, key):
                 values[key] = description

@@ -28,6 +28,7 @@ class TrainingChoices:
         seed: Of all random numbers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         settings: Advanced ones by name, such as ``{"learning_rate": 1e-3}``.
+        takeUntouched: Whether results of a model that nobody has changed may be learned from; else they are refused.
     """
 
     title: str
@@ -37,6 +38,12 @@ class TrainingChoices:
     seed: int = 0
     device: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    takeUntouched: bool = False
+
+    def toFields(self) -> dict[str, Any]:
+        """Fields of the request."""
+        fields = {**vars(self), "settings": dict(self.settings)}
+        return fields | {"take_untouched": fields.pop("takeUntouched")}
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class TrainStep:
         """Write the cases one by one."""
         fields: dict[str, Any] = {"folder": self.folder, "cases": None, "finish": self.finish}
         if self.cases is not None:
-            fields |= {**vars(self.choices), "settings": dict(self.choices.settings), "cases": []}
+            fields |= {**self.choices.toFields(), "cases": []}
             for name, case in zip(uniqueNames(self.cases), self.cases, strict=True):
                 fields["cases"].append((yield from case.fields(name, folder, self.modelLabels)))
                 if isinstance(case, SceneCase):

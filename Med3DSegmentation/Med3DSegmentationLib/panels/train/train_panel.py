@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import qt
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
 from Med3DCore.tasks import Label
 from Med3DCore.worker.protocol import Metric
+from Med3DCore.worker.requests.train import UNTOUCHED_RESULTS
 from Med3DSegmentationLib.engine.model_choices import ModelChoice, ModelChoices
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
@@ -46,6 +49,7 @@ class TrainPanel(Panel):
         self._cases = CasesSection(services, ui, self._modelLabels, self.refresh)
         self._chart: TrainingChart | None = None
         self._chartTitle = ""
+        self._takeUntouched: Callable[[], None] | None = None
         self.lastResult: TrainingResult | None = None
         self._models = Selector(ui.modelSelector, ui.modelDescription, self._setModel)
         self._progress = ProgressRow(ui, self._pause)
@@ -156,7 +160,12 @@ class TrainPanel(Panel):
             settings=settings,
         )
         cases, labels = self._cases.all(), self._modelLabels()
-        self._begin(choices.title, lambda callbacks: self._logic.train(cases, choices, labels, **callbacks))
+
+        def begin(choices: TrainingChoices) -> None:
+            self._begin(choices.title, lambda callbacks: self._logic.train(cases, choices, labels, **callbacks))
+
+        self._takeUntouched = lambda: begin(replace(choices, takeUntouched=True))
+        begin(choices)
 
     def _continue(self, training: EarlierTraining, finish: bool) -> None:
         self._begin(training.title, lambda callbacks: self._logic.resume(training.folder, finish, **callbacks))
@@ -204,8 +213,23 @@ class TrainPanel(Panel):
 
     def _onError(self, error: Med3DError) -> None:
         self._end()
-        self.services.showError(error)
+        if error.code == UNTOUCHED_RESULTS:  # to be asked about, but not in a callback of the engine
+            self.services.engine.callSoon(lambda: self._askAboutResults(error))
+        else:
+            self.services.showError(error)
         self._listEarlier()
+
+    def _askAboutResults(self, error: Med3DError) -> None:
+        """Whether results that nobody has changed are right as they are."""
+        if self._isClosed or self.services.activity.isRunning:
+            return
+        question = _("{problem}\n\nAre they right as they are, and shall the model learn from them?")
+        if slicer.util.confirmYesNoDisplay(
+            question.format(problem=error), windowTitle=_("Results that nobody changed")
+        ):
+            self._takeUntouched()
+        else:
+            self.services.showError(error)
 
     def _end(self) -> None:
         self._progress.end()
