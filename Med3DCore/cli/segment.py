@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from pathlib import Path
 
 from Med3DCore.cli.arguments import add_choice_of_volume, add_offset, add_orientation, path
 from Med3DCore.cli.console import ProgressBar, say
@@ -12,6 +14,7 @@ from Med3DCore.cli.segment_places import Places, places_of, reserved
 from Med3DCore.errors import Cancelled, Med3DError, SettingError
 from Med3DCore.models import Catalogue, ModelPackage
 from Med3DCore.progress import Progress
+from Med3DCore.system.leftovers import own_name
 
 DEFAULT_ORGANS = ("liver", "lungs")
 
@@ -27,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "input",
         metavar="INPUT",
         type=path,
-        nargs="+",
+        nargs="*",
         help="image file (NIfTI, NRRD, MetaImage), DICOM folder, or one DICOM file; several are done one by one",
     )
     parser.add_argument(
@@ -53,6 +56,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", help="name or file of a model (default: the newest that came with Med3D)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     add_choice_of_volume(parser)
+    parser.add_argument(
+        "--dicomweb",
+        metavar="URL",
+        help="instead of INPUT: fetch the series whose UID is given with --series from this DICOMweb server; -o - "
+        "stores a DICOM SEG into its study there (docs/dicom.md)",
+    )
     parser.add_argument(
         "--mirror",
         action="store_true",
@@ -87,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Med3DError: Nothing is written.
     """
+    if args.dicomweb:
+        return _run_dicomweb(args)
+    if not args.input:
+        raise SettingError("Which scan? Give an image file or a DICOM folder, or --dicomweb with --series.")
     scans = places_of(args.input, args.output or (), args.picture)
     organs = args.organ or (() if args.model else DEFAULT_ORGANS)
     package = _choose(organs, args)
@@ -105,6 +118,28 @@ def _one(places: Places, args: argparse.Namespace, organs: tuple[str, ...], pack
             return segment_one(places, args, organs, package, Progress(bar))
     finally:
         bar.close()
+
+
+def _run_dicomweb(args: argparse.Namespace) -> int:
+    """With a series of an archive, which is in a temporary folder meanwhile."""
+    from Med3DCore.dicom_node.dicomweb import Archive
+
+    if args.input or not args.series:
+        raise SettingError("--dicomweb takes the series whose UID is given with --series, and no INPUT.")
+    outputs = args.output or [Path("-")]
+    archive, progress = Archive(args.dicomweb), Progress(ProgressBar(args.quiet))
+    with tempfile.TemporaryDirectory(prefix=own_name("med3d-dicomweb-", "-")) as folder:
+        scan, made = Path(folder) / "scan", Path(folder) / "result.seg.dcm"
+        scan.mkdir()
+        with progress.stage("fetch"):
+            archive.fetch(args.series, scan, progress)
+        stored = [made if output.name == "-" else output for output in outputs]
+        here = {**vars(args), "dicomweb": None, "input": [scan], "output": stored, "series": None}
+        code = run(argparse.Namespace(**here))
+        if made.is_file():
+            archive.store(made)
+            say(f"Stored a DICOM SEG in the study of the series at {archive.url}")
+    return code
 
 
 def _run_several(scans: list[Places], args: argparse.Namespace, organs: tuple[str, ...], package: ModelPackage) -> int:

@@ -50,7 +50,7 @@ BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 EXTRAS = {
     "drawing": {"matplotlib"},
     "io/dicom_results": {"highdicom", "pydicom"},
-    "dicom_node": {"highdicom", "matplotlib", "pydicom", "pynetdicom"},
+    "dicom_node": {"dicomweb_client", "highdicom", "matplotlib", "pydicom", "pynetdicom", "requests"},
 }
 PACKAGES = {"torch", "numpy", "SimpleITK", "scipy"}
 FILES = sorted(ENGINE.rglob("*.py"))

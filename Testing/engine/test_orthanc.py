@@ -9,18 +9,23 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from ct_series import PATIENT, write_ct_series
 from node_helpers import configuration, free_port, running, until
 from test_dicom_node import ORGANS, node  # noqa: F401 - a fixture
 from test_worker_requests import GEOMETRY, make_volume
 
+from Med3DCore.cli.main import main
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import catalogue
 from Med3DCore.volume import LabelMap
 
 ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+DICOMWEB = DICOMWEB if Path(DICOMWEB).exists() else None
 
 
 class Orthanc:
@@ -37,6 +42,7 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "DicomModalities": {"med3d": ["MED3D", "127.0.0.1", node_port]},
             "DicomModalitiesInDatabase": False,
+            **({"Plugins": [DICOMWEB], "DicomWeb": {"Enable": True}} if DICOMWEB else {}),
         }
         (folder / "orthanc.json").write_text(json.dumps(configuration), encoding="utf-8")
         self._process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stderr=subprocess.DEVNULL)
@@ -47,6 +53,11 @@ class Orthanc:
             return bool(self.get("/system"))
         except OSError:
             return False
+
+    @property
+    def web(self) -> str:
+        """The root of DICOMweb."""
+        return f"http://127.0.0.1:{self._http}/dicom-web"
 
     def get(self, path: str, data: bytes | None = None) -> object:
         """What a path of its REST interface says."""
@@ -92,3 +103,29 @@ def test_the_archive_finds_the_segmentation_in_the_study(node, tmp_path):  # noq
             assert np.array_equal(back, wanted.array)
     finally:
         orthanc.close()
+
+
+@pytest.mark.skipif(not (ORTHANC and DICOMWEB), reason="Orthanc with DICOMweb is not installed (orthanc-dicomweb)")
+def test_a_series_of_an_archive_over_the_web(node, capsys):  # noqa: F811
+    folder, port, archive_port = node
+    write_ct_series(folder / "ct", make_volume().array[::2], GEOMETRY, "w")
+    uid = pydicom.dcmread(folder / "ct" / "im001.dcm").SeriesInstanceUID
+    orthanc = Orthanc(folder, port, archive_port)
+    try:
+        for file in sorted((folder / "ct").glob("*.dcm")):
+            orthanc.get("/instances", file.read_bytes())
+        where = ["segment", "--model", "bright", "--dicomweb", orthanc.web]
+        assert main([*where, "--series", "1.2.3", "-o", "-"]) == 2
+        assert "has no series 1.2.3" in capsys.readouterr().err
+        image = folder / "r.nii.gz"
+        assert main([*where, "--series", uid, "-o", "-", "-o", str(image)]) == 0
+        (seg,) = orthanc.series("SEG")
+        assert seg["ParentStudy"] == orthanc.series("CT")[0]["ParentStudy"]
+        (folder / "back.dcm").write_bytes(orthanc.get(f"/instances/{seg['Instances'][0]}/file"))
+        wanted, read = read_label_map(image), read_label_map(folder / "back.dcm")
+        assert np.count_nonzero(wanted.array) == np.count_nonzero(read.array) > 1000
+    finally:
+        orthanc.close()
+    assert main([*where, "--series", uid]) == 2
+    assert "did not answer" in capsys.readouterr().err
+    assert main(["segment", "--dicomweb", "ftp://x", "--series", uid]) == 2
