@@ -30,12 +30,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "peer. It listens on this computer alone unless its configuration says otherwise.",
         epilog="docs/dicom_node.md",
     )
-    commands = parser.add_subparsers(title="commands", dest="node_command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", dest="node_command", metavar="COMMAND", required=True, help="what to do"
+    )
     serving = commands.add_parser("run", help="run until Ctrl-C or SIGTERM")
-    serving.add_argument("configuration", metavar="FILE", type=path)
+    serving.add_argument("configuration", metavar="FILE", type=path, help="the node's configuration (.toml)")
     serving.set_defaults(run=_run)
     status = commands.add_parser("status", help="tell what waits, what is done, what failed and why")
-    status.add_argument("configuration", metavar="FILE", type=path)
+    status.add_argument("configuration", metavar="FILE", type=path, help="the node's configuration (.toml)")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(run=_status)
     commands.add_parser("example", help="print a configuration to begin with").set_defaults(run=_example)
