@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
+from Med3DCore.cli.tensorboard import add_tensorboard_option
 from Med3DCore.cli.training import minutes, on_every_rank, resumable
 from Med3DCore.errors import DataError, Med3DError, SettingError
 
@@ -45,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--restart", action="store_true", help="begin anew: what was trained in the folder before is deleted")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--json", action="store_true", help="print the result as JSON")
+    add_tensorboard_option(parser)
     add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=on_every_rank(run))
 

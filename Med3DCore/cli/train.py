@@ -81,7 +81,8 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     weights = {}
     for name, stage in stages.items():
         begun = (folders[name] / LAST).is_file()
-        print(f"{name}: {'goes on where it was stopped' if begun else f'from {starts[name].source}'}")
+        source = starts[name].source
+        print(f"{name}: {f'goes on where it was stopped; it started from {source}' if begun else f'from {source}'}")
         with resumable(args, *folders.values()) as progress:
             if ranks.is_main:
                 progress.on_metric = _with_curve(progress.on_metric, args.output, folders)

@@ -6,18 +6,20 @@ import argparse
 import math
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import ProgressBar, say, silent
 from Med3DCore.cli.stopping import stopped_gently
+from Med3DCore.cli.tensorboard import TensorBoardLog, add_tensorboard_option
 from Med3DCore.errors import Cancelled
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
+    from Med3DCore.progress import MetricCallback
     from Med3DCore.system.distributed import Ranks
 
 _GO_ON = "Run the same command to go on"
@@ -35,6 +37,7 @@ def add_training_options(parser: argparse.ArgumentParser, finish: bool = True) -
     add("--minutes", type=minutes, help="stop learning after this time, earlier calls included")
     if finish:
         add("--finish", action="store_true", help="learn no more: make a model of what was learned so far")
+        add_tensorboard_option(parser)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add(
         "--workers",
@@ -122,9 +125,10 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
         folders: Of all trainings that must have begun before ``--finish`` can make a model of them.
     """
     bar = ProgressBar(args.quiet)
+    watching: list[MetricCallback] = [] if args.quiet else [TrainingLines(bar)]
     try:
-        with stopped_gently() as is_stopped:
-            yield Progress(bar, is_stopped, None if args.quiet else TrainingLines(bar))
+        with _tensorboard(args) as board, stopped_gently() as is_stopped:
+            yield Progress(bar, is_stopped, _all_of([*watching, *board]))
     except Cancelled as stop:
         from Med3DCore.training.learning.checkpoint import LAST
 
@@ -133,6 +137,30 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
         raise _Stopped(f"{stop} {_GO_ON}{hint}.") from None
     finally:
         bar.close()
+
+
+@contextmanager
+def _tensorboard(args: argparse.Namespace) -> Iterator[list[MetricCallback]]:
+    """What is told of metrics for ``--tensorboard``; under torchrun the first process writes."""
+    from Med3DCore.system.distributed import Ranks
+
+    folder = getattr(args, "tensorboard", None)  # a comparison has no such option
+    if folder is None or not Ranks.here().is_main:
+        yield []
+        return
+    board = TensorBoardLog(folder)
+    try:
+        yield [board]
+    finally:
+        board.close()
+
+
+def _all_of(watching: Sequence[MetricCallback]) -> MetricCallback | None:
+    def tell(*metric: Any) -> None:
+        for watcher in watching:
+            watcher(*metric)
+
+    return tell if watching else None
 
 
 def on_every_rank(train: Callable[[argparse.Namespace, Ranks], int]) -> Callable[[argparse.Namespace], int]:

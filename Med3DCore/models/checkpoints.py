@@ -1,4 +1,4 @@
-"""Encoders from the weight files of MedicalNet, of Kinetics and of 2D ResNets (papers.md A5, B3).
+"""Encoders from the weight files of MedicalNet, of Kinetics (also pre-activation) and of 2D ResNets (papers.md A5, B3).
 
 Their original loaders drop what does not match without a word: a wrong prefix loads nothing at all, a wrong shortcut
 type 54 of 72 tensors. Here the file says itself which network it is for, and all of it must fit.
@@ -19,8 +19,11 @@ from Med3DCore.models.package import ModelPackage
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from Med3DCore.networks.resnet import ResNetEncoder
+
 PREFIXES = ("module.", "model.", "backbone.", "encoder.")
 _WRAPPERS = ("state_dict", "model_state_dict")
+_TITLES = {"resnet": "ResNet", "preact_resnet": "PreAct-ResNet"}
 # Decoder of MedicalNet's demo, classifiers of Kinetics and VDT: never part of the encoder.
 HEADS = ("conv_seg", "fc", "head", "cls_head", "decoder")
 
@@ -48,7 +51,7 @@ class ImportReport:
 
 @dataclass(frozen=True, eq=False)
 class ImportedEncoder:
-    """A pre-trained encoder: ``ResNetEncoder(depth, in_channels, shortcut, width=width)`` takes all of ``state_dict``.
+    """A pre-trained encoder: :func:`.build_network` makes one of ``spec``, which takes all of ``state_dict``.
 
     Args:
         depth: 10 to 200.
@@ -58,6 +61,7 @@ class ImportedEncoder:
         state_dict: float32 tensors with MedicalNet's names.
         report: What became of the file's entries.
         flat: Whether it is a 2D ResNet, whose kernels ``[o, c, y, x]`` became ``[o, c, 1, y, x]``.
+        name: ``"resnet"``, or ``"preact_resnet"`` for Kinetics' pre-activation ResNet (papers.md A4).
     """
 
     depth: int
@@ -67,12 +71,13 @@ class ImportedEncoder:
     state_dict: dict[str, Tensor]
     report: ImportReport
     flat: bool = False
+    name: str = "resnet"
 
     @property
     def spec(self) -> dict:
         """The ``"encoder"`` of a network description, with the geometry the weights were trained in (papers.md A4)."""
         return {
-            "name": "resnet",
+            "name": self.name,
             "depth": self.depth,
             "in_channels": self.in_channels,
             "shortcut": self.shortcut,
@@ -115,20 +120,20 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     flat = stem is not None and stem.ndim == 4 and _count_blocks(tensors, 1) > 0
     if flat:
         tensors = {key: value.unsqueeze(2) if value.ndim == 4 else value for key, value in tensors.items()}
-    depth, shortcut, width, file_channels = _infer(tensors, path.name)
-    wanted = _wanted_tensors(depth, shortcut, width, file_channels, flat)
+    kind, depth, shortcut, width, file_channels = _infer(tensors, path.name)
+    wanted = _encoder_class(kind)(depth, file_channels, shortcut, width=width, flat=flat).state_dict()
     counters = {key: value for key, value in _zero_counters(wanted).items() if key not in tensors}
     fit = compare(wanted, tensors | counters)
     if not fit.is_complete:
         raise ModelError(
-            f"{path.name} looks like a ResNet-{depth} with shortcut {shortcut}, but is not a whole one:"
+            f"{path.name} looks like a {_TITLES[kind]}-{depth} with shortcut {shortcut}, but is not a whole one:"
             f" {fit.describe()}; get the original file."
         )
     state_dict = {key: (tensors | counters)[key] for key in wanted}
     state_dict["conv1.weight"] = adapt_channels(state_dict["conv1.weight"], in_channels)
     with path.open("rb") as stream:
         report = ImportReport(path.name, sha256_of(stream), len(tensors), len(counters), ignored, file_channels)
-    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report, flat)
+    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report, flat, kind)
 
 
 def encoder_package(
@@ -147,7 +152,7 @@ def encoder_package(
         licence: Of the weights, such as ``"MIT (Tencent MedicalNet)"``; the file does not say it.
         title: Name shown to people; by default what the network is.
     """
-    network = f"ResNet-{encoder.depth}, shortcut {encoder.shortcut}"
+    network = f"{_TITLES[encoder.name]}-{encoder.depth}, shortcut {encoder.shortcut}"
     return ModelPackage(
         name=name or _name_of(encoder.report.source),
         version=version,
@@ -211,10 +216,8 @@ def _strip_prefixes(key: str) -> str:
     return key
 
 
-def _infer(tensors: Mapping[str, Tensor], name: str) -> tuple[int, str, int, int]:
-    """Depth, shortcut type, width and input channels, from names and shapes."""
-    from Med3DCore.networks.resnet import BasicBlock, Bottleneck, ResNetEncoder
-
+def _infer(tensors: Mapping[str, Tensor], name: str) -> tuple[str, int, str, int, int]:
+    """Kind, depth, shortcut type, width and input channels, from names and shapes."""
     kernel = tensors.get("conv1.weight")
     if kernel is None or kernel.ndim != 5:
         raise ModelError(
@@ -223,26 +226,34 @@ def _infer(tensors: Mapping[str, Tensor], name: str) -> tuple[int, str, int, int
         )
     width, channels = kernel.shape[:2]
     counts = tuple(_count_blocks(tensors, layer) for layer in range(1, 5))
-    block = Bottleneck if "layer1.0.conv3.weight" in tensors else BasicBlock
+    kind, is_bottleneck = _kind(tensors), "layer1.0.conv3.weight" in tensors
     shortcut = "B" if any(".downsample." in key for key in tensors) else "A"
-    for depth, known in ResNetEncoder.blocks.items():
-        if known == (block, counts):
-            return depth, shortcut, width, channels
+    blocks = _encoder_class(kind).blocks
+    for depth, (block, known) in blocks.items():
+        if known == counts and (block.expansion == 4) == is_bottleneck:
+            return kind, depth, shortcut, width, channels
     raise ModelError(
-        f"{name} has {', '.join(map(str, counts))} blocks in its four layers ({block.__name__}), which is none of"
-        f" ResNet-{', '.join(map(str, ResNetEncoder.blocks))}; choose a checkpoint of one of these."
+        f"{name} has {', '.join(map(str, counts))} {'bottlenecks' if is_bottleneck else 'basic blocks'} in its four"
+        f" layers, which is none of {_TITLES[kind]}-{', '.join(map(str, blocks))}; choose a checkpoint of one of these."
     )
+
+
+def _kind(tensors: Mapping[str, Tensor]) -> str:
+    """Whether batch norm stands before its convolution (pre-activation) or behind it: which of its channels it has."""
+    kernel, scale = tensors.get("layer2.0.conv1.weight"), tensors.get("layer2.0.bn1.weight")
+    is_before = kernel is not None and scale is not None and scale.shape == kernel.shape[1:2]
+    return "preact_resnet" if is_before else "resnet"
 
 
 def _count_blocks(tensors: Mapping[str, Tensor], layer: int) -> int:
     return len({match[1] for key in tensors if (match := re.match(rf"layer{layer}\.(\d+)\.", key))})
 
 
-def _wanted_tensors(depth: int, shortcut: str, width: int, in_channels: int, flat: bool) -> dict[str, Tensor]:
-    """The encoder's own tensors, for their names and shapes."""
+def _encoder_class(kind: str) -> type[ResNetEncoder]:
+    from Med3DCore.networks.preact_resnet import PreActResNetEncoder
     from Med3DCore.networks.resnet import ResNetEncoder
 
-    return ResNetEncoder(depth, in_channels, shortcut, width=width, flat=flat).state_dict()
+    return PreActResNetEncoder if kind == "preact_resnet" else ResNetEncoder
 
 
 def _zero_counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

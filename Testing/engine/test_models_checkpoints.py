@@ -114,12 +114,14 @@ def test_files_that_are_not_whole_encoders(tmp_path):
         r"72 tensors match, 1 unexpected \(layer1\.0\.extra\)": whole | {"layer1.0.extra": torch.zeros(1)},
         "71 tensors match, 1 of another shape": whole | {"layer4.0.conv2.weight": torch.zeros(16, 16, 1, 3, 3)},
         r"5 missing \(layer2": without("layer2.0.downsample"),
-        r"has 1, 1, 1, 0 blocks .* none of ResNet-10, 18": without("layer4"),
+        r"has 1, 1, 1, 0 basic blocks .* none of ResNet-10, 18": without("layer4"),
         "no 3D ResNet": {"conv1.weight": torch.zeros(64, 3, 7, 7)},
         "no 3D ResNet: .* but a": {"encoder.a": torch.zeros(3)},
         "twice": whole | {"module.conv1.weight": whole["conv1.weight"]},
         "'layer1.0.bn1.weight' is no ordinary tensor": whole | {"layer1.0.bn1.weight": 3},
-        "looks like a ResNet-50 with shortcut B, but is not": PreActResNetEncoder(50, width=2).state_dict(),
+        "looks like a PreAct-ResNet-50 with shortcut B, but is not": {
+            key: value for key, value in PreActResNetEncoder(50, width=2).state_dict().items() if key != "bn1.weight"
+        },
     }
     for message, state_dict in wrong.items():
         path = make_file(tmp_path / "wrong.pth", state_dict, prefix="")
@@ -238,3 +240,33 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
     state_dict["layer2.0.conv1.weight"][0, 0] = value
     with pytest.raises(ModelError, match=r"not finite \('layer2.0.conv1.weight'\)"):
         import_checkpoint(make_file(tmp_path / "a.pth", state_dict))
+
+
+def test_a_pre_activation_resnet_of_kinetics_arrives_and_is_used(tmp_path):
+    torch.manual_seed(3)
+    original = PreActResNetEncoder(50, in_channels=3, width=2)
+    head = {"module.fc.weight": torch.randn(400, 64), "module.fc.bias": torch.randn(400)}
+    imported = import_checkpoint(make_file(tmp_path / "preresnet-50-kinetics.pth", original.state_dict(), **head))
+    assert (imported.name, imported.depth, imported.shortcut, imported.width) == ("preact_resnet", 50, "B", 2)
+    assert imported.report.ignored == ("fc.weight", "fc.bias") and imported.report.input_channels == 3
+    package = encoder_package(imported)
+    assert package.title.startswith("PreAct-ResNet-50, shortcut B")
+    file = save_package(package, {"encoder": imported.state_dict}, tmp_path, half=False)
+    load_package(file).verify()
+    encoder = PreActResNetEncoder(50, width=2)
+    load_into(encoder, load_package(file).read_weights("encoder"), "test")
+    grey = torch.randn(2, 1, 16, 16, 16)
+    with torch.inference_mode():
+        colour = original.eval()(grey.expand(-1, 3, -1, -1, -1))
+        torch.testing.assert_close(encoder.eval()(grey), colour, rtol=1e-3, atol=1e-3)
+        assert colour.abs().max() > 1
+
+
+def test_a_pre_activation_resnet_of_basic_blocks_is_none_that_is_known(tmp_path):
+    tensors = make_encoder(18).state_dict()
+    for layer in range(1, 5):  # batch norm before the convolution has as many channels as come in
+        for block in range(2):
+            kernel = tensors[f"layer{layer}.{block}.conv1.weight"]
+            tensors |= {f"layer{layer}.{block}.bn1.{key}": torch.ones(kernel.shape[1]) for key in ("weight", "bias")}
+    with pytest.raises(ModelError, match=r"2, 2, 2, 2 basic blocks .* none of PreAct-ResNet-50, 101, 152, 200"):
+        import_checkpoint(make_file(tmp_path / "preresnet-18-kinetics.pth", tensors))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import torch
 from training_boxes import CPU, write_boxes, write_case, write_data, write_recipe
 
 from Med3DCore.cli.main import main
+from Med3DCore.cli.tensorboard import TensorBoardLog
 from Med3DCore.errors import Cancelled, DataError, SettingError
 from Med3DCore.io import read_label_map, read_volume, write_volume
 from Med3DCore.models.package import load_package
@@ -206,7 +208,7 @@ def test_a_training_tells_loss_scores_and_time_as_it_goes(data, tmp_path, capsys
     assert re.search(r"train only, step 2, loss \d+\.\d+, liver \d\.\d+ \(n = 1\).*, \d+ s", shown.err)
     assert "only: from random weights" in shown.out and len(drawn) == 3  # two validations and the end
     assert main([*arguments, "--stage", "only"]) == 0
-    assert "only: goes on where it was stopped" in capsys.readouterr().out
+    assert "only: goes on where it was stopped; it started from random weights" in capsys.readouterr().out
 
 
 def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
@@ -375,3 +377,31 @@ def test_no_time_is_refused(data, tmp_path, capsys, minutes):
     with pytest.raises(SystemExit, match="2"):
         main(command(data, write_recipe(tmp_path), tmp_path / "run", f"--minutes={minutes}"))
     assert "is no number of minutes above 0" in capsys.readouterr().err
+
+
+def test_tensorboard_shows_losses_and_scores_and_of_steps_done_again_the_last(data, tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe, board = write_recipe(tmp_path, steps=2, patch=[16, 16, 16]), tmp_path / "board"
+    assert main([*command(data, recipe, tmp_path / "run"), "--tensorboard", str(board)]) == 0
+    seen = EventAccumulator(str(board / "only")).Reload()
+    assert set(seen.Tags()["scalars"]) == {"loss", "score/liver", "score/lungs"}
+    log = [entry for entry in read_log(tmp_path / "run" / "only" / "log.jsonl") if "loss" in entry]
+    assert [(event.step, event.value) for event in seen.Scalars("loss")] == [
+        (entry["step"], pytest.approx(entry["loss"], abs=1e-4)) for entry in log
+    ]
+    again = TensorBoardLog(board)  # as if step 2 was done again
+    again("train only", 2, 7.0, None, {"liver": {"a": 1.0, "b": 2.0}})
+    again.close()
+    seen = EventAccumulator(str(board / "only")).Reload()
+    assert [(event.step, event.value) for event in seen.Scalars("loss")][1:] == [(2, 7.0)]
+    assert seen.Scalars("false positive mL/liver")[0].value == 1.5
+
+
+def test_without_tensorboard_the_option_says_what_to_install(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    run = command(data, write_recipe(tmp_path), tmp_path / "run")
+    assert main([*run, "--tensorboard", str(tmp_path / "board")]) == 2
+    assert "pip install tensorboard" in capsys.readouterr().err and not (tmp_path / "board").exists()
