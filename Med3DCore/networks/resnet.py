@@ -109,7 +109,7 @@ class ResNetEncoder(nn.Module):
 
     Args:
         depth: 10, 18, 34 (basic blocks), 50, 101, 152 or 200 (bottlenecks).
-        in_channels: Channels of the input.
+        in_channels: Channels of the input; 1 for scans.
         shortcut: ``"B"`` (1x1x1 convolution and batch norm) or ``"A"`` (zero padding). The released weights are of
             type A for depths 18 and 34, else B.
         output_stride: Voxels of the input per voxel of the last map: 8 as Med3D (layers 3 and 4 dilated by 2 and 4;

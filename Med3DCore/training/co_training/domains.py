@@ -19,7 +19,7 @@ from Med3DCore.training.cases.case import Case, training_spacings
 from Med3DCore.training.data_sets import read_data_set
 from Med3DCore.training.learning.recipe import StageRecipe, TrainingSettings, package_of, stage_from_dict
 
-_DEFAULTS = {"decoder": {"name": "upsample"}, "spacing": "median", "intensity": {"name": "percentile"}}
+DEFAULTS = {"decoder": {"name": "upsample"}, "spacing": "median", "intensity": {"name": "percentile"}}
 
 # What a domain may set for itself: how its patches are drawn.
 _OF_PATCHES = {"patch", "batch", "foreground", "anybody", "augmentation", "region"}
@@ -172,7 +172,7 @@ def gather_cases(recipe: CoTrainingRecipe, paths: Sequence[Path], progress: Prog
 
 
 def _domain(entry: dict, encoder: dict, training: dict) -> Domain:
-    values = {**_DEFAULTS, **entry}
+    values = {**DEFAULTS, **entry}
     name = values.pop("name")
     parts = _parts(values.pop("labels"), name)
     folder = values.pop("folder", name)
