@@ -23,7 +23,6 @@ def engine(qt, tmp_path, monkeypatch):
 
 def addCases(scene, count):
     """The bright box of tiny_model.makeScan as the liver, in several places."""
-    from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG
     from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
     from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
     from Med3DSegmentationLib.training.cases import addCase
@@ -36,9 +35,7 @@ def addCases(scene, count):
         mask[12:28, 12:30, 14 + 2 * number : 34 + 2 * number] = 1
         volumeNode = volumeToNode(scene, Volume(array, scan.geometry, "CT"), f"CT {number + 1}")
         labels = LabelMap(mask, scan.geometry, "box", find_labels(["liver"]))
-        segmentationNode = labelMapToSegmentation(scene, labels, volumeNode).segmentationNode
-        segmentationNode.GetSegmentation().GetSegment("liver").RemoveTag(FINGERPRINT_TAG)  # as if a person had drawn it
-        cases.append(addCase(volumeNode, segmentationNode))
+        cases.append(addCase(volumeNode, labelMapToSegmentation(scene, labels, volumeNode).segmentationNode))
     return cases
 
 

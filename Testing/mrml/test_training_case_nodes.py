@@ -12,8 +12,8 @@ from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array
 LIVER_AND_LUNGS = {name: LABELS[name] for name in ("liver", "lungs")}
 
 
-def addPair(scene, name="CT", organs=("liver", "lungs"), geometry=GEOMETRIES["anisotropic"]):
-    """A volume and its segmentation, as Med3D writes one."""
+def addPair(scene, name="CT", organs=("liver", "lungs"), geometry=GEOMETRIES["anisotropic"], model=""):
+    """A volume and its segmentation, as Med3D writes one: exact labels or, with its name, a model's result."""
     from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
 
     volumeNode = addVolume(scene, geometry, name)
@@ -21,7 +21,7 @@ def addPair(scene, name="CT", organs=("liver", "lungs"), geometry=GEOMETRIES["an
     for value in range(1, len(organs) + 1):  # a label without voxels would get no segment
         if not (labels.array == value).any():
             labels.array[0, 0, value] = value
-    return volumeNode, labelMapToSegmentation(scene, labels, volumeNode).segmentationNode
+    return volumeNode, labelMapToSegmentation(scene, labels, volumeNode, model=model).segmentationNode
 
 
 def drawn(segmentationNode, organ="liver", name="Liver", terminology=False):
@@ -192,7 +192,9 @@ def test_the_engine_is_told_which_labels_are_results_that_nobody_changed(scene, 
 
     from Med3DSegmentationLib.training.cases import addCase
 
-    volumeNode, node = addPair(scene)
+    case = addCase(*addPair(scene, "made up"))
+    assert not fieldsOf(case, tmp_path)["untouched"]
+    volumeNode, node = addPair(scene, model="known-1.0.0")
     case = addCase(volumeNode, node)
     assert fieldsOf(case, tmp_path)["untouched"]
     edit(node, "lungs", volumeNode)  # who corrects one organ has seen the other

@@ -29,6 +29,27 @@ def test_it_describes_itself_and_opens_with_segment_in_front(slicer_gui, vtk_mes
     vtk_messages.expect_clean()
 
 
+def test_a_slicer_that_is_too_old_is_told_what_is_needed(slicer_gui, monkeypatch):
+    import slicer.util
+
+    for name in [name for name in sys.modules if name.startswith("Med3DSegmentation")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("numpy", "slicer.i18n", "slicer.parameterNodeWrapper", "Med3DCore"):  # what it may lack
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(slicer.app, "majorVersion", 5, raising=False)
+    monkeypatch.setattr(slicer.app, "minorVersion", 8, raising=False)
+    monkeypatch.setattr(slicer.app, "applicationVersion", "5.8.1", raising=False)
+    slicer_gui.load_module(MODULE)
+    widget = slicer_gui.open_module("Med3DSegmentation")
+    module = slicer.util.getModule("Med3DSegmentation")
+    said = widget.layout.itemAt(widget.layout.count() - 2).widget().text
+    assert "needs 3D Slicer 5.12 or later; this is 5.8.1." in said and module.helpText == said
+    assert (module.title, module.categories) == ("Med3D Segmentation", ["Segmentation"])
+    slicer_gui.unload_module("Med3DSegmentation")
+    for name in [name for name in sys.modules if name.startswith("Med3DSegmentation")]:
+        del sys.modules[name]  # the next test has a newer Slicer
+
+
 def test_the_engine_starts_when_the_module_is_entered_and_ends_with_it(slicer_gui):
     widget = openModule(slicer_gui)
     pid = widget.engine.processId

@@ -85,16 +85,9 @@ def parameters(scene):
 
 
 def addPairs(scene, count, organs=("liver", "lungs")):
-    """Cases that a person has drawn."""
     from test_training_case_nodes import addPair
 
-    from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG
-
-    pairs = [addPair(scene, f"CT {number + 1}", organs) for number in range(count)]
-    for _volumeNode, segmentationNode in pairs:
-        for organ in organs:
-            segmentationNode.GetSegmentation().GetSegment(organ).RemoveTag(FINGERPRINT_TAG)
-    return pairs
+    return [addPair(scene, f"CT {number + 1}", organs) for number in range(count)]
 
 
 def texts(table, column):
@@ -341,8 +334,8 @@ def test_a_dead_engine_and_a_refusal(host, panel):
 def test_results_that_nobody_changed_are_taken_only_when_the_user_says_that_they_are_right(host, panel):
     from test_training_case_nodes import addPair
 
-    addPair(host.scene, "CT 1")
-    addPairs(host.scene, 1)
+    addPair(host.scene, "CT 1", model="known-1.0.0")
+    addPair(host.scene, "CT 2")
     panel.ui.allPairsButton.click()
     panel.ui.titleEdit.text = "known"
     yes, no = host.qt.QMessageBox.Yes, host.qt.QMessageBox.No

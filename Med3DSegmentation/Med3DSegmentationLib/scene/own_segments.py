@@ -46,8 +46,8 @@ def wasEdited(segment: slicer.vtkSegment) -> bool:
 
 
 def isUntouched(segment: slicer.vtkSegment) -> bool:
-    """Whether it is a result of Med3D that nobody has changed; looks at all its voxels."""
-    return tagOfSegment(segment, FINGERPRINT_TAG) is not None and not wasEdited(segment)
+    """Whether it is a model's result that nobody has changed; exact labels of a made-up scan are none."""
+    return bool(tagOfSegment(segment, MODEL_TAG)) and not wasEdited(segment)
 
 
 def noteEdits(segmentation: slicer.vtkSegmentation) -> None:

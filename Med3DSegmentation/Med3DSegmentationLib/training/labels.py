@@ -11,7 +11,7 @@ import slicer
 from Med3DCore.io.label_names import label_for, slug
 from Med3DCore.tasks import LABELS, Label
 from Med3DCore.training.data_sets.names import our_name
-from Med3DSegmentationLib.scene.own_segments import isUntouched
+from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG, wasEdited
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, labelOfSegment, tagOfSegment
 
 CHOICE_TAG = "Med3D.trainingLabel"
@@ -113,15 +113,16 @@ def _dropResults(found: dict[str, Label], segmentation: slicer.vtkSegmentation) 
         same = [segmentId for segmentId in found if found[segmentId] == label]
         if len(same) == 1:
             continue
-        results = [segmentId for segmentId in same if _isPlainResult(segmentation.GetSegment(segmentId))]
+        results = [segmentId for segmentId in same if _isUntouched(segmentation.GetSegment(segmentId))]
         if len(results) < len(same):
             for segmentId in results:
                 del found[segmentId]
 
 
-def _isPlainResult(segment: slicer.vtkSegment) -> bool:
-    """Whether it is a result of Med3D that nobody changed or gave a meaning to."""
-    return not tagOfSegment(segment, CHOICE_TAG) and isUntouched(segment)
+def _isUntouched(segment: slicer.vtkSegment) -> bool:
+    """Whether it is a result of Med3D that nobody changed or chose; looks at all its voxels."""
+    isResult = tagOfSegment(segment, FINGERPRINT_TAG) is not None
+    return isResult and not tagOfSegment(segment, CHOICE_TAG) and not wasEdited(segment)
 
 
 def _plainName(segment: slicer.vtkSegment) -> str:
