@@ -44,8 +44,8 @@ PROGRAMMES = {
     "comparison": {"fine_tuning", "co_training", "classification"},
 }
 # The rooms of the module, likewise. Files that stand beside the rooms may import all of them.
-LIBRARY_ROOMS = ["scene", "engine", "training", "panels"]
-BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test", "module", "slicer_version", "too_old"}
+LIBRARY_ROOMS = ["scene", "engine", "training", "panels", "entry"]
+BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 # What some rooms need beyond that: extras of the package, of which Slicer brings those for DICOM.
 EXTRAS = {
     "drawing": {"matplotlib"},
@@ -107,12 +107,16 @@ def test_rooms_of_the_module_import_down_only(path):
     part = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
     found = rooms(imports(path), "Med3DSegmentationLib") - {part}
     if part in LIBRARY_ROOMS:
-        logic = {"segmentation_logic", "parameters"} if part == "panels" else set()
-        assert found <= {*LIBRARY_ROOMS[: LIBRARY_ROOMS.index(part)], *logic}
+        beside = {"panels": {"segmentation_logic", "parameters"}, "entry": BESIDE}.get(part, set())
+        assert found <= {*LIBRARY_ROOMS[: LIBRARY_ROOMS.index(part)], *beside}
     elif part in {"segmentation_logic", "parameters"}:
         assert found <= set(LIBRARY_ROOMS[:2])
-    elif part in {"slicer_version", "too_old"}:  # they work in every Slicer
-        assert found <= {"slicer_version"}
+
+
+@pytest.mark.parametrize("name", ["slicer_version", "too_old"])
+def test_what_says_that_slicer_is_too_old_works_there(name):
+    own = {one for one in imports(LIBRARY / "entry" / f"{name}.py") if one.startswith("Med3D")}
+    assert all(one.startswith("Med3DSegmentationLib.entry.slicer_version") for one in own)
 
 
 @pytest.mark.parametrize("root", [ENGINE, LIBRARY], ids=lambda path: path.name)

@@ -18,7 +18,7 @@ def openModule(host, command=None, models=True):
         models: Whether to wait until the models are known.
     """
     host.load_module(MODULE)
-    module = sys.modules["Med3DSegmentationLib.module"]
+    module = sys.modules["Med3DSegmentationLib.entry.module"]
     from Med3DSegmentationLib.engine.process import EngineProcess
 
     with mock.patch.object(module, "EngineProcess", lambda: EngineProcess(command or KNOWN_COMMAND)):

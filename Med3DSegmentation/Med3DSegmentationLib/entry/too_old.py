@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 
-from Med3DSegmentationLib.slicer_version import whatIsNeeded
+from Med3DSegmentationLib.entry.slicer_version import whatIsNeeded
 
 
 class Med3DSegmentation(ScriptedLoadableModule):
