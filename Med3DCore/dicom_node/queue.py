@@ -145,10 +145,10 @@ class Queue:
         return sorted((job for job in found if job is not None), key=lambda job: job.received)
 
     def next_job(self) -> Job | None:
-        """The oldest that can go on now: to be sent first, since that frees the disk."""
+        """The oldest that can go on now: to be sent first, since that frees the disk; one that was begun often last."""
         now = time.time()
         ready = [job for job in self.all_jobs() if job.state in (WAITING, SENDING) and job.not_before <= now]
-        return min(ready, key=lambda job: (job.state != SENDING, job.received), default=None)
+        return min(ready, key=lambda job: (job.state != SENDING, job.attempts, job.received), default=None)
 
     def save(self, job: Job, **changes: Any) -> Job:
         """Write a job, changed, in one step."""

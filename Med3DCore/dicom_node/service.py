@@ -19,8 +19,8 @@ from Med3DCore.dicom_node.settings import NodeSettings
 from Med3DCore.errors import Med3DError, ResourceError, SettingError
 from Med3DCore.system.locks import locked
 
-# A series that ends the process again and again is given up.
-_ATTEMPTS = 3
+# A series that ends the process again and again is given up; so many, since a computer may be switched off often, too.
+_ATTEMPTS = 10
 _SECONDS_BETWEEN_LOOKS = 0.2
 _LONGEST_WAIT = 600.0
 _log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 import zlib
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -23,6 +24,7 @@ _UNDEFINED = 0xFFFFFFFF
 _SHORT = set(re.findall(b"..", b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS"))
 _LONG = set(re.findall(b"..", b"OBODOFOLOVOWSQSVUCUNURUTUV"))  # with a length of four bytes, after two reserved ones
 _VRS = _SHORT | _LONG
+_PAIRS = {"little": struct.Struct("<HH"), "big": struct.Struct(">HH")}
 # What a file may ask of us; those of scanners stay far below.
 _LONGEST_TEXT = 128
 _DEEPEST, _LONGEST, _MOST, _INFLATED = 20, 1 << 20, 3_000_000, 1 << 29
@@ -47,7 +49,9 @@ class DataSet:
     def text(self, tag: int, coding: str = "ascii") -> str:
         """A text on one line, of what can be printed, no longer than DICOM allows for names; empty if there is none."""
         text = " ".join(self.values.get(tag, b"").decode(coding, "replace").replace("\0", " ").split())
-        return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_TEXT]
+        if not text.isprintable():
+            text = "".join(letter for letter in text if letter.isprintable())
+        return text[:_LONGEST_TEXT]
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """The numbers of a decimal or integer string; empty if there are none or they are no numbers."""
@@ -130,6 +134,7 @@ class _Reader:
         self._file, self._path = file, path
         self._explicit = syntax != IMPLICIT
         self._order = "big" if syntax == BIG_ENDIAN else "little"
+        self._pair = _PAIRS[self._order]
         self._at = file.tell()
         self._size = file.seek(0, 2)
         file.seek(self._at)
@@ -184,7 +189,7 @@ class _Reader:
     def _head(self) -> tuple[int, bytes, int]:
         """Tag, VR (empty if it is not written) and length of the next element."""
         head = self._take(8)
-        group, number = (int.from_bytes(head[i : i + 2], self._order) for i in (0, 2))
+        group, number = self._pair.unpack_from(head)
         tag, vr = group << 16 | number, head[4:6]
         if not self._explicit or group == 0xFFFE or vr not in _VRS:
             return tag, b"", int.from_bytes(head[4:8], self._order)

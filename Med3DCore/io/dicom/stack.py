@@ -47,7 +47,8 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     Between Slices, which scanners fill in freely. The axes are the rotation nearest to the mean of all images' axes.
     """
     images, axes, notes = tuple(images), _axes(images), []
-    if max(np.abs(_axes((image,)) - axes).max() for image in images) > _NOTICEABLE:
+    kinds = {None if image.axes is None else image.axes.tobytes(): image for image in images}  # most often one
+    if max(np.abs(_axes((image,)) - axes).max() for image in kinds.values()) > _NOTICEABLE:
         notes.append("its slices are turned a little against each other; the mean was taken")
     problem = next((image.fault for image in images if image.fault), None)
     origins = np.array([(0.0, 0.0, 0.0) if image.position is None else image.position for image in images])

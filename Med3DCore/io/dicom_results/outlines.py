@@ -28,10 +28,7 @@ def outlines_of(mask: np.ndarray) -> list[np.ndarray]:
         return []
     first = np.array([columns[0], rows[0]])
     loops = _loops(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    pieces = [loop for loop in loops if _area(loop) > 0]
-    for hole in sorted((loop for loop in loops if _area(loop) < 0), key=lambda loop: loop[:, 0].min()):
-        _join(hole, pieces)
-    return [piece + first - 0.5 for piece in pieces]
+    return [piece + first - 0.5 for piece in _joined(loops)]
 
 
 def inside(outlines: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
@@ -104,25 +101,39 @@ def _area(loop: np.ndarray) -> float:
     return float(x @ next_y - next_x @ y) / 2
 
 
-def _join(hole: np.ndarray, pieces: list[np.ndarray]) -> None:
-    """Make a hole part of the outline that is next to the left of its leftmost corner.
+def _joined(loops: list[np.ndarray]) -> list[np.ndarray]:
+    """Pieces with their holes: from a hole's leftmost corner a way leads left to the next border.
 
-    Holes come from left to right, so that this is either the piece around it or a hole that is part of that already.
+    That is the piece around it, or a hole further to the left, which is joined likewise.
     """
-    turned = np.roll(hole, -int(np.lexsort((hole[:, 1], hole[:, 0]))[0]), axis=0)
-    x, y = turned[0]
-    number, edge = max(
-        ((number, edge) for number, piece in enumerate(pieces) for edge in _upright_beside(piece, x, y)),
-        key=lambda found: pieces[found[0]][found[1], 0],
-    )
-    piece = pieces[number]
-    touch = np.array([[piece[edge, 0], y]])
-    pieces[number] = np.concatenate([piece[: edge + 1], touch, turned, turned[:1], touch, piece[edge + 1 :]])
+    is_hole = [_area(loop) < 0 for loop in loops]
+    loops = [_from_the_left(loop) if hole else loop for loop, hole in zip(loops, is_hole, strict=True)]
+    here, after = np.concatenate(loops), np.concatenate([np.roll(loop, -1, axis=0) for loop in loops])
+    low, high = np.minimum(here[:, 1], after[:, 1]), np.maximum(here[:, 1], after[:, 1])
+    upright = here[:, 0] == after[:, 0]
+    starts = np.cumsum([0, *map(len, loops)])
+    joined: dict[int, list[tuple[int, int, np.ndarray]]] = {number: [] for number in range(len(loops))}
+    holes = (number for number, hole in enumerate(is_hole) if hole)
+    for number in sorted(holes, key=lambda number: -loops[number][0, 0]):  # a hole's own holes are further to the right
+        x, y = loops[number][0]
+        beside = np.flatnonzero(upright & (here[:, 0] < x) & (low <= y) & (high >= y))
+        edge = int(beside[here[beside, 0].argmax()])
+        owner = int(np.searchsorted(starts, edge, side="right")) - 1
+        joined[owner].append((edge - int(starts[owner]), int(y), _with_holes(loops[number], joined[number])))
+    return [_with_holes(loops[number], joined[number]) for number, hole in enumerate(is_hole) if not hole]
 
 
-def _upright_beside(outline: np.ndarray, x: int, y: int) -> list[int]:
-    """The upright edge of an outline that is the next to the left of a point, if there is one."""
-    following = np.roll(outline, -1, axis=0)
-    low, high = np.minimum(outline[:, 1], following[:, 1]), np.maximum(outline[:, 1], following[:, 1])
-    edges = np.flatnonzero((outline[:, 0] == following[:, 0]) & (outline[:, 0] < x) & (low <= y) & (high >= y))
-    return [int(edges[outline[edges, 0].argmax()])] if edges.size else []
+def _from_the_left(hole: np.ndarray) -> np.ndarray:
+    """A hole that begins at its leftmost corner, the upper one of several."""
+    return np.roll(hole, -int(np.lexsort((hole[:, 1], hole[:, 0]))[0]), axis=0)
+
+
+def _with_holes(loop: np.ndarray, holes: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
+    """A loop that visits holes on its way: each from an upright edge (its number) at a height, there and back."""
+    parts, done = [], 0
+    down = np.roll(loop[:, 1], -1) > loop[:, 1]
+    for edge, y, hole in sorted(holes, key=lambda one: (one[0], one[1] if down[one[0]] else -one[1])):
+        touch = np.array([[loop[edge, 0], y]])
+        parts += [loop[done : edge + 1], touch, hole, hole[:1], touch]
+        done = edge + 1
+    return np.concatenate([*parts, loop[done:]])
