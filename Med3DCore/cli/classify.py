@@ -117,7 +117,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.learning.initialization import digest, find_starts
     from Med3DCore.training.learning.loop import train
     from Med3DCore.training.learning.recipe import read_recipe
-    from Med3DCore.training.segmentation.trainer import check_stage
+    from Med3DCore.training.segmentation.checks import check_stage
 
     recipe, device = read_recipe(args.recipe), choose_device(ranks.device(args.device))
     stage = classifier_stage(recipe)

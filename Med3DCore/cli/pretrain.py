@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.co_training.domains import gather_cases, read_co_training
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.loop import train
-    from Med3DCore.training.segmentation.trainer import check_stage
+    from Med3DCore.training.segmentation.checks import check_stage
 
     recipe, device, reading = read_co_training(args.recipe), choose_device(ranks.device(args.device)), Progress()
     cases = gather_cases(recipe, args.data, reading)

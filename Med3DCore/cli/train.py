@@ -145,8 +145,8 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 def _check(recipe: Recipe, folders: Mapping[str, Path], args: argparse.Namespace) -> None:
     """Refuse what could not become a model in the end, before any case is read."""
     from Med3DCore.training.learning.checkpoint import LAST, require_no_training
+    from Med3DCore.training.segmentation.checks import check_stage
     from Med3DCore.training.segmentation.publish import describe_recipe
-    from Med3DCore.training.segmentation.trainer import check_stage
 
     for stage in _chosen(recipe, args).values():
         check_stage(stage)

@@ -89,7 +89,7 @@ def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path
 def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent, tmp_path, monkeypatch):
     cases = [replace(case, split="validation" if i else "training") for i, case in enumerate(boxes(tmp_path))]
     far = replace(SETTINGS, training=SHORT | {"learning_rate": 0.05})  # so far that 16 bits tell half of it from all
-    chosen = "Med3DCore.training.fine_tuning.fine_tune.choose_ways"
+    chosen = "Med3DCore.training.fine_tuning.publish_tuned.choose_ways"
     monkeypatch.setattr(chosen, lambda _half, _all, patients: (HALFWAY, dict.fromkeys(patients, HALFWAY)))
     halfway = fine_tune(parent, cases, tmp_path / "half", far)
     ways = dict(zip([case.name for case in cases[1:]], (HALFWAY, ALL_THE_WAY), strict=True))

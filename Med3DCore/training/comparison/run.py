@@ -19,7 +19,8 @@ from Med3DCore.training.learning.checkpoint import LOG, read_log
 from Med3DCore.training.learning.initialization import SCRATCH, Start, digest, find_start
 from Med3DCore.training.learning.loop import DIVERGED, train
 from Med3DCore.training.learning.recipe import StageRecipe
-from Med3DCore.training.segmentation.trainer import SegmentationTask, require_taught
+from Med3DCore.training.segmentation.checks import require_apart, require_taught
+from Med3DCore.training.segmentation.trainer import SegmentationTask
 
 if TYPE_CHECKING:
     from Med3DCore.models.package import Stage
@@ -133,14 +134,16 @@ def _prepare_subsets(
             "No case is held out to compare on; give some the split 'validation', or make folds with med3d dataset "
             "split and name them with --splits."
         )
-    chosen = {seed: choose_patients(cases, stage.labels, plan.shares, seed) for seed in plan.seeds}
+    chosen = {seed: choose_patients(cases, stage.found, plan.shares, seed) for seed in plan.seeds}
     with progress.stage("prepare cases"):
-        prepared = prepare_cases(cases, Preprocessing.from_dict(stage.preprocessing), stage.labels, cache, progress)
+        prepared = prepare_cases(cases, Preprocessing.from_dict(stage.preprocessing), stage.found, cache, progress)
+    if stage.activation == "softmax":
+        require_apart(prepared, stage.found)
     subsets = {}
     for seed, parts in chosen.items():
         for share, patients in zip(plan.shares, parts, strict=True):
             subset = [c for c in prepared if c.case.split == "validation" or c.case.patient in patients]
-            require_taught(subset, {name: channel for channel, name in enumerate(stage.labels)})
+            require_taught(subset, {name: channel for channel, name in enumerate(stage.found)})
             subsets[seed, share] = subset
     return subsets
 

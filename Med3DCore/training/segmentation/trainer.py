@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.device import Device
-from Med3DCore.inference.postprocessing import Cleaning
-from Med3DCore.inference.sliding_window import LEAST_WINDOW, sliding_window
-from Med3DCore.models.package import BACKGROUND, CLASSIFYING, Stage
+from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
-from Med3DCore.networks.checks import check_choice, check_counts
-from Med3DCore.networks.factory import last_stride
-from Med3DCore.networks.layers import per_axis
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
@@ -33,6 +26,7 @@ from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import StageRecipe, TrainingSettings
 from Med3DCore.training.learning.task import Task, Trained, Validation
 from Med3DCore.training.patches.sampling import PatchSampler
+from Med3DCore.training.segmentation.checks import require_apart, require_room, require_taught
 
 _ENCODER_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 _MEMBER = re.compile(r"^members\.\d+\.")
@@ -112,46 +106,6 @@ def stage_task(
     return task
 
 
-def check_stage(recipe: StageRecipe) -> None:
-    """Refuse a stage that cannot be trained or used, before any case is read.
-
-    Raises:
-        SettingError: Preprocessing, network, post-processing, patch or labels make no sense.
-    """
-    stage = recipe.stage
-    Preprocessing.from_dict(stage.preprocessing)
-    build_network(stage.network)
-    for rules in stage.postprocessing.values():
-        Cleaning.from_dict(rules)
-    if stage.network["out_channels"] != len(stage.labels):
-        raise SettingError(
-            f"Stage '{stage.name}' has {len(stage.labels)} labels but {stage.network['out_channels']} output channels."
-        )
-    check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
-    check_choice(f"The activation of stage '{stage.name}'", stage.activation, ("sigmoid", "softmax"))
-    if (channels := stage.network["encoder"].get("in_channels", 1)) != 1:
-        raise SettingError(
-            f"Stage '{stage.name}' wants an image of {channels} channels, but a scan has one; set in_channels of the "
-            "encoder to 1."
-        )
-    if stage.network["decoder"].get("name") != CLASSIFYING:
-        _check_segmenting(stage)
-    _require_room(recipe)
-
-
-def _check_segmenting(stage: Stage) -> None:
-    if (stage.activation == "softmax") != (stage.labels[0] == BACKGROUND) or BACKGROUND in stage.labels[1:]:
-        raise SettingError(
-            f"Stage '{stage.name}' has the activation {stage.activation} and the labels {', '.join(stage.labels)}; "
-            f"'{BACKGROUND}' must be the first of them with softmax, and none with sigmoid."
-        )
-    if min(stage.window) < LEAST_WINDOW:
-        raise SettingError(
-            f"The window of stage '{stage.name}' is {list(stage.window)}; it must be at least {LEAST_WINDOW} voxels "
-            "along each axis. Patches may be smaller."
-        )
-
-
 class SegmentationTask(Task):
     """Learn one network of a pipeline from labelled patches.
 
@@ -170,7 +124,7 @@ class SegmentationTask(Task):
         # Images and labels, too: a run that goes on with others would be measured on what it never learned.
         known = [[case.case.name, case.case.split, case.case.weight, fingerprint(case)] for case in cases]
         self.identity = [stage.network, stage.preprocessing, stage.labels, known]
-        _require_room(recipe)
+        require_room(recipe)
         self.recipe = recipe
         self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity
         self.initial = initial
@@ -278,51 +232,3 @@ def rates_by_depth(network: nn.Module, settings: TrainingSettings) -> list[Param
             rate = settings.encoder_rate * settings.layer_decay ** (len(_ENCODER_LAYERS) - depth)
         groups.setdefault(rate, []).append(parameter)
     return [ParameterGroup(tuple(parameters), rate) for rate, parameters in groups.items()]
-
-
-def _require_room(recipe: StageRecipe) -> None:
-    """Batch norm needs more than one value, also on the encoder's coarsest grid.
-
-    Raises:
-        SettingError: Patch and batch leave it just one.
-    """
-    stride = last_stride(recipe.stage.network["encoder"])
-    patch, batch = recipe.training.patch, recipe.training.batch
-    if batch * math.prod(math.ceil(size / step) for size, step in zip(patch, per_axis(stride), strict=True)) == 1:
-        raise SettingError(
-            f"Stage '{recipe.stage.name}': a batch of one patch of {tuple(patch)} voxels is a single voxel on the "
-            f"encoder's last grid, of stride {stride}; use a larger patch, a larger batch or a smaller stride."
-        )
-
-
-def require_apart(cases: Sequence[PreparedCase], labels: Sequence[str]) -> None:
-    """Refuse labels that overlap, of which a network with softmax could learn but one.
-
-    Raises:
-        DataError: Two labels of a case share voxels.
-    """
-    for case in cases:
-        inside = case.target == 1
-        for second in range(1, len(labels)):
-            for first in range(second):
-                if (inside[first] & inside[second]).any():
-                    raise DataError(
-                        f"Case '{case.case.name}': '{labels[first]}' and '{labels[second]}' share voxels, but with "
-                        "softmax a voxel has one label; use the activation sigmoid, or labels that do not overlap."
-                    )
-
-
-def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:
-    """Refuse labels of which nobody shows where they are.
-
-    Args:
-        cases: All cases.
-        channels: Label name to its channel in the targets.
-
-    Raises:
-        DataError: No training case shows one of the labels.
-    """
-    training = [case for case in cases if case.case.split == "training"]
-    for name, channel in channels.items():
-        if not any((case.target[channel] == 1).any() for case in training):
-            raise DataError(f"No training case shows where '{name}' is; label it in at least one case.")

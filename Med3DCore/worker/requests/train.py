@@ -19,7 +19,7 @@ from Med3DCore.worker.warm import interruptible
 if TYPE_CHECKING:
     from Med3DCore.progress import Progress
     from Med3DCore.training.cases.case import Case
-    from Med3DCore.training.fine_tuning.fine_tune import FineTuned, HeldOut
+    from Med3DCore.training.fine_tuning.tuned import FineTuned, HeldOut
 
 UNTOUCHED_RESULTS = "untouched-results"
 """Code of the error for cases whose labels nobody has looked at."""
