@@ -26,7 +26,8 @@ from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.held_out import AUTOMATIC, choose_held_out, verdict
 from Med3DCore.training.fine_tuning.remember import remembered
-from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings, list_runs
+from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
+from Med3DCore.training.fine_tuning.run_list import list_runs
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SHORT = {"steps": 3, "patch": [16, 16, 16], "batch": 2, "validate_every": 2}

@@ -21,7 +21,8 @@ from Med3DCore.models import Catalogue, load_package, save_package
 from Med3DCore.system.leftovers import is_living, own_name, remove_leftovers
 from Med3DCore.system.locks import InUse, locked
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
-from Med3DCore.training.fine_tuning.run_folder import RunFolder, remove_never_begun
+from Med3DCore.training.fine_tuning.run_folder import RunFolder
+from Med3DCore.training.fine_tuning.run_list import remove_never_begun
 from Med3DCore.training.learning.checkpoint import load_checkpoint, read_log, save_checkpoint
 from Med3DCore.worker.exchange import new_exchange_folder, remove_forgotten_folders
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from Med3DCore.io import write_volume, written_beside
 from Med3DCore.models.package import ModelPackage, load_package, utc_now
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.system.folders import make_private
-from Med3DCore.system.locks import InUse
 from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
 from Med3DCore.training.cases.description import case_from_dict
@@ -36,7 +34,7 @@ from Med3DCore.volume import Volume
 QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
 """Largest number of steps of each network, for who has more time than it takes."""
 
-_RUN, _PLAN, _RESULT, _PARENT, _CASES = "run.json", "plan.json", "result.json", "parent.med3d.zip", "cases"
+RUN, _PLAN, _RESULT, _PARENT, CASES = "run.json", "plan.json", "result.json", "parent.med3d.zip", "cases"
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class RunFolder:
         with written_beside(self.path / _PARENT, ".zip") as temporary:
             shutil.copyfile(parent.path, temporary)
         self.write(
-            _RUN,
+            RUN,
             {
                 "settings": asdict(settings),
                 "parent": parent.reference,
@@ -118,11 +116,11 @@ class RunFolder:
         stages = {path.parent for name in (LOG, LAST) for path in self.path.glob(f"*/{name}")}
         made = [self.read(_RESULT)["package"]] if (self.path / _RESULT).is_file() else []
         # The first of them makes it a training: what is left of a clearing that was interrupted is none.
-        files = [self.path / name for name in (_RUN, _PLAN, _RESULT, _PARENT, CURVE, *made)]
+        files = [self.path / name for name in (RUN, _PLAN, _RESULT, _PARENT, CURVE, *made)]
         try:
             for path in files:
                 path.unlink(missing_ok=True)
-            for path in (self.path / _CASES, self.path / HELD_OUT, *stages):
+            for path in (self.path / CASES, self.path / HELD_OUT, *stages):
                 if path.is_dir():
                     shutil.rmtree(path)
         except OSError as error:
@@ -136,8 +134,8 @@ class RunFolder:
         try:
             yield
         finally:
-            if not (self.path / _RUN).is_file():
-                shutil.rmtree(self.path / _CASES, ignore_errors=True)
+            if not (self.path / RUN).is_file():
+                shutil.rmtree(self.path / CASES, ignore_errors=True)
 
     def store_case(self, number: int, case: Case, image: Volume | None = None, label: Volume | None = None) -> Case:
         """Copy a case into the folder, on one grid and without the names of its files.
@@ -166,7 +164,7 @@ class RunFolder:
             raise DataError(
                 f"Case '{case.name}': image and label do not lie on the same grid; resample one onto the other."
             )
-        folder = self.path / _CASES
+        folder = self.path / CASES
         make_private(folder)
         path = folder / f"{number}_image.nii.gz"
         write_volume(image, path)
@@ -186,7 +184,7 @@ class RunFolder:
         Raises:
             DataError: There is no fine-tuning in the folder, or its description is damaged.
         """
-        values = self.read(_RUN)
+        values = self.read(RUN)
         if values is None:
             raise DataError(f"There is no training in {self.path} that could be continued.")
         return values
@@ -270,53 +268,7 @@ class RunFolder:
 
 def is_run(path: Path) -> bool:
     """Whether a folder holds a fine-tuning, at whatever point."""
-    return (Path(path) / _RUN).is_file()
-
-
-def remove_never_begun(root: Path) -> None:
-    """Delete, in the folders of ``root``, copies of scans by processes that were killed before a training began."""
-    for path in Path(root).glob(f"*/{_CASES}"):
-        if not (path.parent / _RUN).is_file():
-            with suppress(InUse, OutputError, OSError):
-                with training_lock(path.parent):
-                    shutil.rmtree(path)
-                path.parent.rmdir()  # if it holds nothing else
-
-
-def list_runs(root: Path) -> list[dict]:
-    """The fine-tunings in the folders of ``root``, the newest first.
-
-    Returns:
-        Of each ``folder``, ``title``, ``state`` (``"unfinished"``, ``"finished"`` or ``"broken"``), ``step``, ``steps``
-        (the most that there can be, or None), ``minutes``, ``updated``, ``cases`` (names) and ``model``: the parent's
-        reference or, once finished, the new one's.
-    """
-    runs = [_summary(path.parent) for path in Path(root).glob(f"*/{_RUN}")]
-    return sorted(runs, key=lambda run: run["updated"], reverse=True)
-
-
-def _summary(path: Path) -> dict:
-    folder = RunFolder(path)
-    newest = max(file.stat().st_mtime for file in (path, *path.glob("*.json"), *path.glob(f"*/{LOG}")))
-    updated = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    summary = {"folder": str(path), "title": path.name, "state": "broken", "step": 0, "steps": None, "minutes": None}
-    summary |= {"updated": updated, "cases": [], "model": None}
-    try:
-        run, result = folder.describe(), folder.read_result()
-        settings = folder.settings
-        stages = folder.read_plan().get("stages", 0)
-        names = [case["name"] for case in run["cases"]]
-    except (DataError, SettingError, KeyError, TypeError):
-        return summary
-    return summary | {
-        "title": settings.title or run["parent"],
-        "state": "finished" if result else "unfinished",
-        "step": folder.steps(),
-        "steps": QUALITIES[settings.quality] * stages or None,
-        "minutes": settings.minutes,
-        "cases": names,
-        "model": result["model"] if result else run["parent"],
-    }
+    return (Path(path) / RUN).is_file()
 
 
 def _case_to_dict(case: Case, folder: Path) -> dict:

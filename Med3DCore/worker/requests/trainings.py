@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from Med3DCore.models.catalogue import trainings_folder
-from Med3DCore.training.fine_tuning.run_folder import list_runs, remove_never_begun
+from Med3DCore.training.fine_tuning.run_list import list_runs, remove_never_begun
 from Med3DCore.worker.job import Job
 
 
@@ -25,7 +25,7 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
     """List the trainings.
 
     Returns:
-        ``trainings``: see :func:`Med3DCore.training.fine_tuning.run_folder.list_runs`; ``folder``: where they are.
+        ``trainings``: see :func:`Med3DCore.training.fine_tuning.run_list.list_runs`; ``folder``: where they are.
     """
     folder = Path(fields.folder) if fields.folder else trainings_folder()
     remove_never_begun(trainings_folder())
