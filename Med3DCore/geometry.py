@@ -6,12 +6,25 @@ DICOM, ITK and SimpleITK. Sizes, spacings and origins are in ``(x, y, z)`` order
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+Value = TypeVar("Value")
 Triple = tuple[float, float, float]
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def triple(values: Iterable[Value]) -> tuple[Value, Value, Value]:
+    """Three values, one an axis, as a tuple.
+
+    Raises:
+        ValueError: They are fewer or more than three.
+    """
+    x, y, z = values
+    return x, y, z
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,8 @@ class Geometry:
     def crop(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Geometry:
         """The grid of the voxels from ``start`` (included) to ``stop`` (excluded), both (x, y, z) indices."""
         origin = self.index_to_physical @ np.array([*start, 1.0])
-        size = tuple(int(b - a) for a, b in zip(start, stop, strict=True))
-        return Geometry(size, self.spacing, tuple(float(v) for v in origin[:3]), self.direction)
+        size = triple(int(b - a) for a, b in zip(start, stop, strict=True))
+        return Geometry(size, self.spacing, triple(float(v) for v in origin[:3]), self.direction)
 
     def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
         """Whether both grids have the same size and no voxel centre lies further apart than the tolerance."""

@@ -45,16 +45,19 @@ class Label:
     def from_dict(cls, values: dict) -> Label:
         """The inverse of :meth:`to_dict`."""
 
-        def code(value: list | None) -> Code | None:
-            return None if value is None else tuple(value)
+        def code(value: list[str]) -> Code:
+            scheme, number, meaning = value
+            return scheme, number, meaning
 
+        red, green, blue = values["colour"]
+        modifier = values.get("modifier")
         return cls(
             values["name"],
             values["title"],
-            tuple(values["colour"]),
+            (red, green, blue),
             code(values["type"]),
             code(values["category"]),
-            code(values.get("modifier")),
+            None if modifier is None else code(modifier),
         )
 
 

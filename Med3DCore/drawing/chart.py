@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from Med3DCore.drawing.picture import require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SMOOTH = 0.05
 
@@ -41,7 +45,7 @@ def draw_curves(logs: Mapping[str, Sequence[dict]], path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _draw_loss(axes: object, entries: Sequence[dict]) -> None:
+def _draw_loss(axes: Axes, entries: Sequence[dict]) -> None:
     """Each step's loss pale, and their running mean."""
     steps, losses = [entry["step"] for entry in entries], np.array([entry["loss"] for entry in entries])
     axes.plot(steps, losses, color="tab:blue", alpha=0.3, linewidth=0.8)
@@ -53,7 +57,7 @@ def _draw_loss(axes: object, entries: Sequence[dict]) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _draw_scores(axes: object, entries: Sequence[dict]) -> None:
+def _draw_scores(axes: Axes, entries: Sequence[dict]) -> None:
     """Mean of each label over the cases."""
     labels = dict.fromkeys(name for entry in entries for name, cases in entry["validation"].items() if cases)
     for label in labels:

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from Med3DCore.drawing.picture import require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito, told apart by colour-blind people, too.
 _COLOURS = ("#555555", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -78,7 +82,7 @@ def draw_comparison(
         figure.savefig(temporary, format="png", dpi=120)
 
 
-def _draw_curves(axes: object, curves: Sequence[CurveGroup], level: tuple[float, str], colours: dict) -> None:
+def _draw_curves(axes: Axes, curves: Sequence[CurveGroup], level: tuple[float, str], colours: dict) -> None:
     drawn: dict[str, int] = {}
     for each in curves:
         steps = _common_steps(each.curves)
@@ -112,7 +116,7 @@ def _common_steps(curves: Sequence[Curve]) -> list[int]:
     return sorted(set.intersection(*({step for step, _ in curve} for curve in curves))) if curves else []
 
 
-def _draw_saving(axes: object, saving: Mapping[str, Mapping[int, Sequence[float]]], colours: dict) -> None:
+def _draw_saving(axes: Axes, saving: Mapping[str, Mapping[int, Sequence[float]]], colours: dict) -> None:
     for group, scores in saving.items():
         patients = [count for count, values in scores.items() if values]
         means = np.array([np.mean(scores[count]) for count in patients])

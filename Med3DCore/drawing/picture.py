@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing import resample
 from Med3DCore.volume import LabelMap, Volume
 
@@ -104,8 +104,8 @@ def _slice_grid(geometry: Geometry, axis: int, centre: np.ndarray, pixel_mm: flo
     origin = [low[i] + pixel_mm / 2 for i in range(3)]
     thin = 2 - axis
     size[thin], origin[thin] = 1, float(centre[thin])
-    return Geometry(tuple(size), (pixel_mm,) * 3, tuple(float(v) for v in origin))
+    return Geometry(triple(size), (pixel_mm,) * 3, triple(float(v) for v in origin))
 
 
 def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:
-    return tuple(c / 255 for c in colour)
+    return triple(c / 255 for c in colour)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from Med3DCore.phantom.shapes import Shape, Structure, grown, tube
+from Med3DCore.phantom.shapes import Shape, Structure, Vector, grown, tube
 from Med3DCore.phantom.torso import Torso
 
 
@@ -60,9 +60,13 @@ class Circulation:
         caval += tube([meeting, [2, heart[1] - 2, 250], [38, heart[1] + 4, 262]], [8, 7, 7])
         for side in (-1, 1):
             caval += tube([[side * 30, heart[1] + 10, 250], t.spinal(side * 36, -30, 330)], [7, 6])
-        carotids = []
+        carotids: list[Shape] = []
         for x, y, radius in ((-9, -2, 6.5), (6, 6, 4.5), (17, 12, 5.5)):
-            nodes = [[x, heart[1] + 24 + y, 244], t.spinal(2.2 * x - 4, -30, 300), t.spinal(2 * x, -30, 410)]
+            nodes: list[Vector] = [
+                [x, heart[1] + 24 + y, 244],
+                t.spinal(2.2 * x - 4, -30, 300),
+                t.spinal(2 * x, -30, 410),
+            ]
             carotids += tube(nodes, [radius, radius - 1, radius - 1.5])
         result = _walled("caval_blood", caval) + _walled("pulmonary_blood", [*trunk, *right, *left, *veins])
         return result + _walled("left_blood", [*self.aorta(arch=True), *carotids])
@@ -92,7 +96,7 @@ class Circulation:
         h, s = self._heart, self._torso.spinal
         top = s(15, -15, 244)
         top[1] = (h[1] + 30 + top[1]) / 2
-        nodes = [
+        nodes: list[Vector] = [
             h + [-24, -4, 28], [-14, h[1] + 2, 202], [-12, h[1] + 6, 222], [-2, h[1] + 18, 238], top, s(27, -16, 230),
             s(26, -15, 212), s(24, -18, 170), s(20, -22, 130), s(14, -27, 95), s(7, -30, 60), s(4, -32, 20),
             s(4, -32, -40), s(2, -32, -102),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.phantom.patient import Patient
 from Med3DCore.phantom.settings import AXIS_OF, REGIONS, PhantomSettings
 from Med3DCore.phantom.shapes import turned
@@ -83,8 +83,8 @@ def reordered(array: np.ndarray, geometry: Geometry, orientation: str) -> tuple[
         corner[axis] = (geometry.size[axis] - 1) * flipped
     direction = geometry.direction_matrix[:, source] * np.where(flip, -1.0, 1.0)
     return np.ascontiguousarray(result), Geometry(
-        tuple(geometry.size[axis] for axis in source),
-        tuple(geometry.spacing[axis] for axis in source),
-        tuple((matrix @ corner)[:3].tolist()),
+        triple(geometry.size[axis] for axis in source),
+        triple(geometry.spacing[axis] for axis in source),
+        triple((matrix @ corner)[:3].tolist()),
         tuple(direction.ravel().tolist()),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Triple
+from Med3DCore.geometry import Triple, triple
 from Med3DCore.phantom.make import make_phantom
 from Med3DCore.phantom.nodules import PhantomNodule, draw_diameter
 from Med3DCore.phantom.settings import KERNELS, SIZES, PhantomSettings
@@ -78,13 +78,14 @@ def _nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> lis
     labels = make_phantom(seed, coarse).labels
     depth = ndimage.distance_transform_edt(labels.mask("lungs"), labels.geometry.spacing[::-1])
     places = np.argwhere(depth > _FROM_EDGE)[:, ::-1]
-    matrix, nodules, count = labels.geometry.index_to_physical, [], int(rng.integers(1, _MOST + 1))
+    matrix, count = labels.geometry.index_to_physical, int(rng.integers(1, _MOST + 1))
+    nodules: list[PhantomNodule] = []
     for index in rng.permutation(places):
         centre = matrix[:3, :3] @ (index + rng.uniform(-0.4, 0.4, 3)) + matrix[:3, 3]
         if all(np.linalg.norm(centre - other.centre) > _APART for other in nodules):
             malignant = bool(rng.random() < _MALIGNANT)
             shape = int(rng.integers(1 << 30))
-            nodules.append(PhantomNodule(tuple(centre.tolist()), draw_diameter(malignant, rng), malignant, shape))
+            nodules.append(PhantomNodule(triple(centre.tolist()), draw_diameter(malignant, rng), malignant, shape))
         if len(nodules) == count:
             break
     return nodules

@@ -25,7 +25,7 @@ def _liver_lesions(torso: Torso, _: Chest, abdomen: Abdomen, rng: np.random.Gene
 def _lung_nodules(torso: Torso, chest: Chest, _: Abdomen, rng: np.random.Generator) -> list[Structure]:
     """One to six nodules of 6 to 30 mm, which remain part of the lung."""
     result = []
-    for _ in range(int(rng.integers(1, 7))):
+    for _nodule in range(int(rng.integers(1, 7))):
         side, name = ((-1, "right_lung"), (1, "left_lung"))[int(rng.integers(2))]
         spot = random_points(rng, chest.lung(side), 1, torso)
         for shape in (_ball(s, float(np.clip(rng.lognormal(1.8, 0.5), 3, 15)), 1.2, rng) for s in spot):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from Med3DCore.geometry import Triple
+from Med3DCore.geometry import Triple, triple
 from Med3DCore.phantom import body_wall, bones, spine
 from Med3DCore.phantom.abdomen import Abdomen
 from Med3DCore.phantom.chest import Chest
@@ -74,7 +74,7 @@ class Patient:
             shift *= amplitude
             shift += axis.astype(np.float32)
             moved.append(shift)
-        points = Points(*moved, {name: random_field(*level) for name, random_field in self._fields.items()})
+        points = Points(*triple(moved), {name: random_field(*level) for name, random_field in self._fields.items()})
         self._torso.measure(points, level)
         return points
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.phantom.contrast import Tissue
 from Med3DCore.phantom.grid import positions
 from Med3DCore.phantom.patient import Patient
@@ -65,9 +65,9 @@ class Renderer:
         spacing = np.divide(geometry.spacing, samples)
         shift = geometry.direction_matrix @ (spacing * (np.array(samples) - 1) / 2)
         fine = Geometry(
-            tuple(n * k for n, k in zip(geometry.size, samples, strict=True)),
-            tuple(spacing.tolist()),
-            tuple((geometry.origin - shift).tolist()),
+            triple(n * k for n, k in zip(geometry.size, samples, strict=True)),
+            triple(spacing.tolist()),
+            triple((geometry.origin - shift).tolist()),
             geometry.direction,
         )
         values, organs = self._samples(fine)
@@ -84,7 +84,7 @@ class Renderer:
         points = patient.points(*positions(geometry))
         starts, stops = _windows(geometry, patient.lower - width, patient.upper + width)
         for i in np.flatnonzero(np.all(starts < stops, axis=1)):
-            window = tuple(map(slice, starts[i].tolist(), stops[i].tolist()))
+            window = triple(map(slice, starts[i].tolist(), stops[i].tolist()))
             self._paint(patient.structures[i], width, points[window], values[window], organs[window])
         return values, organs
 

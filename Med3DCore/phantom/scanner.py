@@ -51,10 +51,11 @@ class Scanner:
         Returns:
             int16 of the same shape.
         """
-        if self._settings.table and self._contrast.couch is not None:
+        couch = self._contrast.couch
+        if self._settings.table and couch is not None:
             nx, ny, _ = self._geometry.size
             slab = self._geometry.crop((0, 0, first), (nx, ny, first + len(values)))
-            np.maximum(values, self._table(slab), out=values)
+            np.maximum(values, self._table(slab, couch), out=values)
         for k, plane in enumerate(values):
             if self._settings.noise_hu:
                 plane += self._noise(plane, first + k)
@@ -64,10 +65,10 @@ class Scanner:
             picture[:, ~self._field()] = self._contrast.lowest
         return picture
 
-    def _table(self, slab: Geometry) -> np.ndarray:
-        """A curved shell filled with foam; air elsewhere."""
+    def _table(self, slab: Geometry, shell: float) -> np.ndarray:
+        """A curved ``shell`` of this value filled with foam; air elsewhere."""
         x, y, _ = positions(slab)
-        air, shell = self._contrast.air, self._contrast.couch
+        air = self._contrast.air
         width = float(np.hypot(np.mean(self._geometry.spacing[:2]), KERNELS[self._settings.kernel]))
         depth = y - self._table_y + x * x / _TABLE_CURVE
         skin = np.minimum(np.abs(depth), np.abs(depth - _TABLE_THICKNESS)) - 1.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Vector = Sequence[float]
+Vector = Sequence[float] | np.ndarray
 
 
 @dataclass
@@ -120,10 +120,10 @@ def capsule(start: Vector, stop: Vector, radius: float, end_radius: float | None
     return Shape(distance, low, np.maximum(a + radius, b + end_radius))
 
 
-def tube(nodes: Sequence[Vector], radii: float | Sequence[float] | np.ndarray) -> list[Shape]:
+def tube(nodes: Sequence[Vector], radii: float | Vector) -> list[Shape]:
     """Capsules along a polyline. ``radii`` is one radius or one for each node."""
-    radii = [float(radii)] * len(nodes) if np.isscalar(radii) else list(radii)
-    pairs = zip(nodes[:-1], nodes[1:], radii[:-1], radii[1:], strict=True)
+    each = [float(radii)] * len(nodes) if isinstance(radii, int | float) else list(radii)
+    pairs = zip(nodes[:-1], nodes[1:], each[:-1], each[1:], strict=True)
     return [capsule(a, b, r, s) for a, b, r, s in pairs]
 
 

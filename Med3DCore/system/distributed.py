@@ -109,7 +109,7 @@ class Ranks:
         """What the first process makes, in all of them."""
         if self.world == 1:
             return make()
-        values = [make() if self.is_main else None]
+        values: list = [make() if self.is_main else None]
         distributed.broadcast_object_list(values, device=torch.device("cpu"))
         return values[0]
 
@@ -140,7 +140,8 @@ class Ranks:
         """
         if self.world == 1:
             return [function(item) for item in items]
-        own, gathered = [], [None] * self.world
+        own: list[Value] = []
+        gathered: list = [None] * self.world
         with self.cancelled_together():
             own = [function(item) for item in items[self.rank :: self.world]]
         distributed.all_gather_object(gathered, own)
@@ -172,7 +173,7 @@ class Ranks:
 
     def own_gradient(self, module: nn.Module, wanted: bool) -> AbstractContextManager:
         """Context in which gradients of a module from :meth:`wrap` are only added up, not averaged, if ``wanted``."""
-        return module.no_sync() if wanted and self.world > 1 else nullcontext()
+        return module.no_sync() if wanted and isinstance(module, DistributedDataParallel) else nullcontext()
 
     @contextmanager
     def shared_statistics(self, network: nn.Module) -> Iterator[None]:
