@@ -80,9 +80,12 @@ def demo(python: Path) -> int:
 
 
 def lint(python: Path) -> int:
-    """Style and format."""
+    """Style, format, and the engine's types."""
     say("checking style")
-    return run(python, "-m", "ruff", "check", ROOT) or run(python, "-m", "ruff", "format", "--check", ROOT)
+    if code := run(python, "-m", "ruff", "check", ROOT) or run(python, "-m", "ruff", "format", "--check", ROOT):
+        return code
+    say("checking types")
+    return run(python, "-m", "mypy", cwd=ROOT)
 
 
 def docs(python: Path) -> int:

@@ -107,7 +107,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
     size, where = _megabytes(entry.size), "shipped" if entry.shipped else "user"
     package = entry.package
     if package is None:
-        return (entry.reference, "-", "BROKEN", size, where, entry.problem)
+        return (entry.reference, "-", "BROKEN", size, where, entry.problem or "")
     return (package.name, package.version, _labels(package), size, where, package.description)
 
 
@@ -127,7 +127,7 @@ def _show(args: argparse.Namespace) -> int:
     print(f"{package.title} ({package.reference})")
     print(package.description)
     facts = {
-        "File": f"{package.path} ({_megabytes(package.path.stat().st_size)})",
+        "File": f"{package.path} ({_megabytes(package.file.stat().st_size)})",
         "Modality": package.modality,
         "Labels": ", ".join(f"{label.title} ({label.name})" for label in package.labels),
         "Made for": _spacing_range(package),

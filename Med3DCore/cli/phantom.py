@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from Med3DCore.cli.arguments import path
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     bar = ProgressBar(args.quiet)
     try:
         if args.domains is not None:
-            files = [write_phantom_domains(args.output, args.domains, progress=Progress(bar))]
+            files: Sequence[Path] = [write_phantom_domains(args.output, args.domains, progress=Progress(bar))]
         elif args.nodules is not None:
             files = [write_nodule_data_set(args.output, args.nodules, progress=Progress(bar))]
         else:

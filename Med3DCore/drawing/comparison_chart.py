@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Okabe and Ito, told apart by colour-blind people, too.
 _COLOURS = ("#555555", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", ":", "-.")
-_LEVEL = {"color": "0.5", "linewidth": 1, "linestyle": (0, (1, 2))}
+_LEVEL: dict[str, Any] = {"color": "0.5", "linewidth": 1, "linestyle": (0, (1, 2))}
 
 Curve = Sequence[tuple[int, float]]
 
@@ -107,7 +107,7 @@ def _draw_curves(axes: Axes, curves: Sequence[CurveGroup], level: tuple[float, s
     axes.axhline(level[0], label=f"{level[1]} ({level[0]:.3f})", **_LEVEL)
     axes.set_xlabel("steps")
     axes.set_xlim(left=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylim(0, 1)
 
 
@@ -136,6 +136,6 @@ def _draw_saving(axes: Axes, saving: Mapping[str, Mapping[int, Sequence[float]]]
     first = next(iter(saving.values()))
     full = first[max(first)]
     if full:
-        axes.axhline(np.mean(full), label=f"{next(iter(saving))} with all", **_LEVEL)
+        axes.axhline(float(np.mean(full)), label=f"{next(iter(saving))} with all", **_LEVEL)
     axes.set_xlabel("training patients")
     axes.set_xticks(sorted({count for scores in saving.values() for count in scores}))

@@ -98,24 +98,24 @@ def evaluate_classification(
         >>> evaluate_classification([0.9, 0.2, 0.6, 0.1], [True, False, False, False], "abcd").accuracy.value
         0.75
     """
-    scores, truths = np.asarray(scores, dtype=np.float64), np.asarray(truths, dtype=bool)
-    if scores.size == 0:
+    score, true = np.asarray(scores, dtype=np.float64), np.asarray(truths, dtype=bool)
+    if score.size == 0:
         raise DataError("There is no example to measure the classification on.")
-    if not np.isfinite(scores).all():
+    if not np.isfinite(score).all():
         raise DataError("The classifier gave a score that is no number; it cannot be used as it is.")
-    called = scores >= threshold
-    positives = int(truths.sum())
-    area = auc_with_interval(scores, truths, patients, seed)
+    called = score >= threshold
+    positives = int(true.sum())
+    area = auc_with_interval(score, true, patients, seed)
     return ClassificationReport(
-        n=truths.size,
+        n=true.size,
         positives=positives,
         patients=len(set(patients)),
-        accuracy=proportion(int((called == truths).sum()), truths.size),
-        majority=max(positives, truths.size - positives) / truths.size,
-        sensitivity=proportion(int((called & truths).sum()), positives),
-        specificity=proportion(int((~called & ~truths).sum()), truths.size - positives),
+        accuracy=proportion(int((called == true).sum()), true.size),
+        majority=max(positives, true.size - positives) / true.size,
+        sensitivity=proportion(int((called & true).sum()), positives),
+        specificity=proportion(int((~called & ~true).sum()), true.size - positives),
         auc=area,
-        warnings=_doubts(truths, area),
+        warnings=_doubts(true, area),
     )
 
 

@@ -136,8 +136,10 @@ def evaluate(
             )
     pairs = _pairs(prediction, reference, labels, ignore_value)
     warnings = _doubts(pairs, prediction, reference, ignore_value)
-    *arrays, geometry, remarks = on_one_grid(prediction, reference, ignore_value, background_beyond)
-    reports = {pair.name: _evaluate_label(pair, *arrays, geometry, nsd_tolerance_mm, ignore_value) for pair in pairs}
+    predicted, true, geometry, remarks = on_one_grid(prediction, reference, ignore_value, background_beyond)
+    reports = {
+        pair.name: _evaluate_label(pair, predicted, true, geometry, nsd_tolerance_mm, ignore_value) for pair in pairs
+    }
     empty = [
         f"Neither the prediction {prediction.name} nor the reference {reference.name} has a voxel of '{name}', which "
         "counts as perfect; check its value."
@@ -196,7 +198,7 @@ def _pairs(
             raise DataError(f"The reference {reference.name} has no labelled voxel; name the labels to compare.")
     elif isinstance(labels, Mapping):
         labels = [LabelPair(name, (value,), (value,)) for name, value in labels.items()]
-    pairs = []
+    pairs: list[LabelPair] = []
     for label in labels:
         pair = pair_by_name(label, prediction, reference) if isinstance(label, str) else label
         if isinstance(label, str) and not (pair.prediction or pair.reference):

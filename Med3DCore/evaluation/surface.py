@@ -15,7 +15,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError
 from Med3DCore.evaluation.overlap import as_masks
-from Med3DCore.geometry import Triple
+from Med3DCore.geometry import Triple, triple
 
 # Spacings come out of file headers rounded (2.0000001 mm), which must not push a whole surface out of the tolerance.
 _ROUNDING_MM = 1e-4
@@ -120,10 +120,10 @@ def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice, slice
         others = tuple(a for a in range(mask.ndim) if a != axis)
         used = np.flatnonzero(mask.any(axis=others))
         if not used.size:
-            return (slice(0, 0),) * mask.ndim
+            return (slice(0, 0),) * 3
         mask = mask[(slice(None),) * axis + (slice(used[0], used[-1] + 1),)]
         box.append(slice(max(0, int(used[0]) - margin), int(used[-1]) + 1 + margin))
-    return tuple(box)
+    return triple(box)
 
 
 def _surface(mask: np.ndarray, unknown: np.ndarray | None) -> np.ndarray:

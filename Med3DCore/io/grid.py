@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import VolumeError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
+
+Numbers = Sequence[float] | np.ndarray
 
 # Largest cosine between two axes that still passes for rounding: cosines with three decimals reach 1.7e-3.
 SHEAR_TOLERANCE = 2e-3
@@ -19,9 +21,7 @@ _FURTHEST = 1e6
 _LONGEST = 1e4
 
 
-def checked_grid(
-    path: Path, size: Sequence[int], spacing: Sequence[float], origin: Sequence[float], direction: np.ndarray
-) -> Geometry:
+def checked_grid(path: Path, size: Sequence[int], spacing: Numbers, origin: Numbers, direction: np.ndarray) -> Geometry:
     """The grid, its axes turned to the nearest that are exactly at right angles.
 
     Args:
@@ -43,17 +43,17 @@ def checked_grid(
         left, _, right = np.linalg.svd(direction)
         direction = left @ right
     return Geometry(
-        tuple(int(n) for n in size),
-        tuple(float(v) for v in spacing),
-        tuple(float(v) for v in origin),
+        triple(int(n) for n in size),
+        triple(float(v) for v in spacing),
+        triple(float(v) for v in origin),
         tuple(float(v) for v in direction.ravel()),
     )
 
 
 def require_grid(
     path: Path | str,
-    spacing: Sequence[float],
-    origin: Sequence[float],
+    spacing: Numbers,
+    origin: Numbers,
     direction: np.ndarray,
     tolerance: float = SHEAR_TOLERANCE,
 ) -> None:
@@ -83,7 +83,7 @@ def require_grid(
         raise sheared(path)
 
 
-def require_extent(path: Path | str, size: Sequence[int], spacing: Sequence[float]) -> None:
+def require_extent(path: Path | str, size: Sequence[int], spacing: Numbers) -> None:
     """Refuse a volume that is longer than any scanner: its spacing is wrong, and finer copies of it fill every memory.
 
     Raises:
@@ -97,7 +97,7 @@ def require_extent(path: Path | str, size: Sequence[int], spacing: Sequence[floa
         )
 
 
-def impossible_spacing(path: Path | str, spacing: Sequence[float]) -> VolumeError:
+def impossible_spacing(path: Path | str, spacing: Numbers) -> VolumeError:
     """What to say of a spacing that no scan has."""
     shown = " x ".join(f"{value:g}" for value in spacing)
     return VolumeError(f"{path} has a spacing of {shown} mm, which cannot be; correct its header or export it again.")

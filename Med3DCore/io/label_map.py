@@ -136,8 +136,8 @@ def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], No
             if segment.layer == layer:
                 position_of[segment.value] = position
         positions = position_of[layers[..., layer]]
-        overlap += np.count_nonzero((positions > 0) & (merged > 0))
-        lost += np.count_nonzero((positions == 0) & (layers[..., layer] > 0))
+        overlap += int(np.count_nonzero((positions > 0) & (merged > 0)))
+        lost += int(np.count_nonzero((positions == 0) & (layers[..., layer] > 0)))
         np.maximum(merged, positions, out=merged)
     if overlap:
         warn(f"The segments of {header.path} overlap in {overlap} voxels; there the later segment was taken.")

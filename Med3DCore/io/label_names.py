@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from Med3DCore.geometry import triple
 from Med3DCore.tasks import LABELS, Code, Label
 
 # What Slicer calls a segment that nobody gave a meaning to.
@@ -37,7 +38,7 @@ def label_for(title: str, position: int) -> Label:
         return LABELS[name]
     # Steps of the golden ratio keep neighbours' hues far apart however many there are.
     rgb = colorsys.hsv_to_rgb((0.1 + 0.618034 * position) % 1.0, 0.55, 0.9)
-    return Label(name, title, tuple(round(255 * channel) for channel in rgb), TISSUE, TISSUE)
+    return Label(name, title, triple(round(255 * channel) for channel in rgb), TISSUE, TISSUE)
 
 
 def slug(title: str) -> str:

@@ -10,13 +10,25 @@ from pathlib import Path
 from Med3DCore.errors import ResourceError
 
 
+class _MemoryStatus(ctypes.Structure):
+    """What Windows fills in."""
+
+    _fields_ = (
+        ("length", ctypes.c_ulong),
+        ("load", ctypes.c_ulong),
+        *((name, ctypes.c_ulonglong) for name in ("total", "available", "a", "b", "c", "d", "e")),
+    )
+
+
 def free_memory() -> int | None:
     """Bytes that programs can still have, or None where the system does not tell.
 
     macOS tells only how much memory the computer has in all, so there the answer is an upper limit.
     """
     if sys.platform == "win32":
-        return _free_memory_windows()
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.available) if found else None
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -35,19 +47,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
     )
-
-
-def _free_memory_windows() -> int | None:
-    class MemoryStatus(ctypes.Structure):
-        _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            *((name, ctypes.c_ulonglong) for name in ("total", "available", "a", "b", "c", "d", "e")),
-        )
-
-    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return int(status.available) if found else None
 
 
 def require_memory(needed: int, name: str) -> None:

@@ -66,7 +66,8 @@ def read_metaimage_header(path: Path) -> Header:
 
 def _fields(path: Path) -> tuple[TextHeader, dict[str, str], list[str] | None]:
     """The fields of the format, all others, and the data files, None if the voxels follow the header."""
-    fields, others = {}, {}
+    fields: dict[str, str] = {}
+    others: dict[str, str] = {}
     head = TextHeader(path, "MetaImage", fields, 0)
     lines = header_lines(path)
     for line, end in lines:
@@ -139,12 +140,12 @@ def _voxels(head: TextHeader, listed: list[str] | None, shape: tuple[int, ...], 
     files = (head.path,) if listed is None else head.data_files(listed)
     start = head.end if listed is None else head.skipped("headersize", -1)
     size = head.skipped("compresseddatasize") or None
-    scale = tuple(
+    slope, offset = (
         head.numbers(name, 1)[0] if name in head.fields else usual
         for name, usual in (("elementtointensityfunctionslope", 1.0), ("elementtointensityfunctionoffset", 0.0))
     )
-    if not np.all(np.isfinite(scale)) or scale[0] == 0:
-        raise head.damaged(f"its ElementToIntensityFunction is {scale[0]:g} x + {scale[1]:g}")
+    if not np.all(np.isfinite((slope, offset))) or slope == 0:
+        raise head.damaged(f"its ElementToIntensityFunction is {slope:g} x + {offset:g}")
     return StoredVoxels(
         head.path,
         files,
@@ -154,5 +155,5 @@ def _voxels(head: TextHeader, listed: list[str] | None, shape: tuple[int, ...], 
         start,
         stored_size=size if encoding == "deflate" and len(files) == 1 else None,
         component_axis=axis,
-        scale=None if scale == (1, 0) else scale,
+        scale=None if (slope, offset) == (1, 0) else (slope, offset),
     )

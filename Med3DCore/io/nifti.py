@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def write_nifti(volume: Volume, path: Path) -> None:
             _write_slices(file, head, volume.array)
 
 
-def _write_slices(stream: gzip.GzipFile, head: bytes, array: np.ndarray) -> None:
+def _write_slices(stream: BinaryIO | gzip.GzipFile, head: bytes, array: np.ndarray) -> None:
     stream.write(head)
     for values in array:
         stream.write(np.ascontiguousarray(values, array.dtype.newbyteorder("<")).data.cast("B"))

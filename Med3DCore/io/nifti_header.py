@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _COLOURS = {128: 3, 2304: 4}
 _OTHER_TYPES = {1: "single bits", 32: "complex numbers", 1792: "complex numbers", 2048: "complex numbers"}
 _UNITS = {1: 1e3, 3: 1e-3}
 _SCANNER = 1
+_ORDERS: tuple[tuple[Literal["<", ">"], Literal["little", "big"]], ...] = (("<", "little"), (">", "big"))
 # Of pixdim and sform; float32 and tools that round one of them differ by less.
 _SPACINGS_AGREE = 0.01
 _HEADER_BYTES = 540
@@ -103,7 +105,7 @@ def read_nifti_header(path: Path) -> Header:
     return Header(path, "NIfTI", geometry, voxels, kind, orientation_note=note, is_oriented=is_oriented)
 
 
-def _read(path: Path) -> tuple[np.void, str]:
+def _read(path: Path) -> tuple[np.void, Literal["<", ">"]]:
     """The header's fields and its byte order."""
     try:
         with path.open("rb") as file:
@@ -115,7 +117,7 @@ def _read(path: Path) -> tuple[np.void, str]:
                     break
     except (EOFError, OSError, zlib.error):
         raise damaged(path) from None
-    for order, name in (("<", "little"), (">", "big")):
+    for order, name in _ORDERS:
         length = int.from_bytes(head[:4], name)
         if length in _LAYOUTS:
             if len(head) < length:
@@ -161,10 +163,10 @@ def _place(path: Path, head: np.void, size: list[int]) -> tuple[Geometry, str | 
         return checked_grid(path, size, pixdim, (0, 0, 0), np.eye(3)), note, False
     by_qform = _qform(path, head, size, pixdim, scale) if q_code > 0 else None
     by_sform = _sform(path, head, size, pixdim, scale) if s_code > 0 else None
-    if by_sform is None and by_qform is None:
-        raise no_place(path)
     if by_sform is None or by_qform is None:
-        return by_sform or by_qform, None, True
+        if (only := by_sform or by_qform) is None:
+            raise no_place(path)
+        return only, None, True
     taken, name = (by_sform, "sform") if s_code == _SCANNER else (by_qform, "qform")
     if (apart := difference(by_qform, by_sform)) is None:
         return taken, None, True

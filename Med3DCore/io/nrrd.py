@@ -89,7 +89,9 @@ def read_nrrd_header(path: Path) -> Header:
 
 def _fields(path: Path) -> tuple[TextHeader, dict[str, str], list[str] | None]:
     """The fields, the pairs of key and value, and the data files, None if the voxels follow the header."""
-    fields, metadata, listed, end = {}, {}, None, 0
+    fields: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    listed, end = None, 0
     head = TextHeader(path, "NRRD", fields, 0)
     lines = header_lines(path)
     if not re.fullmatch("NRRD000[1-6]", next(lines)[0]):

@@ -76,7 +76,8 @@ def _by_directions(head: TextHeader, kinds: Sequence[str]) -> Place:
     if origin is None:
         raise head.damaged(f"its space origin is {head.shown('space origin')}")
     # An axis that runs in time alone is none of space; one of length zero is one with an impossible spacing.
-    axes = tuple(i for i, v in enumerate(vectors) if v is not None and (v[:3].any() or not v[3:].any()))
+    in_space = {i: v[:3] for i, v in enumerate(vectors) if v is not None and (v[:3].any() or not v[3:].any())}
+    axes = tuple(in_space)
     if len(axes) < 3:
         raise head.no_spacing()
     if len(axes) > 3:
@@ -84,7 +85,7 @@ def _by_directions(head: TextHeader, kinds: Sequence[str]) -> Place:
     to_mm, notes = _millimetres(head, "space units", length, (0, 1, 2))
     turn = _TO_LPS.get(name)
     to_lps = to_mm * (turn or 1.0)
-    matrix = np.array([vectors[axis][:3] for axis in axes]).T * to_lps[:, None]
+    matrix = np.array(list(in_space.values())).T * to_lps[:, None]
     spacing = np.linalg.norm(matrix, axis=0)
     lacking = f"its space is {name}" if name else "its header names no space of the patient"
     note = None if turn else not_given(head.path, lacking)

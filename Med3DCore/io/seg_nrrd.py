@@ -146,17 +146,21 @@ def _values(
     values = [int(fields["LabelValue"]) if fields["LabelValue"] else None for fields in all_fields]
     if any(value is not None and not 0 < value <= HIGHEST_VALUE for value in values):
         raise ValueError(values)
-    guessed, owners = [], {}
+    result: list[int] = []
+    guessed: list[str] = []
+    owners: dict[tuple[int, int], int] = {}
     for position, layer in enumerate(layers):
-        if values[position] is None:
+        value = values[position]
+        if value is None:
             taken = {values[other] for other in range(len(layers)) if layers[other] == layer and other != position}
-            values[position] = next(value for value in count(1) if value not in taken)
+            values[position] = value = next(free for free in count(1) if free not in taken)
             guessed += [labels[position].title] if taken else []
-        owner = owners.setdefault((layer, values[position]), position)
+        result.append(value)
+        owner = owners.setdefault((layer, value), position)
         if owner != position:
             first, second = _listed([labels[owner].title]), _listed([labels[position].title])
             warn(
-                f"In {header.path}, {first} and {second} have the same LabelValue {values[position]} in one layer; all "
+                f"In {header.path}, {first} and {second} have the same LabelValue {value} in one layer; all "
                 f"voxels were given to {first}, and {second} is empty."
             )
     if guessed:
@@ -164,7 +168,7 @@ def _values(
             f"{header.path} does not say which value {_listed(guessed)} has (LabelValue is missing); values were taken "
             "in the order of the segments. Load it in 3D Slicer and look."
         )
-    return values
+    return result
 
 
 def _listed(titles: list[str]) -> str:

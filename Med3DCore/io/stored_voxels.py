@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,7 +118,9 @@ class StoredVoxels:
             values = self._all_words()
         else:
             values = np.frombuffer(next(parts(self._pieces(), [self.bytes])), self.dtype)
-        whole = np.moveaxis(values.reshape(self.shape), self.component_axis, -1)
+        whole = values.reshape(self.shape)
+        if self.component_axis is not None:
+            whole = np.moveaxis(whole, self.component_axis, -1)
         yield from whole if self.frame is None else whole[..., self.frame]
 
     def _all_words(self) -> np.ndarray:
@@ -132,7 +135,7 @@ class StoredVoxels:
             raise ValueError
         return stored
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self) -> Iterator[builtins.bytes]:
         """The decoded bytes of all files, one after the other."""
         each = self.bytes // len(self.files)
         for path in self.files:

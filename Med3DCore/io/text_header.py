@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.stored_voxels import damaged
 
+Meaning = TypeVar("Meaning")
 LONGEST = 4 << 20
 _MOST_FILES = 100_000
 
@@ -95,7 +97,7 @@ class TextHeader:
             raise self.damaged(f"its {name} is {self.shown(name)}")
         return values
 
-    def one_of(self, name: str, meanings: dict, default: str = "") -> object:
+    def one_of(self, name: str, meanings: Mapping[str, Meaning], default: str = "") -> Meaning:
         """What the word of a field, in any case, means.
 
         Raises:
@@ -129,7 +131,7 @@ class TextHeader:
         match = re.fullmatch(r"([^%]*)%(0?\d?)d([^%\s]*)((?:\s+-?\d{1,9}){2,4})\s*", pattern)
         first, last, step = (*map(int, match[4].split()[:3]), 1)[:3] if match else (0, 0, 0)
         count = (last - first) // step + 1 if step else 0
-        if not 1 <= count <= _MOST_FILES:
+        if not match or not 1 <= count <= _MOST_FILES:
             raise self.damaged(f"its data files are {reprlib.repr(pattern)}")
         return [f"{match[1]}{number:{match[2]}d}{match[3]}" for number in range(first, first + count * step, step)]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from Med3DCore.errors import SettingError, VolumeError
 
-_WIDER = {np.dtype(np.uint8): np.dtype(np.int16), np.dtype(np.int16): np.dtype(np.float32)}
+_WIDER: dict[np.dtype, np.dtype] = {np.dtype(np.uint8): np.dtype(np.int16), np.dtype(np.int16): np.dtype(np.float32)}
 
 
 def stack_slices(slices: Iterable[np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
@@ -23,11 +23,11 @@ def stack_slices(slices: Iterable[np.ndarray], shape: tuple[int, int, int]) -> n
     Returns:
         ``[z, y, x]`` uint8, int16 or float32.
     """
-    volume = None
+    volume = np.empty(shape, np.int16)
     with np.errstate(over="ignore"):
         for z, values in enumerate(slices):
-            if volume is None:
-                volume = np.empty(shape, np.uint8 if values.dtype in (np.uint8, np.bool_) else np.int16)
+            if z == 0 and values.dtype in (np.uint8, np.bool_):
+                volume = np.empty(shape, np.uint8)
             while not _fits(values, volume.dtype):
                 volume = volume.astype(_WIDER[volume.dtype])
             volume[z] = values

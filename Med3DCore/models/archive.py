@@ -8,6 +8,7 @@ Members are read into memory and never extracted to disk.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import stat
 import struct
@@ -15,7 +16,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from Med3DCore.errors import ModelError
 from Med3DCore.io.write import written_beside
@@ -132,7 +132,7 @@ def describe_member(name: str, data: bytes) -> dict:
     return {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def sha256_of(stream: BinaryIO) -> str:
+def sha256_of(stream: io.BufferedIOBase) -> str:
     """SHA-256 of an open file, as hexadecimal text."""
     return hashlib.file_digest(stream, "sha256").hexdigest()
 

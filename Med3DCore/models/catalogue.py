@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import Med3DCore
 from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
@@ -101,6 +102,13 @@ class ModelEntry:
         return name in (self.reference, self.path.name)
 
 
+class _Sound(NamedTuple):
+    """A model whose file can be read."""
+
+    package: ModelPackage
+    shipped: bool
+
+
 class Catalogue:
     """The models on this computer.
 
@@ -131,7 +139,7 @@ class Catalogue:
         name = str(name_or_path)
         if isinstance(name_or_path, Path) or name.endswith(".zip") or "/" in name or os.sep in name:
             return load_package(as_path(name_or_path))
-        return self._find_entry(name).package
+        return self._find_sound(name)
 
     def choose(self, labels: Sequence[str], name_or_path: str | Path | None = None) -> ModelPackage:
         """The model to segment labels with: the named one, or else :meth:`default_for` them.
@@ -162,13 +170,13 @@ class Catalogue:
             SettingError: No model at all has one of them.
         """
         entries = self.list()
-        fitting = [entry for entry in entries if entry.package and set(labels) <= set(entry.package.label_names)]
-        shipped = [entry.package for entry in fitting if entry.shipped and entry.package.kind == PIPELINE]
+        fitting = [sound for sound in _sound(entries) if set(labels) <= set(sound.package.label_names)]
+        shipped = [sound.package for sound in fitting if sound.shipped and sound.package.kind == PIPELINE]
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
         name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
-        named = [entry for entry in fitting if entry.package.name == name]
-        return max((e for e in named if e.shipped or why_unproven(e.package) is None), key=_age).package
+        named = [sound for sound in fitting if sound.package.name == name]
+        return max((s for s in named if s.shipped or why_unproven(s.package) is None), key=_age).package
 
     def verify(self, name_or_path: str | Path) -> ModelPackage:
         """Check every hash of a model and that its weights fit its networks.
@@ -198,10 +206,10 @@ class Catalogue:
         package.verify()
         for folder in (self.shipped, self.user):
             existing = folder / package.file_name
-            if existing.is_file() and _same_bytes(existing, package.path):
+            if existing.is_file() and _same_bytes(existing, package.file):
                 return existing
         with self._free_place(package, overwrite) as target:
-            _copy(package.path, target)
+            _copy(package.file, target)
         return target
 
     def save(
@@ -224,11 +232,11 @@ class Catalogue:
         """
         package = self.find(name)
         target = package_file(package, path)
-        if target.exists() and not overwrite and not _same_bytes(target, package.path):
+        if target.exists() and not overwrite and not _same_bytes(target, package.file):
             sentence = f"{target} exists and is another file; choose another name or allow overwriting."
             raise ModelError(sentence, MODEL_EXISTS)
-        if not (target.exists() and target.samefile(package.path)):
-            _copy(package.path, target)
+        if not (target.exists() and target.samefile(package.file)):
+            _copy(package.file, target)
         return target
 
     def remove(self, name: str) -> Path:
@@ -257,7 +265,7 @@ class Catalogue:
             raise OutputError(f"Cannot remove {exact[0].path}: {error.strerror or error}.") from error
         return exact[0].path
 
-    def _files(self) -> list[Path]:
+    def _files(self) -> builtins.list[Path]:
         found = []
         for folder in (self.shipped, self.user):
             try:
@@ -266,13 +274,12 @@ class Catalogue:
                 continue  # a folder that cannot be read has no models to offer
         return found
 
-    def _find_entry(self, name: str) -> ModelEntry:
+    def _find_sound(self, name: str) -> ModelPackage:
         answering = [entry for entry in self.list() if entry.answers_to(name)]
-        usable = [entry for entry in answering if entry.package]
-        if usable:
-            return max(usable, key=_age)
+        if usable := _sound(answering):
+            return max(usable, key=_age).package
         if answering:
-            raise ModelError(answering[0].problem)
+            raise ModelError(str(answering[0].problem))
         raise self._unknown(name)
 
     @contextmanager
@@ -299,13 +306,13 @@ class Catalogue:
         return ModelError(f"There is no model '{name}'; known models: {known}.")
 
 
-def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[ModelEntry]) -> Med3DError:
+def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[_Sound]) -> Med3DError:
     """Why there is no default for some labels, and what to do."""
     known = sorted({name for entry in entries if entry.package for name in entry.package.label_names})
     unknown = [name for name in labels if name not in known]
     wanted, broken = " and ".join(labels), [entry.problem for entry in entries if entry.shipped and entry.problem]
     if fitting:
-        own = ", ".join(entry.reference for entry in fitting)
+        own = ", ".join(sound.package.reference for sound in fitting)
         return ModelError(f"No model that came with Med3D finds {wanted}; choose one of your own by name: {own}.")
     if broken:
         return ModelError(f"No model finds {wanted}, and one that came with Med3D cannot be used: {broken[0]}")
@@ -325,12 +332,17 @@ def _entry(path: Path, shipped: bool) -> ModelEntry:
 
 
 def _order(entry: ModelEntry) -> tuple:
-    return (entry.package.name, *_age(entry)) if entry.package else (entry.reference,)
+    sound = _sound([entry])
+    return (sound[0].package.name, *_age(sound[0])) if sound else (entry.reference,)
 
 
-def _age(entry: ModelEntry) -> tuple:
+def _sound(entries: Iterable[ModelEntry]) -> list[_Sound]:
+    return [_Sound(entry.package, entry.shipped) for entry in entries if entry.package]
+
+
+def _age(sound: _Sound) -> tuple:
     """Newer is larger; of equal versions the user's own is."""
-    return (entry.package.version_numbers, not entry.shipped)
+    return (sound.package.version_numbers, not sound.shipped)
 
 
 def _same_bytes(a: Path, b: Path) -> bool:

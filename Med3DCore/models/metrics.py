@@ -45,7 +45,7 @@ def _summarise_label(label: str, cases: Any) -> LabelSummary | None:
     dice, distances = dict(_values(cases, "dice")), dict(_values(cases, "assd_mm"))
     if not dice:
         return None
-    worst = min(dice, key=dice.get)
+    worst = min(dice, key=dice.__getitem__)
     distance = sum(distances.values()) / len(distances) if distances else None
     return LabelSummary(label, len(dice), sum(dice.values()) / len(dice), dice[worst], worst, distance)
 

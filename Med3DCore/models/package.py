@@ -141,6 +141,17 @@ class ModelPackage:
         return CLASSIFIER if heads == {CLASSIFYING} else PIPELINE
 
     @property
+    def file(self) -> Path:
+        """The file that it was loaded from.
+
+        Raises:
+            ModelError: It was made here and is in no file yet.
+        """
+        if self.path is None:
+            raise ModelError(f"{self.reference} is in no file yet; save it first.")
+        return self.path
+
+    @property
     def reference(self) -> str:
         """name-version, as models are named in a parent and on the command line."""
         return f"{self.name}-{self.version}"
@@ -251,7 +262,7 @@ class ModelPackage:
         try:
             if self.encoder is not None:
                 spec = {"encoder": self.encoder, "decoder": {"name": "upsample"}, "out_channels": 1}
-                return build_network(spec).encoder
+                return build_network(spec).encoders()[0]
             stage = next(stage for stage in self.stages if stage.name == part)
             Preprocessing.from_dict(stage.preprocessing)
             return build_network(stage.network)

@@ -26,7 +26,7 @@ class Average(nn.Module):
 
     def encoders(self) -> list[nn.Module]:
         """All encoders in it: one of each member."""
-        return [member.encoder for member in self.members]
+        return [member.get_submodule("encoder") for member in self.members]
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Float ``[n, c, z, y, x]`` to logits; a list of them, finest first, under deep supervision in training."""

@@ -53,11 +53,10 @@ class BlockedConv3d(Conv3d):
         return torch.cat([self._out_block(x, w, b) for w, b in zip(weights, biases, strict=True)], dim=1)
 
     def _out_block(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        parts = zip(x.split(BLOCK, dim=1), weight.split(BLOCK, dim=1), strict=True)
-        total = None
-        for part, w in parts:
-            y = F.conv3d(part, w, bias, self.stride, self.padding, self.dilation)
-            total, bias = (y if total is None else total + y), None
+        (part, w), *others = zip(x.split(BLOCK, dim=1), weight.split(BLOCK, dim=1), strict=True)
+        total = F.conv3d(part, w, bias, self.stride, self.padding, self.dilation)
+        for part, w in others:
+            total = total + F.conv3d(part, w, None, self.stride, self.padding, self.dilation)
         return total
 
 

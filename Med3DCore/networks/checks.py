@@ -22,7 +22,7 @@ def check_count(setting: str, value: object) -> None:
 
 def check_counts(setting: str, values: object, length: int | None = None) -> None:
     """Raise SettingError unless ``values`` is a list or tuple of ``length`` (if given) whole numbers of at least 1."""
-    listed = isinstance(values, list | tuple) and len(values) > 0
-    if not listed or len(values) != (length or len(values)) or any(type(v) is not int or v < 1 for v in values):
+    listed = list(values) if isinstance(values, list | tuple) else []
+    if not listed or len(listed) != (length or len(listed)) or any(type(v) is not int or v < 1 for v in listed):
         how_many = "" if length is None else f"{length} "
         raise SettingError(f"{setting} is {values!r}; it must be a list of {how_many}whole numbers of at least 1.")

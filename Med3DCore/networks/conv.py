@@ -21,6 +21,8 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``torch.nn.Conv3d``."""
+        if isinstance(self.padding, str) or self.padding_mode != "zeros":  # not numbers of zeros on both sides
+            return super().forward(x)
         if is_faster_in_2d(x, self):
             return conv3d_of_few_slices(x, self.weight, self.bias, self.stride, self.padding)
         if self.stride == (1, 1, 1) and self.groups == 1 and is_faster_by_taps(x, self.weight):
@@ -33,7 +35,7 @@ class Conv3d(nn.Conv3d):
 
 
 def _torch_may_be_slow(x: Tensor, weight: Tensor) -> bool:
-    return (
+    return bool(
         x.shape[0] == 1
         and x.device.type == weight.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from Med3DCore.networks.average import Average
     from Med3DCore.networks.layers import Stride
-    from Med3DCore.networks.network import Network
+    from Med3DCore.networks.network import Encoder, Network
 
 # Names in a description, and where the class is: torch is imported only when a network is built.
 ENCODERS = {
@@ -70,7 +70,7 @@ def build_network(spec: dict) -> Network | Average:
     return build() if members == 1 else Average([build() for _ in range(members)])
 
 
-def build_encoder(spec: dict) -> nn.Module:
+def build_encoder(spec: dict) -> Encoder:
     """Make the ``"encoder"`` of a description, with random weights.
 
     Raises:
@@ -92,7 +92,7 @@ def last_stride(spec: dict) -> Stride:
         return build_encoder(spec).strides[-1]
 
 
-def build_decoder(spec: dict, encoder: nn.Module, out_channels: int) -> nn.Module:
+def build_decoder(spec: dict, encoder: Encoder, out_channels: int) -> nn.Module:
     """Make the ``"decoder"`` of a description for an encoder, with random weights.
 
     Raises:

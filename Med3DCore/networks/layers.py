@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from Med3DCore.geometry import triple
 from Med3DCore.networks.conv import Conv3d
 
 Stride = int | tuple[int, int, int]
@@ -37,12 +38,12 @@ def initialise(module: nn.Module) -> None:
 
 def per_axis(stride: Stride) -> tuple[int, int, int]:
     """The strides of z, y, x."""
-    return (stride,) * 3 if isinstance(stride, int) else tuple(stride)
+    return (stride,) * 3 if isinstance(stride, int) else triple(stride)
 
 
 def ratio(coarse: Stride, fine: Stride) -> Stride:
     """How many voxels of a finer map make one of a coarser."""
-    found = tuple(a // b for a, b in zip(per_axis(coarse), per_axis(fine), strict=True))
+    found = triple(a // b for a, b in zip(per_axis(coarse), per_axis(fine), strict=True))
     return found[0] if len(set(found)) == 1 else found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_count
 from Med3DCore.networks.factory import build_decoder, build_encoder
-from Med3DCore.networks.network import Network
+from Med3DCore.networks.network import Encoder, Network
 
 
 class Med3D(nn.Module):
@@ -23,7 +23,7 @@ class Med3D(nn.Module):
         branches: Domain name to its decoder.
     """
 
-    def __init__(self, encoder: nn.Module, branches: Mapping[str, nn.Module]) -> None:
+    def __init__(self, encoder: Encoder, branches: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.encoder = encoder
         self.branches = nn.ModuleDict(branches)

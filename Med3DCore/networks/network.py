@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from Med3DCore.networks.layers import Stride
+
+
+class Encoder(nn.Module):
+    """Makes feature maps of a picture.
+
+    Attributes:
+        channels: Channels of each of its maps, from fine to coarse.
+        strides: Input voxels per voxel of each of these maps: a number, or z, y, x where the axes differ.
+    """
+
+    channels: list[int]
+    strides: list[Stride]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Float ``[n, c, z, y, x]`` to its maps, from fine to coarse."""
+        raise NotImplementedError
+
 
 class Network(nn.Module):
     """One encoder, one decoder.
@@ -13,7 +31,7 @@ class Network(nn.Module):
         decoder: Turns that list (only the last map unless it sets ``uses_skips``) and the input's size into logits.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

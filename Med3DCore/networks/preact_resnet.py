@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.layers import Stride
-from Med3DCore.networks.resnet import ResNetEncoder
+from Med3DCore.networks.resnet import Block, ResNetEncoder
 
 
-class PreActBottleneck(nn.Module):
+class PreActBottleneck(Block):
     """Batch norm and ReLU before each of the 1x1x1, 3x3x3, 1x1x1 convolutions; the shortcut takes the raw input."""
 
     expansion = 4
@@ -55,7 +55,7 @@ class PreActResNetEncoder(ResNetEncoder):
     200, of which the paper uses 200.
     """
 
-    blocks: ClassVar = {
+    blocks: ClassVar[dict[int, tuple[type[Block], tuple[int, ...]]]] = {
         50: (PreActBottleneck, (3, 4, 6, 3)),
         101: (PreActBottleneck, (3, 4, 23, 3)),
         152: (PreActBottleneck, (3, 8, 36, 3)),

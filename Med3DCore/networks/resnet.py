@@ -17,6 +17,7 @@ from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.checks import check_choice, check_count, check_counts
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.layers import Stride, initialise, per_axis
+from Med3DCore.networks.network import Encoder
 
 # output stride -> (stride, dilation) of layer 3 and layer 4
 GEOMETRIES = {
@@ -26,7 +27,13 @@ GEOMETRIES = {
 }
 
 
-class BasicBlock(nn.Module):
+class Block(nn.Module):
+    """A block of a layer; it gives ``expansion`` times as many channels as it has planes."""
+
+    expansion: int
+
+
+class BasicBlock(Block):
     """Two 3x3x3 convolutions and a shortcut; both are dilated, the first is strided."""
 
     expansion = 1
@@ -55,7 +62,7 @@ class BasicBlock(nn.Module):
         return self.relu(out)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """1x1x1, 3x3x3 (strided and dilated), 1x1x1 to four times the planes, and a shortcut."""
 
     expansion = 4
@@ -104,7 +111,7 @@ class ZeroPadShortcut(nn.Module):
         return F.pad(x[:, :, ::z, ::y, ::x_], (0, 0, 0, 0, 0, 0, 0, self.channels - x.shape[1]))
 
 
-class ResNetEncoder(nn.Module):
+class ResNetEncoder(Encoder):
     """3D ResNet without its classifier.
 
     Args:
@@ -134,7 +141,7 @@ class ResNetEncoder(nn.Module):
         SettingError: An argument is not one of the above.
     """
 
-    blocks: ClassVar = {
+    blocks: ClassVar[dict[int, tuple[type[Block], tuple[int, ...]]]] = {
         10: (BasicBlock, (1, 1, 1, 1)),
         18: (BasicBlock, (2, 2, 2, 2)),
         34: (BasicBlock, (3, 4, 6, 3)),
@@ -143,6 +150,11 @@ class ResNetEncoder(nn.Module):
         152: (Bottleneck, (3, 8, 36, 3)),
         200: (Bottleneck, (3, 24, 36, 3)),
     }
+
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
 
     def __init__(
         self,

@@ -10,10 +10,11 @@ leaves out what a tap sees of the padding, with dilation 4 on such maps seven te
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 _MIN_CHANNELS = 128
 # Voxels of all maps together a channel: with more, the copies of the kernel no longer matter.
@@ -53,7 +54,7 @@ def conv3d_by_taps(
 class _ConvByTaps(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
@@ -66,9 +67,11 @@ class _ConvByTaps(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = (None,) * 3
+        of_x: Tensor | None = None
+        of_weight: Tensor | None = None
+        of_bias: Tensor | None = None
         if ctx.needs_input_grad[0]:
             settings = ([1] * 3, ctx.padding, ctx.dilation, False, [0] * 3, 1)
             wanted = (True, False, False)
@@ -98,6 +101,7 @@ def weight_gradient(
     channels, out_channels = x.shape[1], grad.shape[1]
     inputs, outputs = (maps.permute(0, 2, 3, 4, 1) for maps in (x, grad))
     gradient = x.new_empty((out_channels, *kernel, channels))
+    of_tap = gradient.permute(1, 2, 3, 0, 4)
     for tap in product(*map(range, kernel)):
         shift = [t * d - p for t, d, p in zip(tap, dilation, padding, strict=True)]
         # Where the tap of an output voxel lies inside of the input.
@@ -106,7 +110,7 @@ def weight_gradient(
         if all(a < b for a, b in zip(first, last, strict=True)):
             seen = outputs[:, *map(slice, first, last)]
             sees = inputs[:, *(slice(a + s, b + s) for a, b, s in zip(first, last, shift, strict=True))]
-            torch.mm(seen.reshape(-1, out_channels).T, sees.reshape(-1, channels), out=gradient[:, *tap])
+            torch.mm(seen.reshape(-1, out_channels).T, sees.reshape(-1, channels), out=of_tap[tap])
         else:
-            gradient[:, *tap] = 0
+            of_tap[tap] = 0
     return gradient.permute(0, 4, 1, 2, 3)

@@ -62,12 +62,8 @@ class Circulation:
             caval += tube([[side * 30, heart[1] + 10, 250], t.spinal(side * 36, -30, 330)], [7, 6])
         carotids: list[Shape] = []
         for x, y, radius in ((-9, -2, 6.5), (6, 6, 4.5), (17, 12, 5.5)):
-            nodes: list[Vector] = [
-                [x, heart[1] + 24 + y, 244],
-                t.spinal(2.2 * x - 4, -30, 300),
-                t.spinal(2 * x, -30, 410),
-            ]
-            carotids += tube(nodes, [radius, radius - 1, radius - 1.5])
+            start, middle = [x, heart[1] + 24 + y, 244], t.spinal(2.2 * x - 4, -30, 300)
+            carotids += tube([start, middle, t.spinal(2 * x, -30, 410)], [radius, radius - 1, radius - 1.5])
         result = _walled("caval_blood", caval) + _walled("pulmonary_blood", [*trunk, *right, *left, *veins])
         return result + _walled("left_blood", [*self.aorta(arch=True), *carotids])
 

@@ -7,7 +7,7 @@ divide by ``sd``. So a crop is normalised exactly like the whole, and a model's 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -43,9 +43,10 @@ class Statistics:
 
 
 class Intensity(Protocol):
-    """A normalisation method."""
+    """A normalisation method, a data class whose fields say how."""
 
     name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def measure(self, volume: Volume) -> Statistics:
         """The numbers for one whole volume."""

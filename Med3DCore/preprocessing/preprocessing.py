@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry, Triple
+from Med3DCore.geometry import Geometry, Triple, triple
 from Med3DCore.preprocessing.intensity import Intensity, Window, intensity_from_dict, intensity_to_dict
 from Med3DCore.preprocessing.resample import resample
 from Med3DCore.preprocessing.spacing import world_grid
@@ -73,7 +73,7 @@ class Preprocessing:
             SettingError: A part is missing or makes no sense.
         """
         try:
-            spacing = tuple(float(v) for v in spec["spacing"])
+            spacing = triple(float(v) for v in spec["spacing"])
             return cls(spacing, intensity_from_dict(spec["intensity"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SettingError(f"This is not a description of a preprocessing: {spec}.") from error
@@ -97,7 +97,7 @@ def blocks_inside(native: Geometry, grid: Geometry) -> list[tuple[tuple[slice, s
     blocks = []
     for z in range(start[2], stop[2], rows):
         low, high = (start[0], start[1], z), (stop[0], stop[1], min(z + rows, stop[2]))
-        blocks.append((tuple(slice(low[i], high[i]) for i in (2, 1, 0)), native.crop(low, high)))
+        blocks.append((triple(slice(low[i], high[i]) for i in (2, 1, 0)), native.crop(low, high)))
     return blocks
 
 
@@ -108,4 +108,4 @@ def voxels_inside(geometry: Geometry, box: Box) -> tuple[tuple[int, int, int], t
     indices = corners @ to_index[:3, :3].T + to_index[:3, 3]
     start = np.maximum(np.ceil(indices.min(axis=0) - 1e-3), 0).astype(int)
     stop = np.minimum(np.floor(indices.max(axis=0) + 1e-3) + 1, geometry.size).astype(int)
-    return tuple(int(v) for v in start), tuple(int(v) for v in stop)
+    return triple(int(v) for v in start), triple(int(v) for v in stop)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from Med3DCore.geometry import IDENTITY, Geometry
+from Med3DCore.geometry import IDENTITY, Geometry, triple
 from Med3DCore.system.threads import in_threads
 from Med3DCore.volume import Volume
 
@@ -80,9 +80,9 @@ def _axis_order(geometry: Geometry) -> tuple[list[int], list[int]]:
 def _aligned_geometry(geometry: Geometry) -> Geometry:
     """The same voxels, counted along +x, +y, +z of the patient."""
     order, signs = _axis_order(geometry)
-    size = tuple(geometry.size[a] for a in order)
-    spacing = tuple(geometry.spacing[a] for a in order)
-    origin = tuple(geometry.origin[i] - (0 if signs[i] > 0 else (size[i] - 1) * spacing[i]) for i in range(3))
+    size = triple(geometry.size[a] for a in order)
+    spacing = triple(geometry.spacing[a] for a in order)
+    origin = triple(geometry.origin[i] - (0 if signs[i] > 0 else (size[i] - 1) * spacing[i]) for i in range(3))
     return Geometry(size, spacing, origin, IDENTITY)
 
 
@@ -163,9 +163,9 @@ def _continued(array: np.ndarray, geometry: Geometry, mm: float) -> tuple[np.nda
     """The outermost values repeated for so many mm on all sides."""
     more = [round(mm / spacing) for spacing in geometry.spacing]
     origin = geometry.index_to_physical @ [*(-n for n in more), 1]
-    size = tuple(n + 2 * m for n, m in zip(geometry.size, more, strict=True))
+    size = triple(n + 2 * m for n, m in zip(geometry.size, more, strict=True))
     array = np.pad(array, [(n, n) for n in reversed(more)], mode="edge")
-    return array, Geometry(size, geometry.spacing, tuple(float(v) for v in origin[:3]), geometry.direction)
+    return array, Geometry(size, geometry.spacing, triple(float(v) for v in origin[:3]), geometry.direction)
 
 
 def _average_along_own_axes(
@@ -177,6 +177,6 @@ def _average_along_own_axes(
     size = [max(1, round(source.size[a] * source.spacing[a] / spacing[a])) for a in range(3)]
     own = Geometry(source.size, source.spacing)
     origin = [((source.size[a] - 1) * source.spacing[a] - (size[a] - 1) * spacing[a]) / 2 for a in range(3)]
-    coarse = _resample_aligned(array, own, Geometry(tuple(size), tuple(spacing), tuple(origin)), clip)
+    coarse = _resample_aligned(array, own, Geometry(triple(size), triple(spacing), triple(origin)), clip)
     lps_origin = source.direction_matrix @ np.asarray(origin) + source.origin
-    return coarse, Geometry(tuple(size), tuple(spacing), tuple(float(v) for v in lps_origin), source.direction)
+    return coarse, Geometry(triple(size), triple(spacing), triple(float(v) for v in lps_origin), source.direction)

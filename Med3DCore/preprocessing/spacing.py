@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry, Triple
+from Med3DCore.geometry import Geometry, Triple, triple
 
 RULES = ("median", "average", "isotropic")
 
@@ -43,13 +43,13 @@ def domain_spacing(spacings: Sequence[Triple], rule: str = "median") -> Triple:
         values = np.full(3, np.prod(np.median(table, axis=0)) ** (1 / 3))
     else:
         raise SettingError(f"Unknown spacing rule '{rule}'; known rules: {', '.join(RULES)}.")
-    return tuple(float(v) for v in values)
+    return triple(float(v) for v in values)
 
 
 def spacing_of(geometry: Geometry) -> Triple:
     """Spacing in mm along the patient's x, y and z; exact when the grid's axes run along them in any order."""
     step = geometry.direction_matrix * np.asarray(geometry.spacing)
-    return tuple(float(v) for v in np.linalg.norm(step, axis=1))
+    return triple(float(v) for v in np.linalg.norm(step, axis=1))
 
 
 def world_grid(geometry: Geometry, spacing: Triple, box: tuple[np.ndarray, np.ndarray] | None = None) -> Geometry:
@@ -68,4 +68,4 @@ def world_grid(geometry: Geometry, spacing: Triple, box: tuple[np.ndarray, np.nd
     low, high = geometry.bounds() if box is None else box
     size = np.maximum(1, np.rint((high - low) / spacing)).astype(int)
     origin = (low + high) / 2 - (size - 1) / 2 * np.asarray(spacing)
-    return Geometry(tuple(int(n) for n in size), tuple(spacing), tuple(float(v) for v in origin))
+    return Geometry(triple(int(n) for n in size), triple(spacing), triple(float(v) for v in origin))

@@ -14,6 +14,15 @@ def plain(module, x):
     return torch.nn.Conv3d.forward(module, x)
 
 
+@pytest.mark.parametrize("settings", [{"padding": "same"}, {"padding": 1, "padding_mode": "replicate"}])
+@pytest.mark.parametrize("shape", [(1, 8, 4, 5, 6), (2, 8, 4, 5, 6)])
+def test_other_paddings_than_zeros_are_torchs(settings, shape):
+    module = Conv3d(8, 4, 3, **settings)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), plain(module, x))
+
+
 def test_only_large_dilated_convolutions_are_blocked():
     with torch.device("meta"):
         blocked = [name for name, m in ResNetEncoder(18).named_modules() if isinstance(m, BlockedConv3d)]

@@ -13,13 +13,14 @@ import zlib
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.dicom import tags
 
 IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ByteOrder = Literal["little", "big"]
 _UNDEFINED = 0xFFFFFFFF
 _SHORT = set(re.findall(b"..", b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS"))
 _LONG = set(re.findall(b"..", b"OBODOFOLOVOWSQSVUCUNURUTUV"))  # with a length of four bytes, after two reserved ones
@@ -41,7 +42,7 @@ class DataSet:
         pixels: First byte and length of the pixel data, or None; the length is None for compressed ones.
     """
 
-    order: str
+    order: ByteOrder
     values: dict[int, bytes] = field(default_factory=dict)
     items: dict[int, list[DataSet]] = field(default_factory=dict)
     pixels: tuple[int, int | None] | None = None
@@ -133,7 +134,7 @@ class _Reader:
     def __init__(self, file: BinaryIO, path: Path, syntax: str) -> None:
         self._file, self._path = file, path
         self._explicit = syntax != IMPLICIT
-        self._order = "big" if syntax == BIG_ENDIAN else "little"
+        self._order: ByteOrder = "big" if syntax == BIG_ENDIAN else "little"
         self._pair = _PAIRS[self._order]
         self._at = file.tell()
         self._size = file.seek(0, 2)

@@ -97,8 +97,9 @@ def named(paths: Sequence[Path], most: int = 100) -> str:
 def _number_after(name: str, other: str) -> bool:
     """Whether two names differ by 1 in their last number alone."""
     first, second = (re.fullmatch(r"(.*?)(\d+)(\D*)", one) for one in (name, other))
-    same = first and second and (first[1], first[3]) == (second[1], second[3])
-    return bool(same) and len(first[2]) < 20 and int(second[2][:20]) == int(first[2]) + 1
+    if not first or not second or (first[1], first[3]) != (second[1], second[3]):
+        return False
+    return len(first[2]) < 20 and int(second[2][:20]) == int(first[2]) + 1
 
 
 def _should_be_image(path: Path, head: bytes) -> bool:

@@ -110,7 +110,7 @@ def _image(said: DataSet, pixels: PixelFormat, frame: int) -> DicomImage:
     number = said.number(tags.SERIES_NUMBER)
     position, axes = _numbers(said, tags.POSITION, 3), _axes(said)
     spacing = _numbers(said, tags.PIXEL_SPACING, 2)
-    known = spacing is not None and spacing.min() > 0
+    known = spacing if spacing is not None and spacing.min() > 0 else None
     thickness = said.number(tags.THICKNESS) or said.number(tags.SPACING_BETWEEN) or 0.0
     marks = {name: said.text(tag) for name, tag in _MARKS.items()}
     marks |= {name: str(said.integer(tag)) for name, tag in _FRAME_MARKS.items() if tag in said.values}
@@ -127,13 +127,13 @@ def _image(said: DataSet, pixels: PixelFormat, frame: int) -> DicomImage:
         localizer="LOCALIZER" in said.text(tags.IMAGE_TYPE).upper(),
         position=position,
         axes=axes,
-        spacing=(float(spacing[1]), float(spacing[0])) if known else (1.0, 1.0),
+        spacing=(1.0, 1.0) if known is None else (float(known[1]), float(known[0])),
         thickness=max(0.0, thickness),
         marks=marks,
         order=(_time(said), said.number(tags.INSTANCE) or 0.0),
         pixels=pixels,
         rescale=rescale,
-        fault=pixels.fault or rescale.fault or _fault(said, axes, known),
+        fault=pixels.fault or rescale.fault or _fault(said, axes, known is not None),
     )
 
 

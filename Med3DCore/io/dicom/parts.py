@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _split(group: list[DicomImage]) -> list[Part]:
     places = _places(whole)
     most = 1 + max(2, *(len(there) for there in places))
     for kind in group[0].marks:
-        if parts := _split_by(group, kind, lambda image, kind=kind: image.marks[kind], most):
+        if parts := _split_by(group, kind, partial(_mark, kind), most):
             return parts
     if not whole.doubled:
         return [Part(whole)]
@@ -114,6 +115,10 @@ def _split(group: list[DicomImage]) -> list[Part]:
     if len(fewer) < len(group):
         return [Part(_noted(fewer, f"{len(group) - len(fewer)} of its images are copies of others and count once"))]
     return _split_in_turn(group, len(places)) or [Part(whole)]
+
+
+def _mark(kind: str, image: DicomImage) -> str:
+    return image.marks[kind]
 
 
 def _places(stack: Stack) -> list[list[DicomImage]]:

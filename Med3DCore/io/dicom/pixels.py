@@ -63,9 +63,9 @@ class PixelFormat:
         frames, samples = int(header.number(tags.FRAMES) or 1), header.integer(tags.SAMPLES, 1)
         bits = header.integer(tags.BITS, 16)
         used = min(header.integer(tags.BITS_USED, bits), bits)
-        start, length = header.pixels
-        if min(rows, columns, frames, samples, used) < 1:
+        if header.pixels is None or min(rows, columns, frames, samples, used) < 1:
             raise damaged(path)
+        start, length = header.pixels
         if length is None:
             spans = spans_of_frames(path, start, frames)
         else:

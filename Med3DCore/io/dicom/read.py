@@ -77,9 +77,10 @@ def _slices(images: tuple[DicomImage, ...], folder: Path, progress: Progress | N
 
 def _filled(slices: Iterator[np.ndarray], missing: tuple[int, ...]) -> Iterator[np.ndarray]:
     """Slices in order, with the mean of both neighbours where one is missing."""
-    last, number = None, 0
+    last: np.ndarray | None = None
+    number = 0
     for values in slices:
-        if number in missing:
+        if last is not None and number in missing:
             mean = (last.astype(np.float64) + values) / 2
             yield mean if values.dtype.kind == "f" else np.rint(mean).astype(values.dtype)
             number += 1

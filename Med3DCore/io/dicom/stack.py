@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import VolumeError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
 from Med3DCore.io.grid import require_grid
@@ -58,7 +58,9 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     one, spacing = images[0], images[0].spacing
     if len(images) == 1:
         notes += [] if one.thickness else ["it does not say how thick its only slice is; 1 mm was assumed"]
-        geometry = Geometry((*one.size, 1), (*spacing, one.thickness or 1.0), _floats(origins[0]), _floats(axes))
+        geometry = Geometry(
+            (*one.size, 1), (*spacing, one.thickness or 1.0), triple(_floats(origins[0])), tuple(_floats(axes))
+        )
         return Stack(images, geometry, problem=problem or _impossible(geometry, one.path), notes=tuple(notes))
     if any(image.position is None for image in images):
         problem = problem or _unplaced(images)
@@ -66,7 +68,9 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     notes += [steps.note] if steps.note else []
     problem = problem or steps.problem or _tilted(origins, axes[:, 2], positions[-1] - positions[0])
     origin = origins[0] + steps.start * axes[:, 2]
-    geometry = Geometry((*one.size, steps.count), (*spacing, steps.distance or 1.0), _floats(origin), _floats(axes))
+    geometry = Geometry(
+        (*one.size, steps.count), (*spacing, steps.distance or 1.0), triple(_floats(origin)), tuple(_floats(axes))
+    )
     problem = problem or _impossible(geometry, one.path)
     doubled = bool(np.diff(positions).min() < SAME_PLACE)
     return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes))
@@ -89,8 +93,8 @@ def _impossible(geometry: Geometry, path: Path) -> str | None:
     return None
 
 
-def _floats(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values.ravel())
+def _floats(values: np.ndarray) -> Iterator[float]:
+    return (float(value) for value in values.ravel())
 
 
 def _unplaced(images: Sequence[DicomImage]) -> str:
