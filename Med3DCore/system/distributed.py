@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -183,29 +183,45 @@ class Ranks:
         With the momentum m and r the statistics before, a batch b makes ``(1 - m) r + m b`` of them. So what a process
         adds counts ``(1 - m)`` to the power of the number of batches that later processes saw; each may have seen none.
         """
-        norms = [] if self.world == 1 else [norm for norm in network.modules() if isinstance(norm, _BatchNorm)]
-        norms = [norm for norm in norms if norm.track_running_stats]
+        norms = [] if self.world == 1 else _running_statistics(network)
         if not norms:
             yield
             return
-        before = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
-        counts = [int(norm.num_batches_tracked) for norm in norms]
+        before = [(norm.mean.clone(), norm.variance.clone()) for norm in norms]
+        counts = [int(norm.batches) for norm in norms]
         yield
         seen = torch.zeros(self.world, len(norms))
-        seen[self.rank] = torch.tensor(
-            [int(norm.num_batches_tracked) - n for norm, n in zip(norms, counts, strict=True)]
-        )
+        seen[self.rank] = torch.tensor([int(norm.batches) - n for norm, n in zip(norms, counts, strict=True)])
         distributed.all_reduce(seen)
         own, later, whole = seen[self.rank], seen[self.rank + 1 :].sum(0), seen.sum(0)
         added = []
         for place, (norm, olds) in enumerate(zip(norms, before, strict=True)):
             kept = 1 - norm.momentum
-            for new, old in zip((norm.running_mean, norm.running_var), olds, strict=True):
+            for new, old in zip((norm.mean, norm.variance), olds, strict=True):
                 added.append((new - old * kept ** float(own[place])) * kept ** float(later[place]))
         total = torch.cat(added)
         distributed.all_reduce(total)
         parts = iter(total.split([part.numel() for part in added]))
         for place, (norm, olds) in enumerate(zip(norms, before, strict=True)):
-            for new, old in zip((norm.running_mean, norm.running_var), olds, strict=True):
+            for new, old in zip((norm.mean, norm.variance), olds, strict=True):
                 new.copy_(old * (1 - norm.momentum) ** float(whole[place]) + next(parts))
-            norm.num_batches_tracked.fill_(counts[place] + int(whole[place]))
+            norm.batches.fill_(counts[place] + int(whole[place]))
+
+
+class _Running(NamedTuple):
+    """The running statistics of a batch norm, as it holds them."""
+
+    mean: Tensor
+    variance: Tensor
+    batches: Tensor
+    momentum: float
+
+
+def _running_statistics(network: nn.Module) -> list[_Running]:
+    found = []
+    for norm in network.modules():
+        if isinstance(norm, _BatchNorm) and norm.track_running_stats and norm.momentum is not None:
+            values = norm.running_mean, norm.running_var, norm.num_batches_tracked
+            mean, variance, batches = (value for value in values if value is not None)
+            found.append(_Running(mean, variance, batches, norm.momentum))
+    return found
