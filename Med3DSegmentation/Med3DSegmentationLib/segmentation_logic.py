@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakMethod
 
 import slicer
+import slicer.util
 import vtk
 from slicer.i18n import tr as _
 
@@ -17,6 +18,7 @@ from Med3DSegmentationLib.engine.jobs import Job, Step
 from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
 from Med3DSegmentationLib.engine.results import PreviewResult, SegmentationResult, SequenceResult
 from Med3DSegmentationLib.engine.steps import Choices, FrameStep, PreviewStep, SegmentStep
+from Med3DSegmentationLib.scene.edit_watch import EditWatch
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
 from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence, framesOf
@@ -60,10 +62,14 @@ class SegmentationLogic:
         self._waiter = waiter
         self._history = SegmentationHistory()
         self._surfaces = Surfaces(self.engine.callSoon)
+        self._edits = EditWatch(self.engine.callSoon)
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene):
+            self._edits.follow(node)
         self._jobs: list[Job] = []
         events = slicer.vtkMRMLScene
         self._observers = [
             scene.AddObserver(events.StartCloseEvent, _calling(self._onSceneCloses)),
+            scene.AddObserver(events.NodeAddedEvent, _calling(self._edits.follow)),
             scene.AddObserver(events.NodeRemovedEvent, _calling(self._onNodeRemoved)),
         ]
 
@@ -258,6 +264,7 @@ class SegmentationLogic:
         for tag in self._observers:
             self.scene.RemoveObserver(tag)
         self._observers.clear()
+        self._edits.close()
         self.cancel()
         if self._ownsEngine:
             self.engine.close()
@@ -312,6 +319,7 @@ class SegmentationLogic:
         for job in self._running():
             job.nodeRemoved(node)
         self._history.forget(node)
+        self._edits.forget(node)
 
 
 def _choices(

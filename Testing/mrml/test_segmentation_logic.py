@@ -56,6 +56,29 @@ def test_one_call_from_the_console(scene, logic):
     assert folders and not Path(folders[-1]).exists(), "the job's folder must be gone"
 
 
+def test_an_edit_is_noted_for_exports_whatever_panel_is_shown(scene, logic):
+    from Med3DSegmentationLib.scene.terminology import tagOfSegment
+
+    def kind(node, segmentId):
+        return tagOfSegment(node.GetSegmentation().GetSegment(segmentId), "DICOM.SegmentAlgorithmType")
+
+    volume = addVolume(scene)
+    node = logic.segment(volume, ["liver", "lungs"], wait=True).segmentationNode
+    assert {kind(node, "liver"), kind(node, "lungs")} == {"AUTOMATIC"}
+    before = segmentArray(node, "liver", volume)
+    edit(node, "liver", volume)
+    until(lambda: kind(node, "liver") == "SEMIAUTOMATIC")
+    assert kind(node, "lungs") == "AUTOMATIC"
+    import slicer.util
+
+    slicer.util.updateSegmentBinaryLabelmapFromArray(before, node, "liver", volume)  # as undo does it
+    until(lambda: kind(node, "liver") == "AUTOMATIC")
+    logic.close()
+    edit(node, "liver", volume)
+    until(lambda: True)
+    assert kind(node, "liver") == "AUTOMATIC"  # nobody looks any more
+
+
 @pytest.mark.parametrize("name", ["left-handed oblique", "permuted"])
 def test_the_engine_is_told_where_the_scan_lies_in_the_world(scene, logic, name):
     from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode

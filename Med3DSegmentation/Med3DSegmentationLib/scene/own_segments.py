@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.scene.segment_arrays import fingerprint
+from Med3DSegmentationLib.scene.segment_arrays import fingerprint, fingerprintInPieces
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, tagOfSegment
 
 FINGERPRINT_TAG = "Med3D.fingerprint"
@@ -50,14 +52,17 @@ def isUntouched(segment: slicer.vtkSegment) -> bool:
     return bool(tagOfSegment(segment, MODEL_TAG)) and not wasEdited(segment)
 
 
-def noteEdits(segmentation: slicer.vtkSegmentation) -> None:
-    """Tag the segments that Med3D wrote as made by it alone, or as edited since."""
-    for i in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(i)
-        if tagOfSegment(segment, FINGERPRINT_TAG) is not None:
-            kind = SEMIAUTOMATIC if wasEdited(segment) else AUTOMATIC
-            if tagOfSegment(segment, ALGORITHM_TYPE_TAG) != kind:
-                segment.SetTag(ALGORITHM_TYPE_TAG, kind)
+def noteEdits(segmentation: slicer.vtkSegmentation) -> Generator[None, None, None]:
+    """Tag the segments that Med3D wrote as made by it alone, or as edited since; yields often."""
+    for segmentId in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segmentId)
+        written = segment and tagOfSegment(segment, FINGERPRINT_TAG)
+        if written is None:
+            continue
+        found = yield from fingerprintInPieces(segment)
+        kind = AUTOMATIC if found == written else SEMIAUTOMATIC
+        if tagOfSegment(segment, ALGORITHM_TYPE_TAG) != kind:
+            segment.SetTag(ALGORITHM_TYPE_TAG, kind)
 
 
 def findOwnSegment(segmentation: slicer.vtkSegmentation, labelName: str) -> str:

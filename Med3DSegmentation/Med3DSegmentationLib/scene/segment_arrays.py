@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.volume_nodes import toArray
 
 Start = tuple[int, int, int]
+_SLICES_AT_ONCE = 8  # whole bytes of bits, whatever the size of a slice
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,24 @@ def fingerprint(segment: slicer.vtkSegment) -> str:
     It must survive saving and loading, for which Slicer crops segments and puts several into one image under other
     label values: so only the box of the segment's own voxels counts.
     """
+    pieces = fingerprintInPieces(segment)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value
+
+
+def fingerprintInPieces(segment: slicer.vtkSegment) -> Generator[None, None, str]:
+    """The same, yielding after some slices."""
     found = maskOfSegment(segment)
     if found is None:
         return "empty"
+    yield
     mask, start = cropToContent(found[0])
     if mask.size == 0:
         return "empty"
+    yield
     image = found[1]
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
@@ -130,5 +143,7 @@ def fingerprint(segment: slicer.vtkSegment) -> str:
     # Hundredths of a mm; the offset keeps round numbers away from the steps, where a file's last digit would matter.
     place = np.floor(toArray(matrix)[:3] @ [*corner, 1.0] * 100 + 0.3719).astype(int).tolist()
     digest = hashlib.sha1(repr((mask.shape, place)).encode(), usedforsecurity=False)
-    digest.update(np.packbits(mask).tobytes())
+    for first in range(0, len(mask), _SLICES_AT_ONCE):
+        digest.update(np.packbits(mask[first : first + _SLICES_AT_ONCE]).tobytes())
+        yield
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import VolumeError
 from Med3DSegmentationLib.engine.results import SequenceResult
-from Med3DSegmentationLib.scene.own_segments import noteEdits, wasEdited
+from Med3DSegmentationLib.scene.own_segments import wasEdited
 from Med3DSegmentationLib.scene.segment_arrays import holdsVoxels
 from Med3DSegmentationLib.scene.segment_measures import Measures, measureSegment
 
@@ -111,8 +111,6 @@ class LiveRows:
                 yield from self._measureOne(volume, segmentation, rows)
         self._work = None
         self._onRows(rows)
-        for _volume, segmentation in self._pairs:  # what it writes is a change too, so after all is shown
-            noteEdits(segmentation.GetSegmentation())
 
     def _measureOne(
         self, volume: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLSegmentationNode, rows: list[ResultRow]
