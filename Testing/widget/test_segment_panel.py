@@ -153,6 +153,21 @@ def test_undo_goes_back_and_then_removes_what_was_made(module, panel, ct):
     assert new.GetScene() is None and not rows(panel) and panel.parameterNode.segmentation is None
 
 
+def test_where_nothing_is_found_there_is_no_segmentation_and_it_is_told(module, panel, ct):
+    import slicer.util
+
+    slicer.util.updateVolumeFromArray(ct, np.minimum(array(ct), 50))  # no liver
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode", module.services.scene)
+    assert panel.parameterNode.segmentation is None and not rows(panel)
+    assert not panel.ui.resultSection.isHidden() and "known-1.0.0" in panel.ui.resultLabel.text
+    press(panel, "bothButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Lungs"]
+
+
 def lackingOffset(volume):
     """Store a CT without its offset."""
     import slicer.util

@@ -32,7 +32,8 @@ class SegmentationResult:
 
     Args:
         volumeNode: The volume.
-        segmentationNode: Its segmentation; a sequence's frames share their proxy.
+        segmentationNode: Its segmentation; a sequence's frames share their proxy. None if nothing was found, and there
+            was none yet.
         organs: One a label, in the order they were asked for.
         model: name-version of the model.
         device: Where it was computed, for people.
@@ -44,7 +45,7 @@ class SegmentationResult:
     """
 
     volumeNode: slicer.vtkMRMLScalarVolumeNode
-    segmentationNode: slicer.vtkMRMLSegmentationNode
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None
     organs: tuple[OrganResult, ...]
     model: str
     device: str

@@ -150,6 +150,9 @@ class SegmentStep:
         labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
         if node is not None and node.GetScene() is None:
             node, former = None, {}
+        if node is None and not any(part.mask.size for part in parts):  # for nothing, no node is made
+            written = WrittenSegments(None, {}, {part.label.name: 0 for part in parts}, ())
+            return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
         if node is not None:
             requireWritable(node)
         shown = node is None or removeSurfaces(node)
@@ -161,7 +164,10 @@ class SegmentStep:
         self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
         if shown:
             self.surfaces.showLater(written.segmentationNode)
-        result = _segmentationResult(answer, labelMap, self.volumeNode, written, means)
+        return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
+
+    def _checked(self, result: SegmentationResult) -> SegmentationResult:
+        """The result; with a warning if the scan was changed meanwhile."""
         if _voxelTime(self.volumeNode) == self._sentTime:
             return result
         sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")

@@ -29,7 +29,7 @@ class WrittenSegments:
     """What :func:`labelMapToSegmentation` did.
 
     Args:
-        segmentationNode: The node.
+        segmentationNode: The node; None if there was nothing to write, and no node for it.
         segmentIds: Label name to segment ID, of the labels that have voxels.
         voxels: Label name to its number of voxels.
         kept: Names under which segments that were edited by hand stay.
@@ -37,7 +37,7 @@ class WrittenSegments:
             the lungs into left and right.
     """
 
-    segmentationNode: slicer.vtkMRMLSegmentationNode
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None
     segmentIds: dict[str, str]
     voxels: dict[str, int]
     kept: tuple[str, ...]

@@ -34,6 +34,7 @@ class ResultSection:
         self._services, self._ui = services, ui
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._notes: dict[str, list[str]] = {}  # volume's ID: what is to be known of its last result
+        self._withoutResult: set[str] = set()  # IDs of volumes in which the last run found nothing
         self._frames: SequenceResult | None = None
         self._table = ResultTable(ui.resultTable, lambda row: onChosen(row.volumeNode, row.segmentationNode))
         self._rows = LiveRows(self._show)
@@ -54,16 +55,29 @@ class ResultSection:
         for volumeId in {result.volumeNode.GetID() for result in results}:
             of = [result for result in results if result.volumeNode.GetID() == volumeId]
             self._notes[volumeId] = _summary(of)
+            if any(result.segmentationNode is None for result in of):
+                self._withoutResult.add(volumeId)
+            else:
+                self._withoutResult.discard(volumeId)
         self._rows.measure()
 
-    def refresh(self, pairs: Sequence[Pair], segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
+    def refresh(
+        self,
+        volumes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+        pairs: Sequence[Pair],
+        segmentation: slicer.vtkMRMLSegmentationNode | None,
+    ) -> None:
         """Show what there is of the chosen volumes.
 
         Args:
+            volumes: The chosen volumes; of one in which nothing was found, that is told.
             pairs: The chosen volumes that have a segmentation, with it.
             segmentation: The chosen one, or None.
         """
         ui, self._segmentation = self._ui, segmentation
+        known = {*self._withoutResult, *(volume.GetID() for volume, _segmentation in pairs)}
+        ui.resultLabel.text = "\n".join(self._linesOf([volume for volume in volumes if volume.GetID() in known]))
+        ui.resultLabel.visible = bool(ui.resultLabel.text)
         if self._frames is not None and segmentation is self._frames.segmentationNode and segmentation is not None:
             self._rows.close()
             self._show(rowsOfFrames(self._frames))
@@ -71,8 +85,6 @@ class ResultSection:
             self._rows.follow(pairs)
             if not pairs:
                 self._show([])
-        ui.resultLabel.text = "\n".join(self._linesOf([volume for volume, _segmentation in pairs]))
-        ui.resultLabel.visible = bool(ui.resultLabel.text)
         ui.show3DButton.setSegmentationNode(segmentation)
         busy = self._services.activity.reason
         allow(ui.undoButton, busy or self._whyNoUndo(), _("Go back to how it was before the last result"))
@@ -87,7 +99,7 @@ class ResultSection:
         ui = self._ui
         self._table.show(rows)
         ui.resultTable.visible = bool(rows)
-        ui.resultSection.visible = bool(rows) or self._segmentation is not None
+        ui.resultSection.visible = bool(rows) or self._segmentation is not None or bool(ui.resultLabel.text)
         nothing = "" if rows else _("There is no result.")
         allow(ui.copyButton, nothing, _("Copy the table, to paste it into a spreadsheet or a text"))
         allow(ui.csvButton, nothing, _("Save the table as a CSV file"))

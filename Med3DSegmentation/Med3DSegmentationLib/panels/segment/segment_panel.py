@@ -83,7 +83,7 @@ class SegmentPanel(Panel):
         ui, parameters = self.ui, self.parameterNode
         ui.progressRow.visible = self._job is not None
         if parameters is None:
-            self._results.refresh([], None)
+            self._results.refresh([], [], None)
             self._watchRoi(None)
             self._allow(_("The scene is being read or closed."))
             return
@@ -98,7 +98,7 @@ class SegmentPanel(Panel):
         several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
         for box, toolTip in self._ofOneVolume.items():
             allow(box, several if parameters.severalVolumes else "", toolTip)
-        self._results.refresh(self._chosenPairs(), parameters.segmentation)
+        self._results.refresh(self._chosenVolumes(), self._chosenPairs(), parameters.segmentation)
         self._allow(self._whyNot())
 
     def onModelsChanged(self) -> None:
@@ -191,13 +191,19 @@ class SegmentPanel(Panel):
             if other and volume is not None:
                 self._showVolume(volume)
 
+    def _chosenVolumes(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        parameters = self.parameterNode
+        if parameters.severalVolumes:
+            return self._volumes.chosen()
+        return [parameters.inputVolume] if parameters.inputVolume is not None else []
+
     def _chosenPairs(self) -> list[Pair]:
         """The chosen volumes that have a segmentation, with it."""
-        parameters = self.parameterNode
-        if not parameters.severalVolumes:
-            pairs = [(parameters.inputVolume, parameters.segmentation)]
+        parameters, volumes = self.parameterNode, self._chosenVolumes()
+        if parameters.severalVolumes:
+            pairs = [(volume, findSegmentation(self.services.scene, volume)) for volume in volumes]
         else:
-            pairs = [(volume, findSegmentation(self.services.scene, volume)) for volume in self._volumes.chosen()]
+            pairs = [(volume, parameters.segmentation) for volume in volumes]
         return [pair for pair in pairs if None not in pair]
 
     def _showVolume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -295,7 +301,9 @@ class SegmentPanel(Panel):
         else:
             self._choose(result.volumeNode, result.segmentationNode)
 
-    def _choose(self, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
+    def _choose(
+        self, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode | None
+    ) -> None:
         """Make a result the current one: the next organ is added to it, and its volume is shown."""
         if self.parameterNode is None:
             return
