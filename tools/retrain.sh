@@ -22,5 +22,5 @@ done
 adjusted="$runs/adjusted.med3d.zip"
 $python tools/adjust_stage.py "$runs/0.3.2/liver-lungs-0.3.2.med3d.zip" lungs "$adjusted" --towards "$init" --way 0.3 --threshold 0.37
 for model in liver-lungs-fast liver-lungs; do
-    $med3d train "$recipes/$model.json" "$runs/data/dataset.json" -o "$runs/$model" --init "$adjusted"
+    $med3d train "$recipes/$model.json" "$runs/data/dataset.json" -o "$runs/$model" --init "$adjusted" --name-cases
 done

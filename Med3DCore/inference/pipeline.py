@@ -20,6 +20,7 @@ from Med3DCore.inference.paint import paint_labels
 from Med3DCore.inference.plausibility import check, leave_out_disputed
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.scan_end import end_at_padding, touched_ends, warn_of_cut
+from Med3DCore.inference.second_look import is_better, unusual_by, with_window_moved
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.io.memory import is_out_of_memory
@@ -33,6 +34,8 @@ from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
+
+Look = tuple[StageResult | None, StageResult | None]  # of the stage that a label is from, and of the one before it
 
 
 @dataclass(frozen=True)
@@ -101,21 +104,18 @@ class Pipeline:
         results: dict[str, StageResult | None] = {}
         for stage in stages:
             results[stage.name] = self._run_stage(stage, seen, results, progress, share=0.7 / len(stages))
-        earlier = {name: results[stage.region["stage"]] if stage.region else None for name, stage in final.items()}
-        left_out = {
-            name: leave_out_disputed(name, results[stage.name], earlier[name], volume.geometry)
-            for name, stage in final.items()
-        }
+        looks = {name: self._look_again(name, stage, results, seen, progress) for name, stage in final.items()}
+        left_out = {name: leave_out_disputed(name, *look, volume.geometry) for name, look in looks.items()}
         with progress.stage("restore", share=0.1):
-            found = self._assemble(volume, {name: results[stage.name] for name, stage in final.items()}, progress)
+            found = self._assemble(volume, {name: last for name, (last, _) in looks.items()}, progress)
             cut = set() if seen.padding is None else end_at_padding(found, seen.padding)
             for label in (label for label in found.labels if label.name in cut):
                 warn_of_cut(label, "scan", progress)
         with progress.stage("check", share=0.01):
             is_ct = self.package.modality == "CT"
-            for name, stage in final.items():
+            for name, look in looks.items():
                 is_cut = name in cut or any(touched_ends(found, name))
-                check(name, found, volume, is_ct, is_cut, results[stage.name], earlier[name], left_out[name], progress)
+                check(name, found, volume, is_ct, is_cut, *look, left_out[name], progress)
         return found
 
     def seen(self, volume: Volume) -> Seen:
@@ -159,6 +159,21 @@ class Pipeline:
                 needed.add(stage.name)
                 stage = by_name[stage.region["stage"]] if stage.region else stage
         return [stage for stage in self.package.stages if stage.name in needed]
+
+    def _look_again(
+        self, name: str, stage: Stage, results: dict[str, StageResult | None], seen: Seen, progress: Progress
+    ) -> Look:
+        """What was found of a label, or what a second look finds, if the first is in doubt and the second less so."""
+        first = _look(stage, results)
+        unusual = unusual_by(name, *first, seen.volume) if self.package.modality == "CT" else None
+        moved = [] if unusual is None else [with_window_moved(each, unusual) for each in self._needed_stages([stage])]
+        if not moved or None in moved:
+            return first
+        again: dict[str, StageResult | None] = {}
+        for each in moved:
+            again[each.name] = self._run_stage(each, seen, again, progress, share=0.0)
+        second = _look(stage, again)
+        return second if None not in second and is_better(name, second, first) else first
 
     def _run_stage(
         self,
@@ -264,6 +279,11 @@ def _box(stage: Stage, seen: Seen, results: dict[str, StageResult | None]) -> Bo
         return low - pad, high + pad
     before = results[stage.region["stage"]]
     return before.box(stage.labels, stage.region["margin_mm"]) if before else None
+
+
+def _look(stage: Stage, results: dict[str, StageResult | None]) -> Look:
+    """What a stage found, and the stage before it."""
+    return results[stage.name], results[stage.region["stage"]] if stage.region else None
 
 
 def _keep_near(before: StageResult, scores: dict[str, np.ndarray], grid: Geometry) -> None:

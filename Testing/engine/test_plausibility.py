@@ -30,6 +30,8 @@ def test_a_good_result_is_not_doubted_and_each_fault_has_its_flag(name):
     assert told(name) == []
     assert told(name, expected_dice=0.8) == told(name, agreement=0.7) == ["unsure"]
     assert told(name, agreement=None) == []
+    assert told(name, agreement=0.89) == ["unsure"], "livers full of tumours lie here"
+    assert told(name, agreement=0.91) == []
     assert told(name, scattered=0.4) == ["scattered"]
     assert told(name, median=500.0) == ["intensity"] and told(name, median=500.0, is_ct=False) == []
     assert told(name, ml=15000.0) == ["large"]
