@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+_LONGEST = 2000
+
 
 class Med3DError(Exception):
     """A problem with the user's input, model or computer, told in one clear sentence.
 
     Args:
-        sentence: What is wrong, with which file or volume, and what to do.
+        sentence: What is wrong, with which file or volume, and what to do. The middle of one that repeats a huge input
+            is left out.
         code: A stable word for programs, such as ``"bad-volume"``.
         facts: What a program may offer to the user, plain values for JSON, such as ``{"offset": -1024}``.
     """
@@ -21,6 +24,8 @@ class Med3DError(Exception):
     code = "error"
 
     def __init__(self, sentence: str, code: str | None = None, facts: dict[str, Any] | None = None) -> None:
+        if len(sentence) > _LONGEST:
+            sentence = f"{sentence[: _LONGEST // 2]} [...] {sentence[-_LONGEST // 2 :]}"
         super().__init__(sentence)
         self.facts = facts or {}
         if code is not None:

@@ -21,6 +21,8 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 # twice as long at level 2 as at 1 and is a quarter smaller.
 _LEVEL = 2
 _UNFINISHED = ".med3d-"
+# Bytes that file systems take.
+_LONGEST_NAME = 255
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
@@ -69,6 +71,8 @@ def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:
             is a folder's.
     """
     require_text(path, OutputError)
+    if len(path.name.encode()) > _LONGEST_NAME:
+        raise OutputError(f"The name {path.name[:40]}... is too long for a file; give a shorter one.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it, such as {path / ('scan' + endings[0])}.")
     if not path.name.lower().endswith(tuple(endings)):

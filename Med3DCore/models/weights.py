@@ -21,6 +21,8 @@ StateDict = dict[str, "Tensor"]
 
 _SMALL = 16 << 20
 _MOST_INFLATED = 10
+# The first release whose reader of tensors has no known hole; the floor in pyproject.toml, which Slicer may not keep.
+_SAFE_TORCH = (2, 10)
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,15 @@ def load_tensors(source: Path | io.BytesIO, name: str) -> Any:
         Whatever containers and tensors the file holds, on the CPU.
 
     Raises:
-        ModelError: The file is missing, damaged, or holds other objects, which may be program code.
+        ModelError: The file is missing, damaged, or holds other objects, which may be code; or torch is too old.
     """
     import torch
 
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
+        raise ModelError(
+            f"{name} is not opened by PyTorch {torch.__version__}, whose reader of weights has known holes; install "
+            f"PyTorch {'.'.join(map(str, _SAFE_TORCH))} or newer."
+        )
     if isinstance(source, Path):
         require_plain_file(source)
         _check_inflated(source, name)

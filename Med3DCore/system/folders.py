@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from Med3DCore.errors import OutputError
 
 
-def make_private(folder: Path) -> None:
+def make_private(folder: Path, ours: bool = False) -> None:
     """Make a folder, and those it lies in, for this user alone (0700). One that is there keeps its permissions.
+
+    Args:
+        folder: The folder.
+        ours: Whether one that is there was made by Med3D, perhaps by a version that left it readable: it gets 0700.
 
     Raises:
         OutputError: It cannot be made.
@@ -19,5 +24,8 @@ def make_private(folder: Path) -> None:
             each.mkdir(mode=0o700, exist_ok=True)
         if not folder.is_dir():
             raise NotADirectoryError(20, "a file has this name")
+        if ours and folder.stat().st_mode & 0o077:
+            with suppress(OSError):  # somebody else's, or on a disk without permissions
+                folder.chmod(0o700)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from None

@@ -166,7 +166,7 @@ class CaseCache:
 
     def _store(self, prepared: PreparedCase, key: str) -> None:
         temporary = self.folder / own_name(_UNFINISHED)
-        make_private(self.folder)
+        make_private(self.folder, ours=bool(self._entries()))
         try:
             temporary.mkdir(mode=0o700)
             for name in _ARRAYS:

@@ -33,7 +33,7 @@ def training_lock(folder: Path) -> Iterator[None]:
         InUse: One does.
         OutputError: The folder cannot be written to.
     """
-    make_private(folder)
+    make_private(folder, ours=any((folder / name).is_file() for name in (LAST, LOG, "run.json")))
     with locked(folder / _LOCK, _taken(folder), _CURE):
         yield
 
