@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakMethod
 
 import slicer
 import slicer.util
-import vtk
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.progress import ProgressCallback
+from Med3DSegmentationLib.engine.choices import Choices
 from Med3DSegmentationLib.engine.jobs import Job, Step
+from Med3DSegmentationLib.engine.preview_step import PreviewStep
 from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
 from Med3DSegmentationLib.engine.results import PreviewResult, SegmentationResult, SequenceResult
-from Med3DSegmentationLib.engine.steps import Choices, FrameStep, PreviewStep, SegmentStep
+from Med3DSegmentationLib.engine.scene_jobs import SceneJobs, calling
+from Med3DSegmentationLib.engine.segment_steps import FrameStep, SegmentStep
 from Med3DSegmentationLib.scene.edit_watch import EditWatch
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
@@ -59,24 +60,18 @@ class SegmentationLogic:
         self.scene = scene
         self.engine = engine or EngineProcess()
         self._ownsEngine = engine is None
-        self._waiter = waiter
         self._history = SegmentationHistory()
         self._surfaces = Surfaces(self.engine.callSoon)
         self._edits = EditWatch(self.engine.callSoon)
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene):
             self._edits.follow(node)
-        self._jobs: list[Job] = []
-        events = slicer.vtkMRMLScene
-        self._observers = [
-            scene.AddObserver(events.StartCloseEvent, _calling(self._onSceneCloses)),
-            scene.AddObserver(events.NodeAddedEvent, _calling(self._edits.follow)),
-            scene.AddObserver(events.NodeRemovedEvent, _calling(self._onNodeRemoved)),
-        ]
+        self._jobs = SceneJobs(scene, waiter, (self._history.forget, self._edits.forget))
+        self._addedTag = scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, calling(self._edits.follow))
 
     @property
     def isBusy(self) -> bool:
         """Whether a job runs or waits."""
-        return bool(self._running())
+        return bool(self._jobs.running())
 
     def segment(
         self,
@@ -233,8 +228,7 @@ class SegmentationLogic:
 
     def cancel(self) -> None:
         """Stop all jobs; each ends with Cancelled within about a second."""
-        for job in list(self._jobs):
-            job.cancel()
+        self._jobs.cancel()
 
     def canRestorePrevious(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether :meth:`restorePrevious` would do something."""
@@ -261,11 +255,9 @@ class SegmentationLogic:
 
         For the end and the reload of the module.
         """
-        for tag in self._observers:
-            self.scene.RemoveObserver(tag)
-        self._observers.clear()
+        self.scene.RemoveObserver(self._addedTag)
         self._edits.close()
-        self.cancel()
+        self._jobs.close()
         if self._ownsEngine:
             self.engine.close()
 
@@ -280,14 +272,7 @@ class SegmentationLogic:
         keepGoing: bool = False,
     ) -> Any:
         job = Job(self.engine, makeSteps(), combine, onProgress, onFinished, onError, keepGoing)
-        self._jobs = [*self._running(), job]
-        job.start()
-        if not wait:
-            return job
-        self._waiter(lambda: not job.isRunning)
-        if job.error is not None:
-            raise job.error
-        return job.result
+        return self._jobs.start(job, wait)
 
     def _segmentStep(
         self,
@@ -306,21 +291,6 @@ class SegmentationLogic:
                 sentence = _("{node} is not in the scene any more; choose another one.")
                 raise SettingError(sentence.format(node=node.GetName()))
 
-    def _onSceneCloses(self, node: slicer.vtkMRMLNode | None) -> None:  # noqa: ARG002 - for all observers
-        for job in list(self._jobs):
-            job.cancel(_("Cancelled, because the scene was closed."))
-
-    def _running(self) -> list[Job]:
-        """The jobs that run or wait. Others are dropped: they keep their volumes in memory, even removed ones."""
-        self._jobs = [job for job in self._jobs if job.isRunning]
-        return list(self._jobs)
-
-    def _onNodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
-        for job in self._running():
-            job.nodeRemoved(node)
-        self._history.forget(node)
-        self._edits.forget(node)
-
 
 def _choices(
     organs: Sequence[str],
@@ -338,18 +308,3 @@ def _choices(
 
 def _only(outcomes: list) -> Any:
     return outcomes[0]
-
-
-def _calling(method: Callable[[slicer.vtkMRMLNode | None], None]) -> Callable:
-    """An observer that hands over the node of the event, as long as the method's owner lives.
-
-    A scene that Python frees together with the logic still removes its nodes, and would call a logic half taken apart.
-    """
-    weak = WeakMethod(method)
-
-    def observer(scene: slicer.vtkMRMLScene, event: str, node: slicer.vtkMRMLNode | None = None) -> None:  # noqa: ARG001
-        if living := weak():
-            living(node)
-
-    observer.CallDataType = vtk.VTK_OBJECT
-    return observer

@@ -134,7 +134,7 @@ def test_closing_ends_the_process_and_answers_everybody(qt):
 
 
 def test_python_slicer_is_found(monkeypatch, tmp_path):
-    from Med3DSegmentationLib.engine.process import findPython
+    from Med3DSegmentationLib.engine.worker_process import findPython
 
     monkeypatch.setenv("PATH", "")
     monkeypatch.delitem(sys.modules, "slicer", raising=False)

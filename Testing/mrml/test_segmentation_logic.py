@@ -284,9 +284,9 @@ def _empty(scene):
 
 
 def test_a_bug_in_placing_a_result_is_an_error_with_details(scene, logic, monkeypatch):
-    from Med3DSegmentationLib.engine import steps
+    from Med3DSegmentationLib.engine import segment_steps
 
-    monkeypatch.setattr(steps, "labelMapToSegmentation", lambda *arguments, **options: 1 / 0)
+    monkeypatch.setattr(segment_steps, "labelMapToSegmentation", lambda *arguments, **options: 1 / 0)
     with pytest.raises(Med3DError, match="report it") as caught:
         logic.segment(addVolume(scene), ["liver"], wait=True)
     assert caught.value.code == "unexpected" and "ZeroDivisionError" in caught.value.details

@@ -138,6 +138,20 @@ class Job:
                 self._work = None
                 self._continue(self._cancelReason)
 
+    def wait(self, waiter: Callable[[Callable[[], bool]], None]) -> Any:
+        """The result, once it is there.
+
+        Args:
+            waiter: Keeps the event loop going until a function says True.
+
+        Raises:
+            Med3DError: It failed or was cancelled.
+        """
+        waiter(lambda: not self.isRunning)
+        if self.error is not None:
+            raise self.error
+        return self.result
+
     def nodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
         """A node has gone: steps that need it are not done, and the running one is stopped."""
         for index in range(len(self._outcomes), len(self._steps)):

@@ -1,18 +1,15 @@
 """The engine as a process beside Slicer, so that the window never waits and a crash takes nothing along.
 
-The only file here that knows Qt. Everything is called back on the main thread, from QProcess's signals.
+Everything is called back on the main thread, from QProcess's signals.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,33 +18,11 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Cancelled, Med3DError, ResourceError
 from Med3DCore.progress import ProgressCallback
 from Med3DCore.worker.client import LOG_LINES, RequestError, WorkerDied
-from Med3DCore.worker.launch import kill_tree, worker_command, worker_environment
-from Med3DCore.worker.protocol import (
-    Advance,
-    End,
-    Event,
-    Failure,
-    LineReader,
-    Log,
-    Metric,
-    Ready,
-    Request,
-    Result,
-    decode_event,
-    encode,
-)
+from Med3DCore.worker.launch import worker_command
+from Med3DCore.worker.protocol import Advance, Event, Failure, Log, Metric, Request, Result
+from Med3DSegmentationLib.engine.worker_process import WorkerProcess, findPython
 
 SECONDS_TO_CANCEL = 1.0
-_PROCESS_FAILED_TO_START = 0  # QProcess::FailedToStart
-
-
-def findPython() -> str:
-    """The Python to run the engine with: PythonSlicer inside Slicer, this interpreter elsewhere."""
-    found = shutil.which("PythonSlicer")  # Slicer puts it on its PATH
-    app = getattr(sys.modules.get("slicer"), "app", None)
-    if found is None and app is not None:
-        found = shutil.which("PythonSlicer", path=str(Path(app.slicerHome) / "bin"))
-    return found or sys.executable
 
 
 def processEventsUntil(isDone: Callable[[], bool]) -> None:
@@ -96,7 +71,7 @@ class EngineProcess:
         self._ids = itertools.count(1)
         self._waiting: deque[_Asked] = deque()
         self._current: _Asked | None = None
-        self._worker: _Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._patience = qt.QTimer()
         self._patience.setSingleShot(True)
         self._patience.connect("timeout()", self._killIfNotCancelled)
@@ -185,7 +160,7 @@ class EngineProcess:
     def _send(self) -> None:
         if self._worker is None:
             self.log.clear()
-            self._worker = _Worker(self._qt, self._command, self)
+            self._worker = WorkerProcess(self._qt, self._command, self)
             self._worker.start()
         if self._worker is not None:  # starting may have failed already
             self._worker.send(self._current.request)
@@ -206,7 +181,7 @@ class EngineProcess:
 
     # -- told by the worker --------------------------------------------------------------------------------------------
 
-    def onEvent(self, worker: _Worker, event: Event) -> None:
+    def onEvent(self, worker: WorkerProcess, event: Event) -> None:
         """An event came."""
         asked = self._current
         if worker is not self._worker or asked is None or getattr(event, "id", None) != asked.request.id:
@@ -223,12 +198,12 @@ class EngineProcess:
             cancelled = event.code == Cancelled.code
             self._answer(asked.onError, Cancelled(event.sentence) if cancelled else RequestError(event))
 
-    def onLogLine(self, worker: _Worker, line: str) -> None:
+    def onLogLine(self, worker: WorkerProcess, line: str) -> None:
         """A line that is no event."""
         if worker is self._worker:
             self._addLog(line)
 
-    def onEnd(self, worker: _Worker, exitCode: int | None) -> None:
+    def onEnd(self, worker: WorkerProcess, exitCode: int | None) -> None:
         """The process ended, or could not start (exit code None)."""
         if worker is not self._worker:
             return
@@ -250,74 +225,3 @@ class EngineProcess:
         self.log.append(line)
         for listener in list(self.logListeners):
             listener(line)
-
-
-class _Worker:
-    """One QProcess, from its start to its end.
-
-    Args:
-        qt: The ``qt`` module.
-        command: Program and arguments.
-        owner: Told of events, log lines and the end.
-    """
-
-    def __init__(self, qt: ModuleType, command: Sequence[str], owner: EngineProcess) -> None:
-        self.ready: Ready | None = None
-        self.endedWell = False
-        self._command = command
-        self._owner = owner
-        self._events, self._logLines = LineReader(), LineReader()
-        self._process = qt.QProcess()
-        environment = qt.QProcessEnvironment()
-        for name, value in worker_environment().items():
-            environment.insert(name, value)
-        self._process.setProcessEnvironment(environment)
-        self._process.connect("readyReadStandardOutput()", self._readEvents)
-        self._process.connect("readyReadStandardError()", self._readLog)
-        self._process.connect("errorOccurred(QProcess::ProcessError)", self._onProcessError)
-        self._process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
-
-    def start(self) -> None:
-        """Start the process; what is sent before it runs is kept for it."""
-        self._process.start(self._command[0], list(self._command[1:]))
-
-    def send(self, request: Request) -> None:
-        """Write a request."""
-        self._process.write(encode(request))
-
-    def kill(self) -> None:
-        """End it with its children, whatever it does."""
-        pid = self.ready.pid if self.ready else self._process.processId()
-        if pid:
-            kill_tree(int(pid))
-        self._process.kill()
-        self._process.waitForFinished(1000)
-
-    def _readEvents(self) -> None:
-        for line in self._events.feed(_bytes(self._process.readAllStandardOutput())):
-            event = decode_event(line)
-            if event is None:
-                self._owner.onLogLine(self, line.decode("utf-8", "replace"))
-                continue
-            if isinstance(event, Ready):
-                self.ready = event
-            self.endedWell = self.endedWell or isinstance(event, End)
-            self._owner.onEvent(self, event)
-
-    def _readLog(self) -> None:
-        for line in self._logLines.feed(_bytes(self._process.readAllStandardError())):
-            self._owner.onLogLine(self, line.decode("utf-8", "replace"))
-
-    def _onProcessError(self, error: int) -> None:
-        if int(error) == _PROCESS_FAILED_TO_START:  # any other error is followed by the end
-            self._owner.onEnd(self, None)
-
-    def _onFinished(self, exitCode: int, exitStatus: int) -> None:  # noqa: ARG002 - the signal's signature
-        self._readLog()
-        self._readEvents()
-        self._owner.onEnd(self, int(exitCode))
-
-
-def _bytes(array: Any) -> bytes:
-    """Bytes of a QByteArray; PythonQt gives None for an empty one."""
-    return bytes(array.data() or b"")

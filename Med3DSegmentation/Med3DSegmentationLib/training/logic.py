@@ -184,12 +184,7 @@ class TrainingLogic:
         self._step = step
         self._job = job = Job(self._engine, [step], lambda outcomes: outcomes[0], onProgress, onFinished, onError)
         job.start()
-        if not wait:
-            return job
-        self._waiter(lambda: not job.isRunning)
-        if job.error is not None:
-            raise job.error
-        return job.result
+        return job.wait(self._waiter) if wait else job
 
 
 def problemOf(cases: Sequence[TrainingCase], modelLabels: Mapping[str, Label]) -> str:

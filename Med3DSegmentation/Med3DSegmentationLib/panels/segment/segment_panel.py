@@ -17,16 +17,16 @@ from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
+from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
 from Med3DSegmentationLib.panels.segment.run import Run, askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
+from Med3DSegmentationLib.panels.segment.why_not import whyNot
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
-from Med3DSegmentationLib.scene.regions import Region, boxToRoiNode
-from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
 from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
-from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode, plainVolumes, volumeFromNode
+from Med3DSegmentationLib.scene.volume_nodes import plainVolumes
 
 _ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
 
@@ -60,8 +60,7 @@ class SegmentPanel(Panel):
             getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
         ui.allOrgansButton.connect("clicked()", lambda: self._segment(tuple(self._organsOfModel())))
         ui.installButton.connect("clicked()", self.install)
-        ui.roiSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self._onRoiMade)
-        self._roi: tuple[Any, int] | None = None
+        self._roi = RoiChoice(ui.roiSelector, ui.inputSelector.currentNode, lambda: self._soon.start(0))
         services.engine.logListeners.append(self._addLog)
         self._soon = qt.QTimer()  # one refresh for many nodes
         self._soon.setSingleShot(True)
@@ -84,11 +83,11 @@ class SegmentPanel(Panel):
         ui.progressRow.visible = self._job is not None
         if parameters is None:
             self._results.refresh([], [], None)
-            self._watchRoi(None)
+            self._roi.follow(None)
             self._allow(_("The scene is being read or closed."))
             return
         hidePreviews(ui.inputSelector, self.services.scene)
-        self._watchRoi(parameters.roi)
+        self._roi.follow(parameters.roi)
         self._matchSegmentation()
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
@@ -99,7 +98,7 @@ class SegmentPanel(Panel):
         for box, toolTip in self._ofOneVolume.items():
             allow(box, several if parameters.severalVolumes else "", toolTip)
         self._results.refresh(self._chosenVolumes(), self._chosenPairs(), parameters.segmentation)
-        self._allow(self._whyNot())
+        self._allow(whyNot(self.services, parameters, self._volumes.chosen(), self._isSequence()))
 
     def onModelsChanged(self) -> None:
         """Offer the models; the engine is up now, so ask for devices too, which also warms it for the first click."""
@@ -115,7 +114,7 @@ class SegmentPanel(Panel):
             self.services.scene.RemoveObserver(tag)
         self._soon.stop()
         self._results.close()
-        self._watchRoi(None)
+        self._roi.follow(None)
         self.services.engine.logListeners.remove(self._addLog)
         super().close()
 
@@ -139,37 +138,6 @@ class SegmentPanel(Panel):
         ui.hintLabel.text = hint
         ui.installButton.visible = not self.services.installer.isReady()
         ui.hintRow.visible = bool(hint) and self._job is None
-
-    def _whyNot(self) -> str:
-        """Why nothing can be segmented now, or ""."""
-        services, parameters = self.services, self.parameterNode
-        if not services.installer.isReady():
-            return services.installer.reason()
-        if services.activity.isRunning:
-            return services.activity.reason
-        if parameters.severalVolumes:
-            return "" if self._volumes.chosen() else _("Tick the volumes to segment.")
-        if parameters.inputVolume is None:
-            return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
-        try:
-            volumeFromNode(parameters.inputVolume)
-            if parameters.segmentation is not None and not (parameters.allFrames and self._isSequence()):
-                requireWritable(parameters.segmentation)
-            if parameters.roi is not None:
-                Region.fromNode(parameters.roi)
-        except Med3DError as error:
-            return str(error)
-        return self._whyNotModel()
-
-    def _whyNotModel(self) -> str:
-        catalogue, name = self.services.catalogue, self.parameterNode.model
-        if catalogue.models is None:
-            return ""
-        if name and catalogue.find(name) is None:
-            return _("The model {name} is not on this computer; choose another one in Settings.").format(name=name)
-        if not catalogue.segmenting():
-            return _("There is no model; import one in the tab Models.")
-        return ""
 
     def _organsOfModel(self) -> dict[str, str]:
         """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""
@@ -312,31 +280,6 @@ class SegmentPanel(Panel):
             self.parameterNode.inputVolume = volume
             self.parameterNode.segmentation = segmentation
         self._showVolume(volume)
-
-    # -- ROI -----------------------------------------------------------------------------------------------------------
-
-    def _watchRoi(self, roi: slicer.vtkMRMLMarkupsROINode | None) -> None:
-        """Look again whenever the chosen ROI is drawn or changed: it may have been empty when it was chosen."""
-        if self._roi is not None and self._roi[0] is not roi:
-            self._roi[0].RemoveObserver(self._roi[1])
-            self._roi = None
-        if roi is not None and self._roi is None:
-            event = slicer.vtkMRMLMarkupsNode.PointModifiedEvent
-            self._roi = roi, roi.AddObserver(event, lambda *_: self._soon.start(0))
-
-    def _onRoiMade(self, roi: slicer.vtkMRMLMarkupsROINode) -> None:
-        """Lay it around the volume, with handles to drag it smaller."""
-        volume = self.parameterNode and self.parameterNode.inputVolume
-        if volume is None:
-            return
-        try:
-            geometry = geometryFromNode(volume)
-        except Med3DError:  # the hint says what is wrong with the volume
-            return
-        low, high = geometry.bounds_of_box((0, 0, 0), geometry.size)
-        roi.CreateDefaultDisplayNodes()
-        boxToRoiNode(self.services.scene, [low.tolist(), high.tolist()], "", roi)
-        roi.GetDisplayNode().SetHandlesInteractive(True)
 
     # -- small things --------------------------------------------------------------------------------------------------
 

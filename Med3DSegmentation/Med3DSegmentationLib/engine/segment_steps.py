@@ -1,4 +1,4 @@
-"""What can be asked of the engine, and what the answer does to the scene."""
+"""Organs of a volume or of a sequence's frame, asked of the engine, and what the answer does to the scene."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.volume import LabelMap, Volume
-from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
+from Med3DSegmentationLib.engine.choices import Choices
 from Med3DSegmentationLib.engine.jobs import Pieces
-from Med3DSegmentationLib.engine.results import (
-    Normalisation,
-    OrganResult,
-    PreviewResult,
-    PreviewRow,
-    SegmentationResult,
-)
+from Med3DSegmentationLib.engine.results import OrganResult, SegmentationResult
 from Med3DSegmentationLib.scene.dicom_series import seriesOf
-from Med3DSegmentationLib.scene.regions import Region, boxToRoiNode
 from Med3DSegmentationLib.scene.segment_arrays import LabelPart, partsOfLabels
 from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory, formerSegments
 from Med3DSegmentationLib.scene.segmentation_nodes import (
@@ -33,63 +26,7 @@ from Med3DSegmentationLib.scene.segmentation_nodes import (
 )
 from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
-from Med3DSegmentationLib.scene.volume_nodes import (
-    PREVIEW_ATTRIBUTE,
-    arrayFromVolumeNode,
-    geometryFromNode,
-    volumeFromNode,
-    volumeToNode,
-)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user chose.
-
-    Args:
-        organs: Names of labels.
-        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        region: Only what lies inside is labelled or shown; None for all.
-        splitLungs: Whether left and right lung become segments of their own; not for a preview.
-        notCt: Whether a scan of another kind than the model was made for is segmented all the same.
-        offset: Is added to all values of the scan.
-    """
-
-    organs: tuple[str, ...]
-    model: str | None = None
-    device: str = "auto"
-    region: Region | None = None
-    splitLungs: bool = False
-    notCt: bool = False
-    offset: float = 0.0
-
-    def toFields(self, scan: Volume, folder: str, series: dict[str, Any] | None = None) -> Pieces[dict[str, Any]]:
-        """Fields of a request; writes the scan.
-
-        Args:
-            scan: The volume.
-            folder: Where to.
-            series: The DICOM series that it is from, if it is from one; see :func:`.dicom_series.seriesOf`.
-        """
-        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
-            yield _("Handing over the volume")
-        return {
-            "volume": volume,
-            "organs": list(self.organs),
-            "model": self.model,
-            "device": self.device,
-            "region": self.region and self.region.bounds,
-            **({"split_lungs": True} if self.splitLungs else {}),
-            **({"not_ct": True} if self.notCt else {}),
-            **({"offset": self.offset} if self.offset else {}),
-            **({"series": series} if series else {}),
-        }
-
-    def readLabels(self, answer: dict[str, Any]) -> LabelMap:
-        """Labels of an answer to the request ``segment``, cut to the region."""
-        labelMap = read_volume_array(answer["labels"])
-        return self.region.cut(labelMap) if self.region else labelMap
+from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode
 
 
 @dataclass(eq=False)
@@ -240,63 +177,6 @@ class FrameStep:
         return node is self.sequenceNode or node is self.volumeNode
 
 
-@dataclass(eq=False)
-class PreviewStep:
-    """Show a volume as a stage of a model sees it.
-
-    Args:
-        scene: The scene of the nodes.
-        volumeNode: The volume.
-        choices: What the user chose; the first organ counts.
-        stage: Name of the stage; None takes the last one.
-        outputVolumeNode: Where to; None, or one that is removed meanwhile, for a new one.
-        outputRoiNode: Where the box goes; the same.
-    """
-
-    scene: slicer.vtkMRMLScene
-    volumeNode: slicer.vtkMRMLScalarVolumeNode
-    choices: Choices
-    stage: str | None
-    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None
-    outputRoiNode: slicer.vtkMRMLMarkupsROINode | None
-    type: str = field(default="preview", init=False)
-
-    @property
-    def title(self) -> str:
-        """The volume's name by now."""
-        return self.volumeNode.GetName()
-
-    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
-        """Send the volume as it lies in the world."""
-        fields = yield from self.choices.toFields(volumeFromNode(self.volumeNode), folder)
-        return {**fields, "stage": self.stage}
-
-    def place(self, answer: dict[str, Any]) -> PreviewResult:
-        """Show the prepared volume, window from its lowest to its highest value, and the box."""
-        volume = read_volume_array(answer["volume"])
-        outputs = [node if node and node.GetScene() else None for node in (self.outputVolumeNode, self.outputRoiNode)]
-        volumeNode = volumeToNode(self.scene, volume, f"{self.title} preview", outputs[0])
-        volumeNode.SetAttribute(PREVIEW_ATTRIBUTE, "1")
-        display = volumeNode.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(answer["after"]["minimum"], answer["after"]["maximum"])
-        return PreviewResult(
-            volumeNode=volumeNode,
-            roiNode=boxToRoiNode(self.scene, answer["box"], f"{self.title} preview box", outputs[1]),
-            model=answer["model"],
-            stage=answer["stage"],
-            stages=tuple(answer["stages"]),
-            boxFrom=answer["box_from"],
-            rows=_previewRows(answer["before"], answer["after"]),
-            normalisation=Normalisation(**answer["normalisation"]),
-            warnings=tuple(answer["warnings"]),
-        )
-
-    def needs(self, node: slicer.vtkMRMLNode) -> bool:
-        """Only the volume."""
-        return node is self.volumeNode
-
-
 def _cutOut(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
     """The labels' voxels, one label after the other."""
     parts = []
@@ -360,19 +240,4 @@ def _segmentationResult(
         warnings=tuple(answer["report"]["warnings"]),
         keptEdits=written.kept,
         series=answer["report"].get("series", ""),
-    )
-
-
-def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[PreviewRow, ...]:
-    def numbers(format: str, *keys: str) -> tuple[str, str]:
-        return tuple(format.format(*(values[key] for key in keys)) for values in (before, after))
-
-    def triples(format: str, key: str) -> tuple[str, str]:
-        return tuple(" × ".join(format.format(value) for value in values[key]) for values in (before, after))
-
-    return (
-        PreviewRow(_("Size (voxels)"), *triples("{}", "size")),
-        PreviewRow(_("Spacing (mm)"), *triples("{:.2f}", "spacing")),
-        PreviewRow(_("Intensities"), *numbers(_("{:.4g} to {:.4g}"), "minimum", "maximum")),
-        PreviewRow(_("Mean ± SD"), *numbers("{:.4g} ± {:.4g}", "mean", "sd")),
     )

@@ -1,0 +1,59 @@
+"""Why nothing can be segmented now, in a sentence that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import Med3DError
+from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
+from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+
+def whyNot(
+    services: PanelServices,
+    parameters: Any,
+    ticked: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    isSequence: bool,
+) -> str:
+    """The first reason, or "".
+
+    Args:
+        services: The panel's.
+        parameters: A :class:`.parameters.Med3DParameters`.
+        ticked: The volumes that are ticked in the list of several.
+        isSequence: Whether the chosen volume shows a sequence.
+    """
+    if not services.installer.isReady():
+        return services.installer.reason()
+    if services.activity.isRunning:
+        return services.activity.reason
+    if parameters.severalVolumes:
+        return "" if ticked else _("Tick the volumes to segment.")
+    if parameters.inputVolume is None:
+        return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
+    try:
+        volumeFromNode(parameters.inputVolume)
+        if parameters.segmentation is not None and not (parameters.allFrames and isSequence):
+            requireWritable(parameters.segmentation)
+        if parameters.roi is not None:
+            Region.fromNode(parameters.roi)
+    except Med3DError as error:
+        return str(error)
+    return _whyNotModel(services.catalogue, parameters.model)
+
+
+def _whyNotModel(catalogue: ModelChoices, name: str) -> str:
+    if catalogue.models is None:
+        return ""
+    if name and catalogue.find(name) is None:
+        return _("The model {name} is not on this computer; choose another one in Settings.").format(name=name)
+    if not catalogue.segmenting():
+        return _("There is no model; import one in the tab Models.")
+    return ""
