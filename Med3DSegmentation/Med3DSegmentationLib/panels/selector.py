@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import qt
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
@@ -42,6 +43,8 @@ class Selector:
         self._box, self._description, self._onChosen = box, description, onChosen
         self._choices: list[Choice] = []
         self._name = ""
+        box.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)  # long names are cut, not the panel
+        box.setMinimumContentsLength(10)
         box.connect("activated(int)", self._onActivated)
 
     @property
@@ -68,6 +71,7 @@ class Selector:
         self._box.clear()
         for choice in shown:
             self._box.addItem(choice.title, choice.name)
+            self._box.setItemData(self._box.count - 1, choice.title, qt.Qt.ToolTipRole)
         self._box.setCurrentIndex([choice.name for choice in shown].index(self._name))
         self._describe(shown)
 

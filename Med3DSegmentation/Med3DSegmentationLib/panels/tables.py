@@ -8,11 +8,19 @@ from typing import Any
 import qt
 
 
-def setHeader(table: Any, titles: Sequence[str]) -> None:
-    """Columns that share the width; long texts are cut, and whole in their tool tips."""
+def setHeader(table: Any, titles: Sequence[str], short: Sequence[int] = ()) -> None:
+    """Columns that share the width; long texts are cut, and whole in their tool tips.
+
+    Args:
+        table: The table.
+        titles: Of the columns.
+        short: Columns of numbers and the like, which are as wide as they need, and leave the rest to the others.
+    """
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(list(titles))
     table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    for column in short:
+        table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
     table.horizontalHeader().setHighlightSections(False)
     table.setWordWrap(False)
 

@@ -60,7 +60,8 @@ class ModelsPanel(Panel):
             texts = (f"{model.title} {version}".strip(), originText(model), sizeText(model))
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
-            table.item(row, 0).setToolTip(model.reference)
+                table.item(row, column).setToolTip(text)
+            table.item(row, 0).setToolTip(f"{texts[0]} ({model.reference})")
         table.blockSignals(False)
         self._choose(self._path)
         self.refresh()

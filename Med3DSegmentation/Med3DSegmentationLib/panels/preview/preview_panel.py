@@ -16,6 +16,7 @@ from Med3DSegmentationLib.panels.preview.preview_texts import normalisationText,
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.panels.tables import setTexts
 from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
 _SCAN = "Med3D.scan"  # role of the reference from a preview to the volume it was made of
@@ -204,8 +205,7 @@ class PreviewPanel(Panel):
         table.setHorizontalHeaderLabels([_("Scan"), _("Network")])
         table.setVerticalHeaderLabels([row.title for row in result.rows])
         for index, row in enumerate(result.rows):
-            table.setItem(index, 0, qt.QTableWidgetItem(row.before))
-            table.setItem(index, 1, qt.QTableWidgetItem(row.after))
+            setTexts(table, index, [row.before, row.after])
         height = table.verticalHeader().defaultSectionSize * len(result.rows)
         table.setFixedHeight(height + table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth)
 

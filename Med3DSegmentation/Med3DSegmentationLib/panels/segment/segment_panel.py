@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import qt
@@ -11,6 +11,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
+from Med3DCore.tasks import LABELS
 from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import Panel, allow
@@ -54,6 +55,8 @@ class SegmentPanel(Panel):
         self._models.offer(modelChoices(services.catalogue))
         self._device.offer(deviceChoices(()))
         self._volumes = VolumeList(ui.volumeList, services.scene, self.refresh)
+        ui.allVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(True))
+        ui.noVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(False))
         self._results = ResultSection(services, ui, self._choose)
         self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
         for name, organs in _ORGANS.items():
@@ -92,7 +95,7 @@ class SegmentPanel(Panel):
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
         self._device.choose(parameters.device)
-        ui.volumeList.visible = parameters.severalVolumes
+        ui.volumeList.visible = ui.volumeListRow.visible = parameters.severalVolumes
         ui.allFramesCheckBox.visible = self._isSequence() and not parameters.severalVolumes
         several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
         for box, toolTip in self._ofOneVolume.items():
@@ -126,18 +129,24 @@ class SegmentPanel(Panel):
         organs = self._organsOfModel()
         others = {name: title for name, title in organs.items() if name not in _ORGANS["bothButton"]}
         ui.allOrgansButton.visible = bool(others)
-        ui.allOrgansButton.text = _("Segment {organs}").format(organs=", ".join(organs.values()))
+        names = ", ".join(organs.values())
+        many = _("Segment all {count} organs").format(count=len(organs))
+        ui.allOrgansButton.text = many if len(organs) > 3 else _("Segment {organs}").format(organs=names)
         for name, wanted in {**_ORGANS, "allOrgansButton": tuple(organs)}.items():
             missing = organs and [organ for organ in wanted if organ not in organs]
-            known = _("The chosen model finds only: {organs}.").format(organs=", ".join(organs.values()))
+            known = _("The chosen model finds only: {organs}.").format(organs=names)
             why = reason or (known if missing else "")
-            button = getattr(ui, name)
-            button.enabled = not why
-            button.toolTip = why
+            allow(getattr(ui, name), why, self._whatFor(wanted, organs))
             hint = hint or why
         ui.hintLabel.text = hint
         ui.installButton.visible = not self.services.installer.isReady()
         ui.hintRow.visible = bool(hint) and self._job is None
+
+    def _whatFor(self, wanted: Sequence[str], organs: Mapping[str, str]) -> str:
+        """What a button does: which organs, and where they go."""
+        titles = [organs.get(name) or LABELS[name].title for name in wanted if name in organs or name in LABELS]
+        text = _("Find {organs} in the chosen volume, and show them as segments; what you drew by hand stays.")
+        return text.format(organs=", ".join(titles))
 
     def _organsOfModel(self) -> dict[str, str]:
         """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
@@ -25,6 +25,7 @@ class VolumeList:
 
     def __init__(self, view: Any, scene: slicer.vtkMRMLScene, onChanged: Callable[[], None]) -> None:
         self._view, self._scene, self._onChanged = view, scene, onChanged
+        self._parameters: Any = None
         self._node: slicer.vtkMRMLScriptedModuleNode | None = None
         self._shown: list[tuple[str, str, bool]] = []
         view.connect("itemChanged(QListWidgetItem*)", self._onItemChanged)
@@ -35,7 +36,7 @@ class VolumeList:
 
     def refresh(self, parameterNode: Any) -> None:
         """Show the volumes that there are by now."""
-        self._node = parameterNode.parameterNode
+        self._parameters, self._node = parameterNode, parameterNode.parameterNode
         shown = [(node.GetID(), node.GetName(), node.GetID() in self._ids()) for node in plainVolumes(self._scene)]
         if shown == self._shown:
             return
@@ -49,6 +50,12 @@ class VolumeList:
             self._view.addItem(item)
         self._view.blockSignals(blocked)
 
+    def tickAll(self, ticked: bool) -> None:
+        """Tick all volumes, or none."""
+        self._keep([nodeId for nodeId, _name, _ticked in self._shown] if ticked else [])
+        self.refresh(self._parameters)
+        self._onChanged()
+
     def _ids(self) -> set[str]:
         count = self._node.GetNumberOfNodeReferences(_ROLE)
         return {self._node.GetNthNodeReferenceID(_ROLE, i) for i in range(count)}
@@ -58,8 +65,11 @@ class VolumeList:
         ticked = [item.data(qt.Qt.UserRole) for item in items if item.checkState() == qt.Qt.Checked]
         # First of all, lest the list is filled anew while its item still tells of its change.
         self._shown = [(nodeId, name, nodeId in ticked) for nodeId, name, _ticked in self._shown]
+        self._keep(ticked)
+        self._onChanged()
+
+    def _keep(self, ticked: Sequence[str]) -> None:
         with slicer.util.NodeModify(self._node):
             self._node.RemoveNodeReferenceIDs(_ROLE)
             for nodeId in ticked:
                 self._node.AddNodeReferenceID(_ROLE, nodeId)
-        self._onChanged()

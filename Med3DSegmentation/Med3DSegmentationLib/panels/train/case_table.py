@@ -29,7 +29,7 @@ class CaseTable:
         self._table, self._onUse = table, onUse
         self._cases: list[TrainingCase] = []
         self._shown: list[tuple] = []
-        setHeader(table, [_("Volume"), _("Segmentation"), _("Teaches"), _("Use for")])
+        setHeader(table, [_("Volume"), _("Segmentation"), _("Teaches"), _("Use for")], short=(_USE_COLUMN,))
         table.connect("itemSelectionChanged()", onSelected)
         fitHeight(table, _ROWS_SHOWN)
 

@@ -26,7 +26,7 @@ class EarlierTable:
     def __init__(self, ui: Any, onContinue: Callable[[EarlierTraining, bool], None]) -> None:
         self._ui, self._onContinue = ui, onContinue
         self._trainings: list[EarlierTraining] = []
-        setHeader(ui.earlierTable, [_("Model"), _("Steps done"), _("Last worked on")])
+        setHeader(ui.earlierTable, [_("Model"), _("Steps done"), _("Last worked on")], short=(1, 2))
         ui.continueButton.connect("clicked()", lambda: self._press(finish=False))
         ui.finishButton.connect("clicked()", lambda: self._press(finish=True))
         ui.earlierSection.visible = False

@@ -9,13 +9,13 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
+from Med3DSegmentationLib.panels.colours import BAD, GOOD, RGB, textColour
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, COLOURS
 from Med3DSegmentationLib.training.step import Comparison, ScoreRow, TrainingResult
 
 _ROWS_SHOWN = 6
-_GOOD, _BAD = (0, 110, 60), (178, 34, 34)
 
 
 class TrainingOutcome:
@@ -29,7 +29,7 @@ class TrainingOutcome:
         self._ui = ui
         self._result: TrainingResult | None = None
         self._comparison: Comparison | None = None
-        setHeader(ui.resultTable, [_("Organ"), _("Case"), _("Before"), _("After")])
+        setHeader(ui.resultTable, [_("Organ"), _("Case"), _("Before"), _("After")], short=(2, 3))
         ui.resultTable.connect("cellClicked(int,int)", self._onCell)
         for button, when in ((ui.beforeButton, BEFORE), (ui.afterButton, AFTER)):
             button.setIcon(swatch(COLOURS[when], (16, 4)))
@@ -45,7 +45,7 @@ class TrainingOutcome:
         ui.resultTable.setRowCount(len(result.rows))
         for row, score in enumerate(result.rows):
             setTexts(ui.resultTable, row, [score.organ, score.case, _number(score.before), _number(score.after)])
-            ui.resultTable.item(row, 3).setForeground(qt.QBrush(qt.QColor(*_colour(score))))
+            ui.resultTable.item(row, 3).setForeground(qt.QBrush(textColour(_colour(score), ui.resultTable)))
         fitHeight(ui.resultTable, _ROWS_SHOWN)
         self._choose(next(iter(result.comparisons), None))
         ui.resultSection.visible = True
@@ -68,6 +68,7 @@ class TrainingOutcome:
         if comparison is None:
             return
         ui.comparisonLabel.text = _("In the views, {case}:").format(case=comparison.case)
+        ui.comparisonLabel.toolTip = comparison.case  # a long name without blanks is cut
         for button in (ui.beforeButton, ui.afterButton):
             button.checked = True
         self._setVisibility()
@@ -100,10 +101,10 @@ def _number(dice: float | None) -> str:
     return "-" if dice is None else f"{dice:.3f}"
 
 
-def _colour(score: ScoreRow) -> tuple[int, int, int]:
+def _colour(score: ScoreRow) -> tuple[RGB, RGB]:
     # As it is shown, with three digits: a lower number is never green.
     worse = score.before is not None and score.after is not None and round(score.after, 3) < round(score.before, 3)
-    return _BAD if worse else _GOOD
+    return BAD if worse else GOOD
 
 
 def _jumpTo(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:

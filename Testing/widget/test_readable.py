@@ -1,0 +1,68 @@
+"""What is shown can be read: contrast in light and dark themes, long names, tool tips."""
+
+import pytest
+from module_helpers import addModel, openModule
+
+THEMES = {
+    "light": (255, 255, 255),
+    "light, every other row": (245, 245, 245),
+    "dark": (35, 35, 35),
+    "darker": (0, 0, 0),
+}
+THEMES |= {"dark, every other row": (53, 53, 53)}
+
+
+@pytest.fixture
+def module(slicer_gui, monkeypatch, tmp_path):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path))
+    widget = openModule(slicer_gui)
+    widget.host = slicer_gui
+    return widget
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_colour_of_texts_can_be_read(slicer_gui, theme):
+    from Med3DSegmentationLib.panels import colours
+
+    qt = slicer_gui.qt
+    table = qt.QTableWidget()
+    palette = qt.QPalette()
+    palette.setColor(qt.QPalette.Base, qt.QColor(*THEMES[theme]))
+    table.setPalette(palette)
+    assert colours.contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert colours.contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.01)  # WCAG's own example
+    for pair in (colours.GOOD, colours.BAD):
+        shown = colours.textColour(pair, table)
+        assert colours.contrast((shown.red(), shown.green(), shown.blue()), THEMES[theme]) >= colours.READABLE
+
+
+def test_long_names_do_not_widen_the_panel_and_buttons_say_what_they_do(module):
+    organs = [f"organ_{i}_with_a_long_name" for i in range(12)]
+    panel = module.panels["SegmentPanel"]
+    before = panel.widget.minimumSizeHint.width()
+    addModel(module, "a model whose name is much longer than any panel of the module is wide " * 2, organs)
+    panel.parameterNode.model = module.services.catalogue.models[-1].reference
+    module.host.process_events(0.1)
+    assert panel.ui.allOrgansButton.text == "Segment all 12 organs" and not panel.ui.allOrgansButton.isHidden()
+    assert panel.widget.minimumSizeHint.width() <= before
+    panel.parameterNode.model = ""
+    from mrml_helpers import addVolume
+
+    addVolume(module.services.scene)
+    module.host.process_events(0.1)
+    assert panel.ui.liverButton.enabled and "Find Liver" in panel.ui.liverButton.toolTip
+    assert "Liver, Lungs" in panel.ui.bothButton.toolTip
+
+
+def test_all_and_none_of_the_volumes(module):
+    from mrml_helpers import addVolume
+
+    panel = module.panels["SegmentPanel"]
+    volumes = [addVolume(module.services.scene, name=name) for name in "ABC"]
+    panel.ui.severalVolumesCheckBox.checked = True
+    module.host.process_events(0.1)
+    assert not panel.ui.volumeListRow.isHidden() and not panel.ui.liverButton.enabled
+    panel.ui.allVolumesButton.click()
+    assert panel._volumes.chosen() == volumes and panel.ui.liverButton.enabled
+    panel.ui.noVolumesButton.click()
+    assert panel._volumes.chosen() == [] and not panel.ui.liverButton.enabled
