@@ -128,13 +128,18 @@ def leave_out_disputed(name: str, last: StageResult | None, before: StageResult 
     """
     if last is None or before is None or name not in TYPICAL:
         return 0.0
-    start, stop = voxels_inside(last.grid, scan.bounds())
-    inside = last.scores[name][tuple(slice(start[i], stop[i]) for i in (2, 1, 0))] > 0.5
-    ml = np.count_nonzero(inside) * last.grid.voxel_volume_ml
+    ml = ml_in_scan(name, last, scan)
     if not 0 < ml < TYPICAL[name].ml[0] or agreement(name, last, before) >= _DISPUTED_AGREEMENT:
         return 0.0
     last.scores[name][:] = 0.0
     return ml
+
+
+def ml_in_scan(name: str, last: StageResult, scan: Geometry) -> float:
+    """How much of a label a stage found inside the scan, in mL; networks see a little beyond it."""
+    start, stop = voxels_inside(last.grid, scan.bounds())
+    inside = last.scores[name][tuple(slice(start[i], stop[i]) for i in (2, 1, 0))] > 0.5
+    return float(np.count_nonzero(inside) * last.grid.voxel_volume_ml)
 
 
 def _gather(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from Med3DCore.inference.plausibility import TYPICAL, agreement
+from Med3DCore.inference.plausibility import TYPICAL, agreement, ml_in_scan
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.models.package import Stage
 from Med3DCore.preprocessing import resample
@@ -36,11 +36,10 @@ def unusual_by(name: str, last: StageResult | None, before: StageResult | None, 
     """
     if last is None or before is None or name not in USUAL_HU or agreement(name, last, before) >= _DOUBTED_AGREEMENT:
         return None
-    inside = last.scores[name] > 0.5
-    if np.count_nonzero(inside) * last.grid.voxel_volume_ml < TYPICAL[name].ml[0]:
+    if ml_in_scan(name, last, volume.geometry) < TYPICAL[name].ml[0]:
         return None
     values = resample(volume.array, volume.geometry, last.grid)
-    median = float(np.median(values[inside]))
+    median = float(np.median(values[last.scores[name] > 0.5]))
     low, middle, high = USUAL_HU[name]
     return None if low <= median <= high else median - middle
 

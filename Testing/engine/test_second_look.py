@@ -42,6 +42,8 @@ def test_what_is_not_doubted_not_known_or_not_there_is_not_looked_at_again():
     assert unusual_by("liver", *looks(shift=2), scan(30)) is None
     assert unusual_by("spleen", *looks(name="spleen"), scan(30)) is None
     assert unusual_by("liver", *looks(size=20, shift=10), scan(30)) is None, "so small a find is another organ"
+    thin = Volume(np.full((10, 60, 60), 30, np.int16), GRID.crop((0, 0, 0), (60, 60, 10)))
+    assert unusual_by("liver", *looks(), thin) is None, "most of it lies beyond the scan"
     assert unusual_by("liver", None, looks()[1], scan(30)) is unusual_by("liver", looks()[0], None, scan(30)) is None
 
 
