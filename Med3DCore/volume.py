@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -102,22 +103,44 @@ class Volume:
 class LabelMap(Volume):
     """A uint8 volume whose value ``n`` means ``labels[n - 1]``; 0 is background.
 
+    Where labels overlap, as a lesion and its organ do, a value above those of the labels means several at once.
+
     Args:
         labels: What the values 1, 2, ... mean, in this order.
+        overlaps: ``overlaps[i]`` are the values of the labels that the value ``len(labels) + 1 + i`` means.
     """
 
     labels: tuple[Label, ...] = field(default=())
+    overlaps: tuple[tuple[int, ...], ...] = field(default=())
 
     def mask(self, name: str) -> np.ndarray:
-        """Boolean array ``[z, y, x]`` of the label called ``name``.
+        """Boolean array ``[z, y, x]`` of the label called ``name``, where others are, too, included.
 
         Raises:
             KeyError: No label has that name.
         """
-        return self.array == self.value(name)
+        value = self.value(name)
+        return self.mask_of((value,)) if self.overlaps else self.array == value
+
+    def mask_of(self, values: Iterable[int]) -> np.ndarray:
+        """Boolean array ``[z, y, x]`` of where one of some labels is, by their values."""
+        table = np.zeros(256, bool)
+        table[list(self.with_overlaps(values))] = True
+        return table[self.array]
+
+    def with_overlaps(self, values: Iterable[int]) -> tuple[int, ...]:
+        """Values of labels, and the values that mean them and others at once."""
+        wanted = {value for value in values if not self.overlaps or value <= len(self.labels)}
+        beyond = enumerate(self.overlaps, start=len(self.labels) + 1)
+        return (*sorted(wanted), *(value for value, members in beyond if wanted & set(members)))
+
+    def members(self, value: int) -> tuple[int, ...]:
+        """The values of the labels that a value means: itself, or several."""
+        index = value - len(self.labels) - 1
+        return self.overlaps[index] if 0 <= index < len(self.overlaps) else (value,)
 
     def value(self, name: str) -> int:
-        """The number that stands for the label called ``name``."""
+        """The number that stands for the label called ``name`` alone."""
         for value, label in enumerate(self.labels, start=1):
             if label.name == name:
                 return value

@@ -18,7 +18,7 @@ from Med3DCore.progress import Progress
 if TYPE_CHECKING:
     from Med3DCore.training.cases.case import Case, Values
     from Med3DCore.training.data_sets.check_case import Look
-    from Med3DCore.volume import Volume
+    from Med3DCore.volume import LabelMap, Volume
 
 _FORMS = (
     "folder of image and label pairs, folder of the Medical Segmentation Decathlon or of nnU-Net (raw), CSV table, "
@@ -190,16 +190,18 @@ def _drawer(folder: Path) -> Look:
     """Draws a case into a folder."""
     from Med3DCore.drawing.picture import require_matplotlib, write_picture
     from Med3DCore.io.label_names import label_for
+    from Med3DCore.training.cases.label import label_volumes
     from Med3DCore.volume import LabelMap
 
     require_matplotlib()
 
-    def draw(case: Case, volume: Volume, values: np.ndarray) -> None:
-        numbers = np.zeros(values.shape, np.uint8)
-        # The largest sets of values first, so that a tumour is drawn over the liver that it is a part of.
-        names = sorted(case.values, key=lambda name: -np.size(case.values[name]))
+    def draw(case: Case, volume: Volume, label: LabelMap) -> None:
+        numbers = np.zeros(label.array.shape, np.uint8)
+        # The largest first, so that a tumour is drawn over the liver that it is a part of.
+        sizes = {name: size for name, size in label_volumes(case, label).items() if size}
+        names = sorted(sizes, key=lambda name: -sizes[name])
         for number, name in enumerate(names, start=1):
-            numbers[case.inside(values, name)] = number
+            numbers[case.inside(label, name)] = number
         labels = tuple(label_for(name, position) for position, name in enumerate(names))
         picture = folder / (re.sub(r"[^\w.-]+", "_", case.name) + ".png")
         write_picture(_in_window(volume), LabelMap(numbers, volume.geometry, case.name, labels), picture)

@@ -30,6 +30,8 @@ def labels_present(volume: Volume, ignore_value: int | None = None) -> tuple[str
     values: set[int] = set()
     for plane in volume.array:
         values.update(np.unique(plane).tolist())
+    if isinstance(volume, LabelMap):
+        values = {member for value in values for member in volume.members(value)}
     names = _names(volume)
     return tuple(dict.fromkeys(names.get(value, f"label_{value}") for value in sorted(values - {0, ignore_value})))
 
@@ -47,6 +49,15 @@ def pair_by_name(name: str, prediction: Volume, reference: Volume) -> LabelPair:
     elif not _has_names(reference):
         in_reference = in_prediction
     return LabelPair(name, in_prediction, in_reference)
+
+
+def with_overlaps(pair: LabelPair, prediction: Volume, reference: Volume) -> LabelPair:
+    """A pair that also has the values by which label maps say that a label lies there together with others."""
+
+    def values(volume: Volume, values: tuple[int, ...]) -> tuple[int, ...]:
+        return volume.with_overlaps(values) if isinstance(volume, LabelMap) else values
+
+    return LabelPair(pair.name, values(prediction, pair.prediction), values(reference, pair.reference))
 
 
 def _names(volume: Volume) -> dict[int, str]:

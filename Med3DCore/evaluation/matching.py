@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.io.files import ending_of
+from Med3DCore.io.organ_files import SEGMENTATIONS, folder_of_organs
 
 
 class CaseFiles(NamedTuple):
@@ -20,6 +21,8 @@ class CaseFiles(NamedTuple):
 def match_files(prediction: Path, reference: Path) -> tuple[list[CaseFiles], list[str]]:
     """Pair two files, or the label maps of two folders that have the same name, endings aside.
 
+    A label map may be a folder with one file an organ: beside a file, or ``CASE/segmentations`` in a folder of cases.
+
     Returns:
         The files of each case, and sentences on files that stay alone.
 
@@ -30,10 +33,14 @@ def match_files(prediction: Path, reference: Path) -> tuple[list[CaseFiles], lis
     for path in (prediction, reference):
         if not path.exists():
             raise DataError(f"{path} does not exist; check the path.")
-    if prediction.is_dir() != reference.is_dir():
-        raise SettingError(f"{prediction} and {reference} must be two files or two folders, not one of each.")
-    if prediction.is_file():
-        return [CaseFiles(_case_name(prediction), prediction, reference)], []
+    one, other = (folder_of_organs(path) if path.is_dir() else path for path in (prediction, reference))
+    if prediction.is_file() or reference.is_file():
+        if one is None or other is None:
+            raise SettingError(
+                f"{prediction} and {reference} must be two files or two folders, not one of each; only a folder with "
+                "one file an organ can stand for a file."
+            )
+        return [CaseFiles(_case_name(prediction if prediction.is_file() else reference), one, other)], []
     predictions, references = _label_maps(prediction), _label_maps(reference)
     cases = [
         CaseFiles(case, predictions[case], references[case]) for case in sorted(predictions.keys() & references.keys())
@@ -56,11 +63,12 @@ def _label_maps(folder: Path) -> dict[str, Path]:
     """The images of a folder by case."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not ending_of(path):
+        label_map = path / SEGMENTATIONS if path.is_dir() else path
+        if path.name.startswith(".") or not (label_map.is_dir() or ending_of(path)):
             continue
         if _case_name(path) in found:
             raise DataError(f"{folder} has both {found[_case_name(path)].name} and {path.name}; keep one of them.")
-        found[_case_name(path)] = path
+        found[_case_name(path)] = label_map
     return found
 
 

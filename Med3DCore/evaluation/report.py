@@ -10,7 +10,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.evaluation.alignment import on_one_grid
-from Med3DCore.evaluation.labels import LabelPair, labels_present, pair_by_name
+from Med3DCore.evaluation.labels import LabelPair, labels_present, pair_by_name, with_overlaps
 from Med3DCore.evaluation.overlap import Overlap, measure_overlap
 from Med3DCore.evaluation.surface import measure_surfaces
 from Med3DCore.geometry import Geometry
@@ -212,7 +212,7 @@ def _pairs(
             )
         if any(pair.name == other.name for other in pairs):
             raise SettingError(f"The label '{pair.name}' was given twice; every label needs its own name.")
-        pairs.append(pair)
+        pairs.append(with_overlaps(pair, prediction, reference))
     return pairs
 
 

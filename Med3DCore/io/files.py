@@ -94,7 +94,9 @@ def is_dicom(head: bytes) -> bool:
 
 def may_be_cropped(path: Path) -> bool:
     """Whether a label map may lie on a part of its scan's grid: 3D Slicer and DICOM SEG store only what is marked."""
-    return path.name.lower().endswith(".seg.nrrd") or (not ending_of(path) and is_dicom(first_bytes(path)))
+    return path.name.lower().endswith(".seg.nrrd") or (
+        path.is_file() and not ending_of(path) and is_dicom(first_bytes(path))
+    )
 
 
 def require_image(path: Path) -> None:

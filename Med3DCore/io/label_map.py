@@ -16,6 +16,8 @@ from Med3DCore.io.formats import read_header
 from Med3DCore.io.header import Header
 from Med3DCore.io.label_names import label_for
 from Med3DCore.io.memory import require_memory
+from Med3DCore.io.organ_files import organ_files, read_organ_files
+from Med3DCore.io.overlay import Overlay
 from Med3DCore.io.read import read_voxels
 from Med3DCore.io.seg_nrrd import HIGHEST_VALUE, Segment, read_segments, segment_fields
 from Med3DCore.io.warning import warner
@@ -46,7 +48,10 @@ def write_label_maps(labels: LabelMap, paths: Iterable[str | Path], origin: Orig
 
     Raises:
         OutputError: As :func:`.write_volume`.
+        VolumeError: Labels overlap, for which none of these formats has a place here.
     """
+    if labels.overlaps:
+        raise VolumeError(f"The labels of {labels.name} overlap, which cannot be written; save it in 3D Slicer.")
     with ExitStack() as files:
         for path in map(Path, paths):
             if kind_of_output(path) is not None:
@@ -68,14 +73,14 @@ def read_label_map(
     """Read a label map from a NIfTI, NRRD or MetaImage file, a segmentation of 3D Slicer (.seg.nrrd), or DICOM.
 
     The segments of a segmentation become the labels 1, 2, ... in their order in the file, whatever values they have
-    there. Where segments overlap the later one wins, with a warning. Its grid may be smaller than that of the
-    scan, since Slicer saves only the part that holds segments.
+    there; where they overlap both are kept, see :class:`.LabelMap`. Its grid may be smaller than that of the
+    scan, since Slicer saves only the part that holds segments. A folder with one file an organ names its labels, too.
 
     Args:
-        path: The file.
+        path: The file or folder.
         names: What the values 1, 2, ... of a plain image mean; without, they are ``label_1``, ``label_2``, ... up to
-            the highest. A segmentation names its own segments.
-        progress: Takes the warning. Without it, it is Python's.
+            the highest. A segmentation names its own segments. Of a folder: the labels that are needed.
+        progress: Takes the warnings. Without it, they are Python's.
         grid: Of the scan. Only an RTSTRUCT needs it; without, it looks for its series in its own folder.
 
     Returns:
@@ -86,6 +91,8 @@ def read_label_map(
         ResourceError: It does not fit into the free memory.
     """
     path = as_path(path)
+    if path.is_dir() and organ_files(path):
+        return read_organ_files(path, names, progress)
     warn = warner(progress)
     if path.is_dir():
         raise VolumeError(f"{path} is a folder; give a label map file, or the DICOM SEG or RTSTRUCT in it.")
@@ -96,8 +103,9 @@ def read_label_map(
         warn(sentence)
     segments = read_segments(header, warn)
     if segments:
-        array = _merge(header, segments, warn)
-        return LabelMap(array, header.geometry, path.name, tuple(segment.label for segment in segments))
+        overlay = _merge(header, segments, warn)
+        labels = tuple(segment.label for segment in segments)
+        return LabelMap(overlay.array, header.geometry, path.name, labels, overlay.overlaps)
     header.require_scalar()
     array = _whole_numbers(read_voxels(header), path)
     highest = int(array.max())
@@ -117,7 +125,7 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     return array.astype(np.uint8, copy=False)
 
 
-def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], None]) -> np.ndarray:
+def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], None]) -> Overlay:
     if len(segments) > 255:
         raise VolumeError(f"{header.path} holds {len(segments)} segments; Med3D reads at most 255, split the file.")
     voxels = int(np.prod(header.geometry.size, dtype=np.int64))
@@ -128,19 +136,15 @@ def _merge(header: Header, segments: Sequence[Segment], warn: Callable[[str], No
     if not whole or low < 0 or high > HIGHEST_VALUE:
         raise VolumeError(f"{header.path} is no segmentation: its values ({low:g} to {high:g}) stand for no segments.")
     layers = layers.astype(np.uint16, copy=False)
-    merged = np.zeros(header.geometry.shape, np.uint8)
-    overlap = lost = 0
+    overlay, lost = Overlay(header.geometry.shape, len(segments), str(header.path)), 0
     for layer in range(header.components):
         position_of = np.zeros(HIGHEST_VALUE + 1, np.uint8)
         for position, segment in reversed(list(enumerate(segments, start=1))):  # of two with one value the first has it
             if segment.layer == layer:
                 position_of[segment.value] = position
         positions = position_of[layers[..., layer]]
-        overlap += int(np.count_nonzero((positions > 0) & (merged > 0)))
         lost += int(np.count_nonzero((positions == 0) & (layers[..., layer] > 0)))
-        np.maximum(merged, positions, out=merged)
-    if overlap:
-        warn(f"The segments of {header.path} overlap in {overlap} voxels; there the later segment was taken.")
+        overlay.lay(positions)
     if lost:
         warn(f"{lost} voxels of {header.path} have values that belong to no segment; they were left out.")
-    return merged
+    return overlay

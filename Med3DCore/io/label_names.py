@@ -1,4 +1,4 @@
-"""A label for any name that a file or a person may give."""
+"""A label for any name that a file or a person may give, and our name of it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Both sides use this file. A description is plain values for JSON: ``file`` (absolute path), ``dtype`` (numpy's name),
 ``shape`` [z, y, x], ``spacing`` and ``origin`` (x, y, z) in mm LPS, ``direction`` (9 numbers, row-major, LPS), ``name``
-and, of a label map, ``labels``. The file holds the voxels and nothing else, in C order and little-endian.
+and, of a label map, ``labels`` and, where some of them overlap, ``overlaps`` (as :class:`Med3DCore.volume.LabelMap` has
+them). The file holds the voxels and nothing else, in C order and little-endian.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ def write_volume_in_pieces(volume: Volume, folder: str | Path, stem: str = "volu
     }
     if isinstance(volume, LabelMap):
         description["labels"] = [label.to_dict() for label in volume.labels]
+        if volume.overlaps:
+            description["overlaps"] = [list(members) for members in volume.overlaps]
     slices = max(1, _PIECE_BYTES * len(array) // array.nbytes)
     with written_beside(path) as temporary, temporary.open("wb") as file:
         for first in range(0, len(array), slices):
@@ -121,6 +124,7 @@ def read_volume_array(description: dict) -> Volume:
             *(tuple(float(v) for v in description[key]) for key in ("spacing", "origin", "direction")),
         )
         labels = tuple(Label.from_dict(label) for label in description.get("labels", ()))
+        overlaps = tuple(tuple(int(v) for v in members) for members in description.get("overlaps", ()))
     except KeyError as error:
         raise VolumeError(f"The description of a volume lacks {error}.") from None
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
@@ -135,7 +139,7 @@ def read_volume_array(description: dict) -> Volume:
         return Volume(array, geometry, name)
     if dtype != np.uint8:
         raise VolumeError(f"{name} is a label map of type {dtype}; it must be uint8.")
-    return LabelMap(array, geometry, name, labels)
+    return LabelMap(array, geometry, name, labels, overlaps)
 
 
 def _map(path: Path, dtype: np.dtype, shape: tuple[int, int, int], name: str) -> np.ndarray:

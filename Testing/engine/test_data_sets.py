@@ -13,7 +13,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, read_volume, write_label_map, write_volume
-from Med3DCore.io.label_names import label_for
+from Med3DCore.io.label_names import label_for, our_name
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import CaseCache
@@ -22,7 +22,7 @@ from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.cases.prepared import prepare_case
 from Med3DCore.training.data_sets import list_cases, read_data_set
 from Med3DCore.training.data_sets.check import check_data_set
-from Med3DCore.training.data_sets.names import named_values, our_name, parse_values
+from Med3DCore.training.data_sets.names import named_values, parse_values
 from Med3DCore.volume import LabelMap, Volume
 
 VALUES = {"liver": 1, "lungs": 2}
@@ -481,5 +481,5 @@ def test_a_label_stored_in_another_order_of_axes_is_turned(tmp_path, orientation
     turned = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "a_seg.nii.gz")), orientation)
     sitk.WriteImage(turned, str(tmp_path / "a_seg.nii.gz"))
     (case,) = list_cases(tmp_path, VALUES)
-    assert np.array_equal(read_label(case, read_volume(case.image).geometry), expected)
+    assert np.array_equal(read_label(case, read_volume(case.image).geometry).array, expected)
     assert not check_data_set([case]).breaks()

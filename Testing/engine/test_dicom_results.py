@@ -24,6 +24,8 @@ from Med3DCore.io.dicom_results import Origin
 from Med3DCore.io.dicom_results.outlines import inside, outlines_of
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
+from Med3DCore.training.cases.label import read_label
+from Med3DCore.training.data_sets import list_cases
 from Med3DCore.volume import LabelMap
 
 SHAPE = (9, 24, 30)
@@ -240,7 +242,7 @@ def test_what_others_write_as_seg(series, tmp_path):
         assert [(label.name, label.title) for label in read.labels] == [("liver", "Leber")]
 
 
-def test_overlapping_segments_are_told(series, tmp_path):
+def test_overlapping_segments_are_whole(series, tmp_path):
     labels, origin = series()
     images = [pydicom.dcmread(path) for path in origin.series.files]
     masks = np.stack([labels.array == 1, ndimage.binary_erosion(labels.array == 1)], axis=-1).astype(np.uint8)
@@ -257,10 +259,11 @@ def test_overlapping_segments_are_told(series, tmp_path):
     highdicom.seg.Segmentation(
         images, masks, "BINARY", described, highdicom.UID(), 1, highdicom.UID(), 1, "M", "N", "1", "2"
     ).save_as(tmp_path / "two.dcm")
-    told = Progress()
-    read = read_label_map(tmp_path / "two.dcm", progress=told)
-    assert f"overlap in {int(masks[..., 1].sum())} voxels" in told.warnings[0]
-    assert np.array_equal(on_grid(read, labels.geometry) == 2, masks[..., 1] > 0)
+    read = read_label_map(tmp_path / "two.dcm")
+    back = on_grid(read, labels.geometry)
+    for value, name in enumerate(("liver", "tumour"), start=1):
+        assert read.value(name) == value
+        assert np.array_equal(np.isin(back, read.with_overlaps((value,))), masks[..., value - 1] > 0)
 
 
 def edited(path: Path, change) -> Path:
@@ -385,3 +388,22 @@ def test_a_plain_label_map_cannot_become_dicom(tmp_path):
     labels = LabelMap(drawing(), grid(), "labels", LABELS)
     with pytest.raises(OutputError, match="only a DICOM series"):
         write_label_map(labels, tmp_path / "r.seg.dcm")
+
+
+@pytest.mark.parametrize("name", ["r.seg.dcm", "r.rtstruct.dcm"])
+@pytest.mark.parametrize("among", [True, False])
+def test_dicom_labels_in_folders_and_tables(tmp_path, name, among):
+    data, geometry = tmp_path / "data", grid()
+    write_ct_series(data / "p1" / "ct", 100 * drawing().astype(np.int16), geometry)
+    scan = find_scan(data / "p1" / "ct")
+    labels = LabelMap(drawing(), scan.geometry, "labels", LABELS)
+    target = data / "p1" / ("ct" if among else "") / name.replace("r.", "manual.")
+    write_label_maps(labels, [target], Origin(scan, "somebody-1.0.0", ""))
+    (case,) = list_cases(data)
+    assert case.name == "p1" and case.image == data / "p1" / "ct" and case.label == target
+    assert np.array_equal(read_label(case, geometry).mask("liver"), drawing() == 1)
+    shutil.copy(target, tmp_path / "elsewhere.dcm")
+    (tmp_path / "list.csv").write_text("image,label\ndata/p1/ct,elsewhere.dcm\n", encoding="utf-8")
+    (case,) = list_cases(tmp_path / "list.csv")
+    assert set(case.values) == {"liver", "left_lung"}
+    assert np.array_equal(read_label(case, geometry).mask("left_lung"), drawing() == 2)

@@ -181,9 +181,11 @@ def test_overlapping_segments_in_layers(tmp_path, old_slicer):
     write_segmentation(tmp_path / "a.seg.nrrd", [first, second], segments)
     progress = Progress()
     labels = read_label_map(tmp_path / "a.seg.nrrd", progress=progress)
-    assert labels.array[:, 0, 0].tolist() == [1, 2, 2]
-    assert [label.name for label in labels.labels] == ["liver", "spleen"]
-    assert "overlap in 20 voxels" in progress.warnings[0]
+    assert labels.array[:, 0, 0].tolist() == [1, 3, 2] and labels.overlaps == ((1, 2),)
+    assert [label.name for label in labels.labels] == ["liver", "spleen"] and not progress.warnings
+    assert np.array_equal(labels.mask("liver"), first > 0) and np.array_equal(labels.mask("spleen"), second > 0)
+    with pytest.raises(VolumeError, match=r"labels of a.seg.nrrd overlap, which cannot be written"):
+        write_label_map(labels, tmp_path / "b.seg.nrrd")
 
 
 def read_with_warnings(path) -> tuple[LabelMap, list[str]]:

@@ -31,6 +31,11 @@ def kind_of_output(path: Path) -> DicomKind | None:
     return next((kind for kind in DicomKind if path.name.lower().endswith(kind.value)), None)
 
 
+def is_dicom_label(path: Path) -> bool:
+    """Whether a file, named as DICOM files are, is a SEG or RTSTRUCT."""
+    return path.suffix.lower() == ".dcm" and path.is_file() and kind_of_file(path) is not None
+
+
 def kind_of_file(path: Path) -> DicomKind | None:
     """The kind of a DICOM file, or None if it holds something else or is damaged."""
     try:

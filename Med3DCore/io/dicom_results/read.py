@@ -26,6 +26,31 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
     Raises:
         VolumeError: It is another kind of DICOM, damaged, or its series is not to be found.
     """
+    if _checked_kind(path) is DicomKind.SEG:
+        from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
+
+        return read_segmentation_object(path)
+    from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
+
+    return read_structure_set(path, grid, warn)
+
+
+def dicom_names(path: Path) -> list[str]:
+    """Names of the labels that :func:`read_dicom_labels` gives, in the order of their values.
+
+    Raises:
+        VolumeError: As there.
+    """
+    if _checked_kind(path) is DicomKind.SEG:
+        from Med3DCore.io.dicom_results.read_segmentation_object import segment_names
+
+        return segment_names(path)
+    from Med3DCore.io.dicom_results.read_structure_set import structure_names
+
+    return structure_names(path)
+
+
+def _checked_kind(path: Path) -> DicomKind:
     kind = kind_of_file(path)
     if kind is None:
         raise VolumeError(
@@ -37,10 +62,4 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
             f"{path} is DICOM {kind.name}, which the package {package} reads; install it with "
             "pip install 'Med3DCore[dicom]', or load it in 3D Slicer and save it as .seg.nrrd."
         )
-    if kind is DicomKind.SEG:
-        from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
-
-        return read_segmentation_object(path, warn)
-    from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
-
-    return read_structure_set(path, grid, warn)
+    return kind

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.label_names import described_label, distinct
+from Med3DCore.io.overlay import Overlay
 from Med3DCore.tasks import Code, Label
 from Med3DCore.volume import LabelMap
 
@@ -19,74 +21,90 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def read_segmentation_object(path: Path, warn: Callable[[str], None]) -> LabelMap:
+def read_segmentation_object(path: Path) -> LabelMap:
     """The segments of a SEG, binary, fractional or a label map, as the labels 1, 2, ... in the order of its segments.
 
-    A fractional segment is what is at least half. Where segments overlap the later one wins, with a warning.
+    A fractional segment is what is at least half. Where segments overlap both are kept.
 
     Args:
         path: The file.
-        warn: Told what is lost.
 
     Returns:
-        uint8 on the part of the scan's grid from the first to the last slice that the SEG has.
+        On the part of the scan's grid from the first to the last slice that the SEG has.
 
     Raises:
         VolumeError: It is damaged, or its frames make no volume.
     """
     from highdicom.seg import segread
 
-    try:
+    with _readable(path):
         made = segread(path)
-        numbers = list(made.segment_numbers)
-        if len(numbers) > 255:
-            raise VolumeError(f"{path} holds {len(numbers)} segments; Med3D reads at most 255, split the file.")
-        labels = distinct([_label(made.get_segment_description(n), i) for i, n in enumerate(numbers)])
-        array, affine, overlap = _merged(path, made, numbers)
+        labels, numbers = _labels(made, path), list(made.segment_numbers)
+        overlay, affine = _overlaid(path, made, numbers)
+    geometry = _geometry(affine, overlay.array)
+    return LabelMap(overlay.array, geometry, path.name, labels, overlay.overlaps)
+
+
+def segment_names(path: Path) -> list[str]:
+    """Names of the labels, in the order of their values.
+
+    Raises:
+        VolumeError: It is damaged.
+    """
+    from highdicom.seg import segread
+
+    with _readable(path):
+        return [label.name for label in _labels(segread(path, lazy_frame_retrieval=True), path)]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever a damaged file makes highdicom raise becomes a sentence."""
+    try:
+        yield
     except VolumeError:
         raise
-    except Exception as error:  # whatever a damaged file makes it raise
+    except Exception as error:
         raise VolumeError(
             f"{path} is a DICOM SEG that cannot be read ({str(error)[:200]}); export it again, or load it in 3D Slicer "
             "and save it as .seg.nrrd."
         ) from None
-    if overlap:
-        warn(f"The segments of {path} overlap in {overlap} voxels; there the later segment was taken.")
-    return LabelMap(array, _geometry(affine, array.shape), path.name, tuple(labels))
 
 
-def _merged(path: Path, made: Segmentation, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, int]:
-    """The segments as values 1, 2, ..., the affine, and how many voxels have several."""
+def _labels(made: Segmentation, path: Path) -> tuple[Label, ...]:
+    numbers = list(made.segment_numbers)
+    if len(numbers) > 255:
+        raise VolumeError(f"{path} holds {len(numbers)} segments; Med3D reads at most 255, split the file.")
+    return tuple(distinct(_label(made.get_segment_description(n), i) for i, n in enumerate(numbers)))
+
+
+def _overlaid(path: Path, made: Segmentation, numbers: Sequence[int]) -> tuple[Overlay, np.ndarray]:
+    """The segments as values 1, 2, ..., and the affine."""
     from highdicom.seg import segread
 
-    if made.get_volume_geometry(allow_missing_positions=True) is None:
+    whole = made.get_volume_geometry(allow_missing_positions=True)
+    if whole is None or not numbers:
         raise ValueError("its frames make no volume")
     if made.segmentation_type.value != "FRACTIONAL":
         try:
             volume = made.get_volume(combine_segments=True, relabel=True, allow_missing_positions=True, dtype=np.uint8)
+            overlay = Overlay(volume.array.shape, len(numbers), str(path))
+            overlay.lay(volume.array)
+            return overlay, volume.affine
         except RuntimeError:  # they overlap, and what said so has left its tables locked
-            return _merged_one_by_one(segread(path), numbers)
-        return volume.array, volume.affine, 0
-    return _merged_one_by_one(made, numbers)
-
-
-def _merged_one_by_one(made: Segmentation, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, int]:
-    merged, affine, overlap = np.zeros(0, np.uint8), np.eye(4), 0
+            made = segread(path)
+    overlay = Overlay(tuple(whole.spatial_shape), len(numbers), str(path))
     for position, number in enumerate(numbers, start=1):
         volume = made.get_volume(segment_numbers=[number], allow_missing_positions=True)
-        marked = volume.array[..., 0] >= 0.5
-        if not merged.size:
-            merged, affine = np.zeros(marked.shape, np.uint8), volume.affine
-        overlap += int(np.count_nonzero(marked & (merged > 0)))
-        merged[marked] = position
-    return merged, affine, overlap
+        overlay.lay((volume.array[..., 0] >= 0.5) * np.uint8(position))
+    return overlay, volume.affine
 
 
-def _geometry(affine: np.ndarray, shape: tuple[int, int, int]) -> Geometry:
+def _geometry(affine: np.ndarray, array: np.ndarray) -> Geometry:
     """Of highdicom's affine, from (plane, row, column) to LPS mm."""
     columns = affine[:3, 2::-1]
     spacing = np.linalg.norm(columns, axis=0)
-    planes, rows, width = shape
+    planes, rows, width = array.shape
     (x, y, z), (left, back, up) = spacing.tolist(), affine[:3, 3].tolist()
     return Geometry((width, rows, planes), (x, y, z), (left, back, up), tuple((columns / spacing).ravel().tolist()))
 

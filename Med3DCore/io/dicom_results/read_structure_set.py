@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom.series import list_series
 from Med3DCore.io.dicom_results.outlines import inside
 from Med3DCore.io.label_names import described_label, distinct
+from Med3DCore.io.overlay import Overlay
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import Code, Label
 from Med3DCore.volume import LabelMap
@@ -32,7 +34,7 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
 
     A voxel is inside where its centre is. A contour within another one is a hole, whether it is one of its own or
     joined to it by a keyhole. Slices left out between drawn ones are filled by the mean of the distances to both
-    outlines (Raya and Udupa, IEEE TMI 1990), with a warning. Where structures overlap the later one wins, with one.
+    outlines (Raya and Udupa, IEEE TMI 1990), with a warning. Where structures overlap both are kept.
 
     Args:
         path: The file.
@@ -44,32 +46,49 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
     """
     import pydicom
 
-    try:
+    with _readable(path):
         made = pydicom.dcmread(path)
         grid = grid or _grid_beside(path, made)
         structures = list(_structures(made))
         found = [_marked(contours, grid) for _, contours in structures]
-    except VolumeError:
-        raise
-    except Exception as error:  # whatever a damaged file makes it raise
-        raise VolumeError(
-            f"{path} is a DICOM RTSTRUCT that cannot be read ({str(error)[:200]}); export it again, or load it in 3D "
-            "Slicer and save it as .seg.nrrd."
-        ) from None
     if not any(slices for slices, _ in found):
         raise VolumeError(f"{path} holds no closed contour inside of the scan; is it of another series?")
     if len(structures) > 255:
         raise VolumeError(f"{path} holds {len(structures)} structures; Med3D reads at most 255, split the file.")
-    merged, overlap = np.zeros(grid.shape, np.uint8), 0
+    overlay = Overlay(grid.shape, len(structures), str(path))
     for value, ((label, _), (slices, lost)) in enumerate(zip(structures, found, strict=True), start=1):
         filled = _fill_gaps(slices)
         _tell(path, label, slices, filled, lost, warn)
-        for z, mask in filled.items():
-            overlap += int(np.count_nonzero(mask & (merged[z] > 0)))
-            merged[z][mask] = value
-    if overlap:
-        warn(f"The structures of {path} overlap in {overlap} voxels; there the later structure was taken.")
-    return LabelMap(merged, grid, path.name, tuple(distinct(label for label, _ in structures)))
+        for z, marked in filled.items():
+            overlay.lay((marked * np.uint8(value))[None], (slice(z, z + 1), slice(None), slice(None)))
+    labels = tuple(distinct(label for label, _ in structures))
+    return LabelMap(overlay.array, grid, path.name, labels, overlay.overlaps)
+
+
+def structure_names(path: Path) -> list[str]:
+    """Names of the labels, in the order of their values.
+
+    Raises:
+        VolumeError: It is damaged.
+    """
+    import pydicom
+
+    with _readable(path):
+        return [label.name for label in distinct(label for label, _ in _structures(pydicom.dcmread(path)))]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever a damaged file makes pydicom raise becomes a sentence."""
+    try:
+        yield
+    except VolumeError:
+        raise
+    except Exception as error:
+        raise VolumeError(
+            f"{path} is a DICOM RTSTRUCT that cannot be read ({str(error)[:200]}); export it again, or load it in 3D "
+            "Slicer and save it as .seg.nrrd."
+        ) from None
 
 
 def _grid_beside(path: Path, made: Dataset) -> Geometry:

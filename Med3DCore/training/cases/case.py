@@ -13,7 +13,7 @@ from Med3DCore.geometry import Triple
 from Med3DCore.io import find_scan, read_found
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 
 Values = int | tuple[int, ...]
 
@@ -30,8 +30,8 @@ class Case:
     Args:
         name: Unique name.
         image: Image file, or a folder with one DICOM series.
-        label: Label file on the same grid (a ``.seg.nrrd`` may cover a part of it), or None when the case only shows
-            that organs are absent.
+        label: Label file on the same grid (a ``.seg.nrrd`` may cover a part of it), a folder with one file an organ, or
+            None when the case only shows that organs are absent.
         values: Label name to the value that stands for it in the label file, or to several that together do, such as
             ``(1, 2)`` for a liver and the tumours in it. A label that has no value here is unknown everywhere.
         annotated: Names of the labels that were annotated. A voxel of another value is background for these; for all
@@ -67,12 +67,16 @@ class Case:
         """The annotated labels of which the label file says where they are, so that a result can be compared."""
         return tuple(name for name in self.annotated if name in self.values) if self.label else ()
 
-    def inside(self, label: np.ndarray, name: str) -> np.ndarray:
-        """Where a label is, bool, in an array of the label file's values."""
-        return np.isin(label, self.values[name])
+    def inside(self, label: LabelMap, name: str) -> np.ndarray:
+        """Where a label is, bool ``[z, y, x]``, in what :func:`.label.read_label` read; whatever else is there, too."""
+        return label.mask_of(np.atleast_1d(self.values[name]).tolist())
+
+    def values_in(self, label: LabelMap, name: str) -> tuple[int, ...]:
+        """The values by which :meth:`inside` finds a label, those of its overlaps with others among them."""
+        return label.with_overlaps(np.atleast_1d(self.values[name]).tolist())
 
     def known_values(self) -> set[int]:
-        """Every value that the label file may have."""
+        """Every value that the label file may have, besides those of overlaps."""
         named = {value for values in self.values.values() for value in np.atleast_1d(values).tolist()}
         return {0, UNKNOWN} | named | ({self.ignore} - {None})
 

@@ -134,7 +134,7 @@ def check_cases(cases: Sequence[Case], path: Path) -> None:
             raise DataError(f"{path} lists the case '{case.name}' twice.")
         names.add(case.name)
         for file in (case.image, case.label):
-            if file is not None and not (file.is_file() or (file == case.image and file.is_dir())):
+            if file is not None and not (file.is_file() or file.is_dir()):
                 raise DataError(f"Case '{case.name}': the file {file} is missing.")
         if not case.weight > 0:
             raise DataError(f"Case '{case.name}': the weight is {case.weight}; it must be greater than 0.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -16,32 +17,51 @@ from Med3DCore.training.cases.case import Case
 from Med3DCore.volume import LabelMap
 
 
-def read_label(case: Case, geometry: Geometry, progress: Progress | None = None) -> np.ndarray:
-    """The values of a case's label file on the grid of its image.
+def read_label(
+    case: Case, geometry: Geometry, progress: Progress | None = None, names: Collection[str] | None = None
+) -> LabelMap:
+    """A case's label file on the grid of its image; :meth:`.Case.inside` tells where a label is.
 
     Args:
         case: The case; must have a label file.
         geometry: The grid of the image.
         progress: Takes warnings. Without it, they are Python's.
-
-    Returns:
-        uint8 ``[z, y, x]``.
+        names: The labels that are needed, by default all that are annotated; others in files of their own stay unread.
 
     Raises:
         DataError: They do not lie on the same grid, or there are values that nobody described.
         VolumeError: The file cannot be read.
     """
-    label = read_label_map(case.label, progress=progress, grid=geometry)
+    label = _read(case, geometry, progress, names)
     if not label.geometry.is_close(geometry, tolerance_mm=0.1):
         label = _stored_like(label, geometry) or label
-    if label.geometry.is_close(geometry, tolerance_mm=0.1):
-        array = label.array
-    else:
+    if not label.geometry.is_close(geometry, tolerance_mm=0.1):
         array = _pasted(label, geometry) if may_be_cropped(case.label) else None
-    if array is None:
-        raise _not_on_the_image(case, label.geometry, geometry)
-    label_volumes(case, array, geometry.voxel_volume_ml)
-    return array
+        if array is None:
+            raise _not_on_the_image(case, label.geometry, geometry)
+        label = replace(label, array=array, geometry=geometry)
+    label_volumes(case, label, geometry.voxel_volume_ml)
+    return label
+
+
+def labels_in(case: Case) -> set[str]:
+    """The annotated labels of which a case's label file holds a voxel; reads it.
+
+    Raises:
+        DataError: There are values that nobody described.
+        VolumeError: The file cannot be read.
+    """
+    if case.label is None:
+        return set()
+    voxels = label_volumes(case, _read(case, None, Progress()))
+    return {name for name in case.annotated if voxels.get(name)}
+
+
+def _read(
+    case: Case, grid: Geometry | None, progress: Progress | None = None, names: Collection[str] | None = None
+) -> LabelMap:
+    needed = [name for name in (case.annotated if names is None else names) if name in case.values]
+    return read_label_map(case.label, needed if case.label.is_dir() else None, progress, grid)
 
 
 def _not_on_the_image(case: Case, label: Geometry, image: Geometry) -> DataError:
@@ -60,24 +80,24 @@ def _not_on_the_image(case: Case, label: Geometry, image: Geometry) -> DataError
     )
 
 
-def label_volumes(case: Case, array: np.ndarray, voxel_ml: float = 1.0) -> dict[str, float]:
+def label_volumes(case: Case, label: LabelMap, voxel_ml: float = 1.0) -> dict[str, float]:
     """How much of each of a case's labels its label file holds, in mL (or voxels).
 
     Args:
         case: The case.
-        array: uint8 values of the label file.
+        label: Its label file.
         voxel_ml: Volume of a voxel.
 
     Raises:
         DataError: There are values that nobody described.
     """
-    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in array)
-    strange = set(np.flatnonzero(counts).tolist()) - case.known_values()
-    if strange:
+    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in label.array)
+    found = {member for value in np.flatnonzero(counts).tolist() for member in label.members(value)}
+    if strange := found - case.known_values():
         raise DataError(
             f"Case '{case.name}': the label has values {sorted(strange)} that nobody described.", code="label-values"
         )
-    return {name: float(counts[np.atleast_1d(values)].sum()) * voxel_ml for name, values in case.values.items()}
+    return {name: float(counts[list(case.values_in(label, name))].sum()) * voxel_ml for name in case.values}
 
 
 def _stored_like(label: LabelMap, geometry: Geometry) -> LabelMap | None:

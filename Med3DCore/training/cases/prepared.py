@@ -16,6 +16,7 @@ from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
 from Med3DCore.training.cases.label import read_label
+from Med3DCore.volume import LabelMap
 
 HEADROOM = 60.0
 """How far outside of the model's intensity range a prepared image keeps its values."""
@@ -67,21 +68,21 @@ def prepare_case(
     statistics = preprocessing.intensity.measure(seen.volume)
     clip = (statistics.low - headroom, statistics.high + headroom)
     image = resample(seen.volume.array, volume.geometry, grid, clip, statistics.floor)
-    label = None if case.label is None else read_label(case, volume.geometry)
+    label = None if case.label is None else read_label(case, volume.geometry, names=labels)
     target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
     if seen.padding is not None:
         target[:, _share(seen.padding, volume.geometry, grid) > 0.5] = UNKNOWN
     return PreparedCase(case, image, target, grid, statistics)
 
 
-def _target(case: Case, name: str, label: np.ndarray | None, source: Geometry, grid: Geometry) -> np.ndarray:
+def _target(case: Case, name: str, label: LabelMap | None, source: Geometry, grid: Geometry) -> np.ndarray:
     if name in case.absent:
         return np.zeros(grid.shape, np.uint8)
     if label is None or name not in case.values:
         return np.full(grid.shape, UNKNOWN, np.uint8)
     target = np.zeros(grid.shape, np.uint8)
-    unknown = [case.ignore] if name in case.annotated else [case.ignore, UNKNOWN]
-    unknown = np.isin(label, [value for value in unknown if value is not None])
+    values = [case.ignore] if name in case.annotated else [case.ignore, UNKNOWN]
+    unknown = label.mask_of(value for value in values if value is not None)
     if unknown.any():
         target[_share(unknown, source, grid) > 1e-3] = UNKNOWN
     if name in case.annotated:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.io import read_label_map, written_beside
+from Med3DCore.io import written_beside
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import check_cases, read_json
-from Med3DCore.training.cases.label import label_volumes
+from Med3DCore.training.cases.label import labels_in
 
 Fold = dict[str, list[str]]
 
@@ -79,18 +79,6 @@ def labels_shown(cases: Sequence[Case], progress: Progress | None = None) -> dic
             progress.update(done / len(cases))
             shown[case.name] = labels_in(case)
     return shown
-
-
-def labels_in(case: Case) -> set[str]:
-    """The annotated labels of which a case's label file holds a voxel; reads it.
-
-    Raises:
-        As :func:`labels_shown`.
-    """
-    if case.label is None:
-        return set()
-    voxels = label_volumes(case, read_label_map(case.label, progress=Progress()).array)
-    return {name for name in case.annotated if voxels.get(name)}
 
 
 def write_splits(folds: Sequence[Fold], path: Path) -> None:

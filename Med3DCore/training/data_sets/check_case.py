@@ -15,9 +15,9 @@ from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import label_volumes, read_label
 from Med3DCore.training.data_sets.label_place import Place, Placing, sides_exchanged
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 
-Look = Callable[[Case, Volume, np.ndarray], None]
+Look = Callable[[Case, Volume, LabelMap], None]
 
 _WIDTH_MM = (100.0, 700.0)
 
@@ -75,10 +75,10 @@ def check_case(case: Case, look: Look | None = None) -> CheckedCase:
 
     Args:
         case: The case.
-        look: Called with the case, its image and the values of its label on the same grid, such as to draw it.
+        look: Called with the case, its image and its label on the same grid, such as to draw it.
     """
     checked, progress = CheckedCase(case), Progress()
-    missing = [case.image] * (not case.image.exists()) + [case.label] * bool(case.label and not case.label.is_file())
+    missing = [case.image] * (not case.image.exists()) + [case.label] * bool(case.label and not case.label.exists())
     if missing:
         checked.find("missing-file", f"The file {missing[0]} is missing.", True)
         return checked
@@ -92,7 +92,8 @@ def check_case(case: Case, look: Look | None = None) -> CheckedCase:
     _check_image(checked, volume)
     label = _checked_label(checked, volume)
     if look is not None:
-        look(case, volume, np.zeros(volume.array.shape, np.uint8) if label is None else label)
+        empty = LabelMap(np.zeros(volume.array.shape, np.uint8), volume.geometry, case.name)
+        look(case, volume, label or empty)
     return checked
 
 
@@ -116,7 +117,7 @@ def _check_image(checked: CheckedCase, volume: Volume) -> None:
         checked.find("spacing", f"Its slices would be {width:.0f} mm wide; is its spacing right?", False)
 
 
-def _checked_label(checked: CheckedCase, volume: Volume) -> np.ndarray | None:
+def _checked_label(checked: CheckedCase, volume: Volume) -> LabelMap | None:
     case, progress = checked.case, Progress()
     if case.label is None:
         if not case.absent:
@@ -143,7 +144,7 @@ def _checked_label(checked: CheckedCase, volume: Volume) -> np.ndarray | None:
     return label
 
 
-def _check_places(checked: CheckedCase, volume: Volume, label: np.ndarray) -> None:
+def _check_places(checked: CheckedCase, volume: Volume, label: LabelMap) -> None:
     """Labels that are mirrored, turned over, or shifted against the image."""
     placing, case = Placing(volume), checked.case
     found = {name: placing.place(name, case.inside(label, name)) for name in case.drawn}

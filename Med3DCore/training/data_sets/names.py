@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from Med3DCore.errors import DataError
+from Med3DCore.io import read_header
+from Med3DCore.io.dicom_results import dicom_names, is_dicom_label
 from Med3DCore.io.label_names import our_name, slug
+from Med3DCore.io.organ_files import organ_names
+from Med3DCore.io.seg_nrrd import read_segments
 from Med3DCore.training.cases.case import Values
 
 _BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")
@@ -78,3 +83,19 @@ def _either_way(item: tuple[str, object], source: object) -> tuple[str, Values]:
         return key, int(value)
     except (TypeError, ValueError):
         raise DataError(f"{source}: '{key}: {value}' does not say which value is which label.") from None
+
+
+def own_values(label: Path) -> dict[str, Values]:
+    """The values that :func:`Med3DCore.io.read_label_map` gives to the labels of a file that names them itself.
+
+    So do a ``.seg.nrrd``, a folder with one file an organ, and DICOM; of others nothing is known.
+
+    Raises:
+        VolumeError: It cannot be read.
+    """
+    if label.is_dir():
+        return {name: value for value, name in enumerate(organ_names(label), start=1)}
+    if is_dicom_label(label):
+        return {our_name(name): value for value, name in enumerate(dicom_names(label), start=1)}
+    segments = read_segments(read_header(label)) if label.name.lower().endswith(".seg.nrrd") else []
+    return {our_name(segment.label.name): value for value, segment in enumerate(segments, start=1)}

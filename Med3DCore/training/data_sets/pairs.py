@@ -5,29 +5,34 @@
     a.nrrd             a.seg.nrrd               as 3D Slicer saves them
     a/ct.nii.gz        a/labels.nii.gz          a folder for each case
     a/ct/1.dcm, ...     a/labels.nrrd            a folder with a DICOM series is an image
+    a/ct.nii.gz        a/segmentations/*.nii.gz one file an organ, as TotalSegmentator has them
     train/..., val/...                          the split
 
-What the values mean is in ``labels.json`` beside them (``{"liver": 1}``); a ``.seg.nrrd`` names its segments itself.
+What the values mean is in ``labels.json`` beside them (``{"liver": 1}``); a ``.seg.nrrd`` and files of organs name
+their labels themselves. TotalSegmentator's ``meta.csv`` says who is held out.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from Med3DCore.errors import DataError
-from Med3DCore.io import read_header
+from Med3DCore.io.dicom_results import is_dicom_label
 from Med3DCore.io.files import ending_of, first_bytes, is_dicom
-from Med3DCore.io.seg_nrrd import read_segments
+from Med3DCore.io.warning import warner
+from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, Values
-from Med3DCore.training.data_sets.names import our_name
+from Med3DCore.training.data_sets.names import own_values
+from Med3DCore.training.data_sets.total_segmentator import in_their_splits
 
 _IMAGE_WORDS = {"ct", "mr", "mri", "image", "images", "imagestr", "img", "imgs", "scan", "scans", "volume", "volumes"}
 _IMAGE_WORDS |= {"dicom", "dcm"}
 _LABEL_WORDS = {"seg", "segs", "segmentation", "segmentations", "label", "labels", "labelstr", "labelmap", "mask"}
-_LABEL_WORDS |= {"masks", "gt", "groundtruth", "truth", "manual", "contour", "contours"}
+_LABEL_WORDS |= {"masks", "gt", "groundtruth", "truth", "manual", "contour", "contours", "rtstruct", "structures"}
 _SPLITS = {"train": "training", "training": "training", "val": "validation", "valid": "validation"}
 _SPLITS |= {"validation": "validation"}
 _TEST_FOLDERS = {"test", "testing", "imagests", "labelsts"}
@@ -44,19 +49,20 @@ class _File:
     split: str
 
 
-def pair_cases(folder: Path, values: dict[str, Values], warn: Callable[[str], None]) -> list[Case]:
+def pair_cases(folder: Path, values: dict[str, Values], progress: Progress | None = None) -> list[Case]:
     """The pairs in a folder and its subfolders. Each case is taken for a patient of its own,
     except that one name in the folders of two splits is one patient.
 
     Args:
         folder: The folder.
         values: What the values of label files mean that do not say it themselves.
-        warn: Told of what is left alone.
+        progress: May cancel; told of what is left alone.
 
     Raises:
         DataError: There is no pair, or nobody says what the values mean.
+        Cancelled: The user stopped.
     """
-    files = [_classify(path, folder) for path in sorted(folder.rglob("*")) if _is_wanted(path, folder)]
+    files, warn = _classified(folder, progress or Progress()), warner(progress)
     images, labels = _by_case(files, False), _by_case(files, True)
     for what, names in (("image", images.keys() - labels), ("label", labels.keys() - images)):
         for case in sorted(names):
@@ -68,11 +74,11 @@ def pair_cases(folder: Path, values: dict[str, Values], warn: Callable[[str], No
             f"{folder} holds no image with its label; name them such as a_ct.nii.gz and a_seg.nii.gz, or put them into "
             "imagesTr and labelsTr under one name."
         )
-    return [_case(image, label, values, folder) for image, label in pairs]
+    return in_their_splits([_case(image, label, values, folder) for image, label in pairs], folder, warn)
 
 
 def _case(image: _File, label: _File, values: dict[str, Values], folder: Path) -> Case:
-    own = _segment_values(label.path) or values
+    own = own_values(label.path) or values
     if not own:
         raise DataError(
             f'Nothing says what the values of {label.path} mean; write such as {{"liver": 1}} into '
@@ -83,30 +89,48 @@ def _case(image: _File, label: _File, values: dict[str, Values], folder: Path) -
     )
 
 
-def _segment_values(path: Path) -> dict[str, Values]:
-    """The values that :func:`Med3DCore.io.read_label_map` gives to the segments of a ``.seg.nrrd``."""
-    segments = read_segments(read_header(path)) if path.name.lower().endswith(".seg.nrrd") else []
-    return {our_name(segment.label.name): value for value, segment in enumerate(segments, start=1)}
+def _classified(folder: Path, progress: Progress) -> list[_File]:
+    """The images and labels in a folder, be they files, DICOM folders or folders with one file an organ."""
+    files, organs = [], []
+    for place, names, paths in _wanted(folder, progress):
+        found = [_classify(path, folder) for path in paths]
+        own = _classify(place, folder) if place != folder else None
+        if own and own.is_label and found and own.case not in {file.case for file in found}:
+            organs.append((own, found))
+            continue
+        files += found
+        dicom = (place / name for name in names if _is_dicom_folder(place / name))
+        files += [_classify(path, folder) for path in dicom]
+    cases = {file.case for file in files if not file.is_label}
+    for own, found in organs:
+        files += [own] if own.case in cases else found
+    return sorted(files, key=lambda file: file.path)
 
 
-def _is_wanted(path: Path, folder: Path) -> bool:
-    parts = [part.lower() for part in path.relative_to(folder).parts]
-    is_image = _is_dicom_folder(path) if path.is_dir() else bool(ending_of(path))
-    return is_image and not any(part.startswith(".") or part in _TEST_FOLDERS for part in parts)
+def _wanted(folder: Path, progress: Progress) -> Iterator[tuple[Path, list[str], list[Path]]]:
+    """Each folder in a folder that may hold cases, with the names of those in it and the paths of its image files."""
+    for place, names, files in os.walk(folder):
+        progress.check()
+        names[:] = sorted(name for name in names if not name.startswith(".") and name.lower() not in _TEST_FOLDERS)
+        paths = (Path(place, name) for name in sorted(files) if not name.startswith("."))
+        yield Path(place), names, [path for path in paths if ending_of(path) or is_dicom_label(path)]
 
 
 def _is_dicom_folder(folder: Path) -> bool:
-    """Whether the first file in a folder that is not an image of another format is a DICOM file."""
+    """Whether the first file in a folder that is not an image of another format, or a label, is a DICOM file."""
     files = (file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith("."))
-    first = next((file for file in files if not ending_of(file) and file.stat().st_size), None)
+    others = (file for file in files if not ending_of(file) and file.stat().st_size)
+    first = next((file for file in others if not is_dicom_label(file)), None)
     return first is not None and is_dicom(first_bytes(first))
 
 
 def _classify(path: Path, folder: Path) -> _File:
     """Whether a file is an image or a label, and of which case: what is left of its name without the words for that."""
+    if is_dicom_label(path) and _is_dicom_folder(path.parent):  # among the slices: it belongs to them
+        return replace(_classify(path.parent, folder), path=path, is_label=True)
     stem = path.name[: len(path.name) - len(ending_of(path))]
-    is_label = stem.lower().endswith(".seg")
-    stem = stem[:-4] if is_label else stem.removesuffix("_0000")
+    is_label = is_dicom_label(path) or stem.lower().endswith(".seg")
+    stem = re.sub(r"(\.seg|\.rtstruct)?(\.dcm)?$", "", stem, flags=re.IGNORECASE).removesuffix("_0000")
     words = re.split(r"[\W_]+", stem.lower())
     if words[-1] in _LABEL_WORDS | _IMAGE_WORDS:
         is_label |= words[-1] in _LABEL_WORDS

@@ -20,10 +20,10 @@ def read_data_set(path: Path, values: dict[str, Values] | None = None, progress:
     """The cases of a data set that can be trained with.
 
     Args:
-        path: A folder of image and label pairs; a folder of the Medical Segmentation Decathlon or of nnU-Net (raw), or
-            its ``dataset.json``; a CSV table; or Med3D's own ``dataset.json``.
+        path: A folder of image and label pairs, also TotalSegmentator's; a folder of the Medical Segmentation Decathlon
+            or of nnU-Net (raw), or its ``dataset.json``; a CSV table; or Med3D's own ``dataset.json``.
         values: What the values of label files mean where the data set does not say it.
-        progress: Takes the warnings about what is left out.
+        progress: Takes the warnings about what is left out; may cancel.
 
     Raises:
         DataError: It has no such form, a file is missing, or a patient is in both splits.
@@ -46,7 +46,7 @@ def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Pr
         listed = [path / name for name in ("dataset.json", "dataset.csv") if (path / name).is_file()]
         if not listed:
             _refuse_several(path)
-            return pair_cases(path, values or _values_beside(path), warn)
+            return pair_cases(path, values or _values_beside(path), progress)
         path = listed[0]
     if path.suffix.lower() == ".csv":
         return table_cases(path, values or _values_beside(path.parent), warn)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
+from Med3DCore.io.label_names import our_name
 from Med3DCore.training.cases.case import Case, Values
 from Med3DCore.training.cases.description import case_from_dict
-from Med3DCore.training.data_sets.names import our_name, parse_values
+from Med3DCore.training.data_sets.names import own_values, parse_values
 from Med3DCore.training.data_sets.rows import read_rows
 
 _COLUMNS = (
@@ -23,7 +24,7 @@ _COLUMNS = (
     *("values", "annotated", "absent", "ignore", "weight", "data", "licence"),
 )
 SPLITS_BY_NAME = {"": "training", "train": "training", "val": "validation", "valid": "validation"}
-_LEFT_OUT = ("test", "testing")
+LEFT_OUT = ("test", "testing")
 
 
 def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], None]) -> list[Case]:
@@ -40,7 +41,7 @@ def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], Non
     cases, left_out = [], 0
     for number, row in enumerate(_rows(path), start=2):
         split = row["split"].lower()
-        if split in _LEFT_OUT:
+        if split in LEFT_OUT:
             left_out += 1
             continue
         try:
@@ -65,7 +66,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _case(row: dict[str, str], folder: Path, values: dict[str, Values]) -> Case:
     image = Path(row["image"])
     name = row["name"] or image.name[: len(image.name) - len(ending_of(image))]
-    own = parse_values(row["values"]) or values
+    label = folder / row["label"] if row["label"] else None
+    own = parse_values(row["values"]) or (own_values(label) if label and label.exists() else {}) or values
     if row["label"] and not own:
         raise ValueError("it does not say what the label values mean; write such as liver=1 in the column 'values'")
     entry = {

@@ -153,7 +153,7 @@ def _look(case: Case, name: str) -> _Look | None:
     """Measured on every few voxels; None if the organ is not there."""
     image = read_image(case)
     step = tuple(slice(None, None, max(1, round(3.0 / s))) for s in image.spacing[::-1])
-    mask = case.inside(read_label(case, image.geometry)[step], name)
+    mask = case.inside(read_label(case, image.geometry, names=[name]), name)[step]
     if not mask.any():
         return None
     sizes = np.bincount(ndimage.label(mask)[0].ravel())[1:]

@@ -19,15 +19,14 @@ from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.cases.label import label_volumes
-from Med3DCore.training.cases.splits import labels_in
+from Med3DCore.training.cases.label import label_volumes, labels_in
 from Med3DCore.training.fine_tuning.adapt import tuned_stages
 from Med3DCore.training.fine_tuning.held_out import choose_held_out
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings, is_run
 from Med3DCore.training.fine_tuning.tuned import FineTuned
 from Med3DCore.training.fine_tuning.tuning import Tuning
 from Med3DCore.training.segmentation.checks import check_stage
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 
 
 def fine_tune(
@@ -37,7 +36,7 @@ def fine_tune(
     settings: TuneSettings | None = None,
     progress: Progress | None = None,
     labels: Sequence[Label] = (),
-    arrays: Mapping[str, tuple[Volume, Volume]] | None = None,
+    arrays: Mapping[str, tuple[Volume, LabelMap]] | None = None,
     restart: bool = False,
 ) -> FineTuned:
     """Teach a model from labelled cases; nothing else need be chosen.
@@ -80,7 +79,7 @@ def _begin(
     settings: TuneSettings,
     progress: Progress,
     labels: Sequence[Label],
-    arrays: Mapping[str, tuple[Volume, Volume]],
+    arrays: Mapping[str, tuple[Volume, LabelMap]],
     restart: bool,
 ) -> None:
     """Check what was asked for, and fill the folder."""
@@ -101,7 +100,7 @@ def _copy(
     settings: TuneSettings,
     progress: Progress,
     labels: Sequence[Label],
-    arrays: Mapping[str, tuple[Volume, Volume]],
+    arrays: Mapping[str, tuple[Volume, LabelMap]],
 ) -> None:
     with progress.stage("copy the cases", share=0.03):
         stored = []
@@ -142,11 +141,11 @@ def _continue(run: RunFolder, progress: Progress, finish: bool = False) -> FineT
         raise Cancelled(f"Stopped; everything done is saved in {run.path}, so it can be continued.") from None
 
 
-def _shown(case: Case, image: Volume | None = None, label: Volume | None = None) -> set[str]:  # noqa: ARG001
+def _shown(case: Case, image: Volume | None = None, label: LabelMap | None = None) -> set[str]:  # noqa: ARG001
     """The annotated labels of which a case shows a voxel."""
     if label is None:
         return labels_in(case)
-    return {name for name, count in label_volumes(case, label.array).items() if count and name in case.annotated}
+    return {name for name, count in label_volumes(case, label).items() if count and name in case.annotated}
 
 
 def _labels_of(cases: Sequence[Case], given: Sequence[Label]) -> list[Label]:

@@ -29,7 +29,7 @@ from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.fine_tuning.tuned import HELD_OUT
 from Med3DCore.training.learning.checkpoint import LAST, LOG, read_log, training_lock
 from Med3DCore.training.learning.curve import CURVE
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 
 QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
 """Largest number of steps of each network, for who has more time than it takes."""
@@ -137,11 +137,12 @@ class RunFolder:
             if not (self.path / RUN).is_file():
                 shutil.rmtree(self.path / CASES, ignore_errors=True)
 
-    def store_case(self, number: int, case: Case, image: Volume | None = None, label: Volume | None = None) -> Case:
+    def store_case(self, number: int, case: Case, image: Volume | None = None, label: LabelMap | None = None) -> Case:
         """Copy a case into the folder, on one grid and without the names of its files.
 
-        Of a label that was not annotated nothing is known then, wherever the label file has its value. A case without a
-        label file only shows what is absent.
+        Of a label that was not annotated nothing is known then, wherever the label file has its value and no annotated
+        label's. Where annotated labels overlap, each of them has the value of the overlap among its own. A case without
+        a label file only shows what is absent.
 
         Args:
             number: Its place among the cases.
@@ -158,7 +159,7 @@ class RunFolder:
         """
         image = image or read_image(case)
         if label is None and case.label:
-            label = Volume(read_label(case, image.geometry), image.geometry)
+            label = read_label(case, image.geometry)
         grid = label.geometry if label else image.geometry
         if not grid.is_close(image.geometry, tolerance_mm=0.1) or (label and label.array.shape != image.array.shape):
             raise DataError(
@@ -171,12 +172,23 @@ class RunFolder:
         case = replace(case, image=path, frame=0)
         if label is None:
             return replace(case, annotated=(), values={})
-        values = {name: value for name, value in case.values.items() if name in case.annotated}
-        dropped = [case.inside(label.array, name) for name in case.values if name not in values]
-        array = np.where(np.logical_or.reduce(dropped), UNKNOWN, label.array) if dropped else label.array
+        values = {name: case.values_in(label, name) for name in case.values if name in case.annotated}
+        array = self._annotated(case, label)
         path = folder / f"{number}_label.nii.gz"
-        write_volume(Volume(array.astype(np.uint8, copy=False), image.geometry), path)
+        write_volume(Volume(array, image.geometry), path)
         return replace(case, values=values, label=path)
+
+    @staticmethod
+    def _annotated(case: Case, label: LabelMap) -> np.ndarray:
+        """The label's values, uint8, without those of labels that were not annotated."""
+        unknown, known = np.zeros(label.array.shape, bool), np.zeros(label.array.shape, bool)
+        for name in case.values:
+            mask = known if name in case.annotated else unknown
+            mask |= case.inside(label, name)
+        array = np.where(unknown & ~known, np.uint8(UNKNOWN), label.array)
+        if case.ignore is not None:
+            array[label.mask_of((case.ignore,))] = case.ignore
+        return array
 
     def describe(self) -> dict:
         """What was asked for.

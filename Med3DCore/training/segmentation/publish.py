@@ -14,20 +14,19 @@ import torch
 
 import Med3DCore
 from Med3DCore.errors import SettingError
-from Med3DCore.evaluation import CaseReport, evaluate
-from Med3DCore.geometry import Geometry
+from Med3DCore.evaluation import CaseReport, LabelPair, evaluate
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import digest
-from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
 from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, package_of
 from Med3DCore.training.segmentation.card import write_card
-from Med3DCore.volume import LabelMap, Volume
+from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,9 +127,14 @@ def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> Ca
         names: Labels of the result that are drawn in the case, or known to be absent.
         case: The case.
     """
-    reference = _as_numbered(result.geometry, names, case)
-    shown = _as_numbered_result(result, names)
-    return evaluate(shown, reference, {name: i for i, name in enumerate(names, start=1)}, ignore_value=UNKNOWN)
+    reference = LabelMap(np.zeros(result.geometry.shape, np.uint8), result.geometry, case.name)
+    if case.label is not None:
+        reference = read_label(case, result.geometry, names=[name for name in names if name in case.drawn])
+    pairs = [
+        LabelPair(name, (result.value(name),), case.values_in(reference, name) if name in case.drawn else ())
+        for name in names
+    ]
+    return evaluate(result, reference, pairs, ignore_value=case.ignore)
 
 
 def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
@@ -190,26 +194,6 @@ def _fingerprint(case: Case) -> dict:
         "labelled_by": case.source.get("labels", "unknown"),
         **hashes,
     }
-
-
-def _as_numbered(geometry: Geometry, names: Sequence[str], case: Case) -> Volume:
-    """A case's labels with the values 1, 2, ... for ``names``; for annotated labels 255 means background."""
-    array = np.zeros(geometry.shape, np.uint8)
-    label = None if case.label is None else read_label(case, geometry)
-    if case.ignore is not None and label is not None:
-        array[label == case.ignore] = UNKNOWN
-    for value, name in enumerate(names, start=1):
-        if name in case.drawn:
-            array[case.inside(label, name)] = value
-    return Volume(array, geometry, case.name)
-
-
-def _as_numbered_result(result: LabelMap, names: Sequence[str]) -> Volume:
-    """A result with the values 1, 2, ... for ``names`` alone."""
-    table = np.zeros(256, np.uint8)
-    for value, name in enumerate(names, start=1):
-        table[result.value(name)] = value
-    return Volume(table[result.array], result.geometry, result.name)
 
 
 def _rounded(value: float) -> float | None:

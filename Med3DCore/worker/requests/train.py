@@ -11,7 +11,7 @@ from Med3DCore.errors import DataError
 from Med3DCore.io import read_label_map
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.tasks import Label
-from Med3DCore.volume import Volume
+from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.warm import interruptible
@@ -107,7 +107,7 @@ def refuse_untouched(entries: Sequence[dict]) -> None:
 
 def _read_cases(
     entries: Sequence[dict],
-) -> tuple[list[Case], list[Label], dict[str, tuple[Volume, Volume]]]:
+) -> tuple[list[Case], list[Label], dict[str, tuple[Volume, LabelMap]]]:
     """The cases, what is known of their labels, and the arrays of those that are no files."""
     from Med3DCore.training.cases.description import case_from_dict
     from Med3DCore.training.fine_tuning.held_out import AUTOMATIC

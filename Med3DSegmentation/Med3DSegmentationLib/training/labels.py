@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import slicer
 
-from Med3DCore.io.label_names import label_for, slug
+from Med3DCore.io.label_names import label_for, our_name, slug
 from Med3DCore.tasks import LABELS, Label
-from Med3DCore.training.data_sets.names import our_name
 from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG, wasEdited
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, labelOfSegment, tagOfSegment
 
