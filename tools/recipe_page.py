@@ -43,6 +43,8 @@ def page() -> str:
     from Med3DCore.training.learning.recipe import Recipe, TrainingSettings
     from Med3DCore.training.patches.augmentation import Augmentation
     from Med3DCore.training.patches.region import RegionSampling
+    from Med3DCore.training.pictures.recipe import PictureRecipe
+    from Med3DCore.training.pictures.views import ViewSettings
 
     training = ("training", "needed", "How to train it, below.")
     domain = [
@@ -71,6 +73,9 @@ def page() -> str:
         _section("`region` of a training", _keys(RegionSampling)),
         _section("A recipe of `med3d pretrain`", _keys(CoTrainingRecipe)),
         _section("Each of its `domains`", domain),
+        _section("A recipe of `med3d pretrain-2d`", _keys(PictureRecipe)),
+        _section("Its `training`", _keys(LoopSettings)),
+        _section("Its `views`", _keys(ViewSettings)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
         models,
         phantom,
         pretrain,
+        pretrain_2d,
         segment,
         train,
         worker,
@@ -43,7 +44,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    everyday, teaching = (segment, info, evaluate, models), (dataset, fine_tune, train, pretrain, classify, compare)
+    everyday, teaching = (
+        (segment, info, evaluate, models),
+        (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare),
+    )
     for module in (*everyday, *teaching, phantom, worker, dicom_node):
         module.add_parser(subparsers)
     return parser

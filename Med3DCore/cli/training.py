@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 _GO_ON = "Run the same command to go on"
 
 
-def add_training_options(parser: argparse.ArgumentParser, finish: bool = True) -> None:
+def add_training_options(parser: argparse.ArgumentParser, finish: bool = True, cache: bool = True) -> None:
     """Add what all of them take.
 
     Args:
         parser: Of the command.
         finish: Whether it can make a model of an unfinished training.
+        cache: Whether it prepares cases.
     """
     add = parser.add_argument
-    add("--no-cache", action="store_true", help="prepare the cases anew and keep them, for all stages, in memory")
+    if cache:
+        add("--no-cache", action="store_true", help="prepare the cases anew and keep them, for all stages, in memory")
     add("--minutes", type=minutes, help="stop learning after this time, earlier calls included")
     if finish:
         add("--finish", action="store_true", help="learn no more: make a model of what was learned so far")

@@ -40,6 +40,7 @@ TRAINING = ["setting_checks", "cases", "data_sets", "patches", "learning", "segm
 PROGRAMMES = {
     "fine_tuning": set(),
     "co_training": set(),
+    "pictures": set(),
     "classification": set(),
     "comparison": {"fine_tuning", "co_training", "classification"},
 }
@@ -49,6 +50,7 @@ BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 # What some rooms need beyond that: extras of the package, of which Slicer brings those for DICOM.
 EXTRAS = {
     "drawing": {"matplotlib"},
+    "training/pictures": {"PIL"},
     "io/dicom_results": {"highdicom", "pydicom"},
     "dicom_node": {"dicomweb_client", "highdicom", "matplotlib", "pydicom", "pynetdicom", "requests"},
 }

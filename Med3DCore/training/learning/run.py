@@ -166,9 +166,18 @@ class Run:
 
     @contextmanager
     def saved_when_cancelled(self) -> Iterator[None]:
-        """Save when the user stops, which happens between two steps."""
+        """Save when the user stops, which happens between two steps, or when what is to be drawn cannot be read.
+
+        With ``accumulate`` running statistics may then have seen a part of the step that is done again.
+        """
         try:
             yield
+        except DataError as error:
+            self.save()
+            raise DataError(
+                f"{error} Everything up to step {self.step} is saved in {self.folder}; the same command goes "
+                "on from there."
+            ) from error
         except Cancelled:
             self.save()
             raise Cancelled(
