@@ -62,7 +62,8 @@ def folder_of_organs(folder: Path) -> Path | None:
     inside = folder / SEGMENTATIONS
     if inside.is_dir() and organ_files(inside):
         return inside
-    return folder if not LABELS.keys().isdisjoint(organ_names(folder)) else None
+    names = {our_name(path.name[: -len(ending_of(path))]) for path in folder.iterdir() if ending_of(path)}
+    return None if names.isdisjoint({*LABELS, *_LEFT, *_RIGHT}) else folder
 
 
 def organ_names(folder: Path) -> list[str]:
