@@ -219,7 +219,7 @@ def prepare_cases(
 
     progress = progress or Progress()
     make = prepare_case if cache is None else cache.prepare
-    prepared = {}
+    prepared: dict[int, PreparedCase | CachedCase] = {}
     for number in Ranks.here().own_first(len(cases)):
         progress.update(len(prepared) / len(cases))
         prepared[number] = make(cases[number], preprocessing, labels)

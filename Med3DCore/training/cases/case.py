@@ -78,7 +78,7 @@ class Case:
     def known_values(self) -> set[int]:
         """Every value that the label file may have, besides those of overlaps."""
         named = {value for values in self.values.values() for value in np.atleast_1d(values).tolist()}
-        return {0, UNKNOWN} | named | ({self.ignore} - {None})
+        return {0, UNKNOWN} | named | (set() if self.ignore is None else {self.ignore})
 
 
 def read_image(case: Case, progress: Progress | None = None) -> Volume:

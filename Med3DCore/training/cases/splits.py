@@ -49,7 +49,7 @@ def make_folds(cases: Sequence[Case], shown: Mapping[str, set[str]], folds: int 
     np.random.default_rng(seed).shuffle(names)
     names.sort(key=lambda name: min((counts[label] for label in patients[name]), default=len(patients) + 1))
     members: list[list[str]] = [[] for _ in range(folds)]
-    having = [Counter() for _ in range(folds)]
+    having: list[Counter[str]] = [Counter() for _ in range(folds)]
     for name in names:
         rarest_first = sorted(patients[name], key=lambda label: (counts[label], label))
         best = min(range(folds), key=lambda f: ([having[f][label] for label in rarest_first], len(members[f])))

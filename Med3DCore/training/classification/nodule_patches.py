@@ -23,7 +23,7 @@ _MARGIN = 0.25
 
 def block_shape(patch: Shape) -> Shape:
     """Shape of the block that is kept: the patch, and a quarter of it on every side for turning and shifting."""
-    return tuple(n + 2 * round(_MARGIN * n) for n in patch)
+    return triple(n + 2 * round(_MARGIN * n) for n in patch)
 
 
 def middle_of(block: np.ndarray, patch: Shape) -> np.ndarray:

@@ -168,7 +168,7 @@ def _centres(path: Path, space: str, needed: Sequence[str]) -> list[tuple[int, d
     found = []
     for number, row in enumerate(rows, start=2):
         try:
-            point = to_lps([row[axis] for axis in "xyz"], row.get("space") or space)
+            point = to_lps([float(row[axis]) for axis in "xyz"], row.get("space") or space)
             if not all(map(math.isfinite, point)):
                 raise ValueError
         except SettingError as error:

@@ -199,13 +199,13 @@ def _domain(entry: dict, encoder: dict, training: dict) -> Domain:
 
 
 def _parts(labels: object, domain: str) -> dict[str, tuple[str, ...]]:
-    listed = isinstance(labels, dict) and all(isinstance(names, list) and names for names in labels.values())
-    if not listed or not labels:
+    table = labels if isinstance(labels, dict) else {}
+    if not table or not all(isinstance(names, list) and names for names in table.values()):
         raise ValueError(
             f"the labels of '{domain}' must each list their names in the data, such as "
             '{"liver": ["liver", "cancer"]}'
         )
-    return {label: tuple(names) for label, names in labels.items()}
+    return {label: tuple(names) for label, names in table.items()}
 
 
 def _together(case: Case, parts: Sequence[str]) -> int | tuple[int, ...]:

@@ -67,7 +67,7 @@ class Difference:
     @property
     def is_shown(self) -> bool:
         """Whether it is more than chance in training, by RULE."""
-        return self.low is not None and (self.low > 0 or self.high < 0)
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
@@ -153,10 +153,10 @@ def speed(ours: Mapping[int, int | None], theirs: Mapping[int, int | None], step
     )
 
 
-def median_steps(values: Sequence[int | None]) -> float | None:
+def median_steps(values: Collection[int | None]) -> float | None:
     """Median in which a score that was never reached counts as late; None if the median itself is so."""
-    values = sorted(_or_never(value) for value in values)
-    median = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2 if values else inf
+    steps = sorted(_or_never(value) for value in values)
+    median = (steps[(len(steps) - 1) // 2] + steps[len(steps) // 2]) / 2 if steps else inf
     return None if median == inf else median
 
 

@@ -144,7 +144,7 @@ def _spacings(check: Check) -> None:
     """Spacings far from the median of the cases that are trained together."""
     readable = [checked for checked in check.cases if checked.geometry is not None]
     for cases in _grouped(readable, lambda c: c.case.domain).values():
-        table = np.array([spacing_of(checked.geometry) for checked in cases])
+        table = np.array([spacing_of(checked.geometry) for checked in cases if checked.geometry is not None])
         median = np.median(table, axis=0)
         for checked, spacing in zip(cases, table, strict=True):
             if np.abs(np.log(spacing / median)).max() > np.log(_ODD_FACTOR):

@@ -102,7 +102,7 @@ def _check_image(checked: CheckedCase, volume: Volume) -> None:
     checked.geometry = geometry
     low, high = np.percentile(volume.array.ravel()[:: max(1, volume.array.size // 500_000)], (1, 99))
     checked.range = float(low), float(high)
-    checked.content = hashlib.blake2b(np.ascontiguousarray(volume.array), digest_size=16).hexdigest()
+    checked.content = hashlib.blake2b(np.ascontiguousarray(volume.array).data, digest_size=16).hexdigest()
     checked.looks_like_ct = looks_like_ct(volume.array)
     if modality and "CT" not in modality and checked.looks_like_ct:
         checked.find("modality", f"It is said to be {modality}, but its values are Hounsfield units, a CT's.", False)

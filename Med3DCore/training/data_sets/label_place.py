@@ -90,7 +90,7 @@ class Placing:
         if len(voxels) < _FEWEST_VOXELS or not self._body.any():
             return None
         centre = self._to_patient((voxels.mean(axis=0) - np.argwhere(self._body).mean(axis=0)) * self._step_mm)
-        centre_mm = tuple(float(value) for value in centre)
+        centre_mm = triple(float(value) for value in centre)
         if not self._is_ct:
             return Place(centre_mm)
         low, high = hu_range(name)

@@ -144,8 +144,8 @@ def _classify(path: Path, folder: Path) -> _File:
         is_label |= part.lower() in _LABEL_WORDS
         kept += [part] if part.lower() not in _LABEL_WORDS | _IMAGE_WORDS else []
     kept += [stem] if stem else []
-    patient = [part for part in kept if part.lower() not in _SPLITS]
-    case, patient = ("_".join(parts) or folder.name for parts in (kept, patient))
+    of_patient = [part for part in kept if part.lower() not in _SPLITS]
+    case, patient = ("_".join(parts) or folder.name for parts in (kept, of_patient))
     return _File(path, case, patient, is_label, split)
 
 
