@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from Med3DCore.geometry import triple
 from Med3DCore.io import read_volume
 from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.preprocessing import Preprocessing

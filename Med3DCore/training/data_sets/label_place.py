@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from Med3DCore.geometry import triple
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.volume import Volume
 
