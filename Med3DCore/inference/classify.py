@@ -40,7 +40,7 @@ class Answer:
     @property
     def label(self) -> str:
         """The likeliest class."""
-        return max(self.probabilities, key=self.probabilities.get)
+        return max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 class Classifier:
@@ -96,7 +96,7 @@ class Classifier:
         blocks = (cut_block(volume, centre, preprocessing.spacing, window, statistics)[0] for _, centre in centres)
         patches = (preprocessing.intensity.apply(block, statistics) for block in blocks)
         found = class_probabilities(self.network, patches, self.device, len(centres), progress)
-        if self.prevalence is not None:
+        if self.taught is not None and self.prevalence is not None:
             found = at_prevalence(found, self.taught, self.prevalence)
         return [
             Answer(name, centre, dict(zip(self.stage.labels, map(float, row), strict=True)))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from Med3DCore.errors import ResourceError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.inference.device import Device
 from Med3DCore.io.memory import free_memory
 from Med3DCore.volume import Volume
@@ -99,4 +99,4 @@ def smaller_window(window: Shape) -> Shape:
             "There is not enough free memory for even a small window; close other programs and try again."
         )
     half = max(_SMALLEST, window[longest] // 2 // 16 * 16)
-    return tuple(half if axis == longest else n for axis, n in enumerate(window))
+    return triple(half if axis == longest else n for axis, n in enumerate(window))

@@ -18,7 +18,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.spacing import world_grid
@@ -28,7 +28,7 @@ from Med3DCore.volume import Volume
 WEIGHTS = Path(__file__).with_name("orientation.npz")
 SPACING_MM = 12.0
 # Which of x, y, z are exchanged; the first is the scan as it is.
-FLIPS = tuple(product((False, True), repeat=3))
+FLIPS = tuple(triple(flips) for flips in product((False, True), repeat=3))
 LOOKS = ("mirrored, left for right", "back to front", "upside down")
 
 # Voxels of about this size are looked at: more would not change a mean over 12 mm.
@@ -88,7 +88,7 @@ def prepare(volume: Volume) -> np.ndarray | None:
     """The body at 12 mm along the patient's axes, HU float32 ``[z, y, x]``; None if too little or too much is seen."""
     steps = [max(1, int(_SAMPLED_MM / spacing)) for spacing in volume.spacing]
     thin = volume.array[tuple(slice(None, None, step) for step in reversed(steps))]
-    spacing = tuple(s * step for s, step in zip(volume.spacing, steps, strict=True))
+    spacing = triple(s * step for s, step in zip(volume.spacing, steps, strict=True))
     grid = Geometry(thin.shape[::-1], spacing, volume.geometry.origin, volume.geometry.direction)
     coarse = resample(thin, grid, world_grid(grid, (SPACING_MM,) * 3), (_AIR, _HIGH), _AIR)
     body = body_only(coarse)
@@ -138,7 +138,7 @@ def pooled(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         x: Features.
         weights: :func:`moments` on the network's input, 0 beyond the box.
     """
-    weights = functional.adaptive_avg_pool3d(weights, x.shape[2:])
+    weights = functional.adaptive_avg_pool3d(weights, triple(x.shape[2:]))
     inside = weights[:, :1]
     mean = torch.einsum("nczyx,nmzyx->ncm", x, weights) / inside.sum((2, 3, 4))[:, :, None]
     return torch.cat([mean.flatten(1), (x * (inside > 0)).amax((2, 3, 4))], 1)

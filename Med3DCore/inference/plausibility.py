@@ -104,7 +104,7 @@ def check(
     """
     label = labels.labels[labels.value(name) - 1]
     ml = labels.volume_ml(name)
-    if ml == 0:
+    if ml == 0 or last is None:
         sentence = f"No {label.title.lower()} found in {volume.name}"
         if left_out_ml:
             sentence += f"; {left_out_ml:.0f} mL looked like it, but a coarse and a close look at them do not agree"
@@ -155,7 +155,7 @@ def _gather(
     value = labels.value(name)
     score = last.scores[name]
     inside = score > 0.5
-    size = np.count_nonzero(inside)
+    size = int(np.count_nonzero(inside))
     step = max(1, round((volume.array.size / _SAMPLES) ** (1 / 3)))
     thin = (slice(None, None, step),) * 3
     sample = volume.array[thin][labels.array[thin] == value]
@@ -202,12 +202,12 @@ def doubts(label: Label, evidence: Evidence, is_ct: bool = True) -> Iterator[tup
 def agreement(name: str, last: StageResult, before: StageResult) -> float:
     """Dice of what two stages found of a label, on the earlier one's grid."""
     now, then = resample(last.scores[name], last.grid, before.grid) > 0.5, before.scores[name] > 0.5
-    return 2 * int(np.count_nonzero(now & then)) / max(1, np.count_nonzero(now) + np.count_nonzero(then))
+    return 2 * int(np.count_nonzero(now & then)) / max(1, int(np.count_nonzero(now)) + int(np.count_nonzero(then)))
 
 
 def _main_pieces(inside: np.ndarray, name: str) -> int:
     """Voxels in the largest pieces, as many as the organ has; all, if nobody knows how many it has."""
     if name not in TYPICAL:
-        return np.count_nonzero(inside)
+        return int(np.count_nonzero(inside))
     pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(inside.view(np.uint8))))
     return int(np.sort(np.bincount(pieces.ravel())[1:])[-TYPICAL[name].pieces :].sum())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.inference.postprocessing import distance_to
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import blocks_inside
@@ -85,7 +85,7 @@ def split_lungs(labels: LabelMap, scan: Volume, progress: Progress | None = None
 def _voxel_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
     """The smallest part ``[z, y, x]`` of an array that holds all of a mask, or None."""
     found = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    return tuple(slice(int(f[0]), int(f[-1]) + 1) for f in found) if len(found[0]) else None
+    return triple(slice(int(f[0]), int(f[-1]) + 1) for f in found) if len(found[0]) else None
 
 
 def _right_of(

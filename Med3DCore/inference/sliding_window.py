@@ -11,7 +11,8 @@ import torch
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.inference.device import Device
+    from Med3DCore.geometry import triple
+from Med3DCore.inference.device import Device
 
 Shape = tuple[int, int, int]
 
@@ -76,7 +77,7 @@ def sliding_window(
 
 def fitting_window(window: Shape, shape: Shape) -> Shape:
     """The window that a volume of ``shape`` is really run in: no larger than the volume, rounded as networks need."""
-    return tuple(min(w, -(-n // LEAST_WINDOW) * LEAST_WINDOW) for w, n in zip(_rounded(window), shape, strict=True))
+    return triple(min(w, -(-n // LEAST_WINDOW) * LEAST_WINDOW) for w, n in zip(_rounded(window), shape, strict=True))
 
 
 @torch.inference_mode()
@@ -84,18 +85,20 @@ def _predict(
     network: torch.nn.Module, patches: torch.Tensor, device: Device, activation: str, flips: list[list[int]]
 ) -> torch.Tensor:
     patches = patches.to(device.torch_device, memory_format=torch.channels_last_3d)
-    mean = None
+    total: torch.Tensor | None = None
     for axes in flips:
         with device.autocast():
             logits = network(patches.flip(axes) if axes else patches)
         logits = (logits.flip(axes) if axes else logits).float()
         probabilities = logits.sigmoid_() if activation == "sigmoid" else logits.softmax(dim=1)
-        mean = probabilities if mean is None else mean.add_(probabilities)
-    return (mean / len(flips)).cpu()
+        total = probabilities if total is None else total.add_(probabilities)
+    if total is None:
+        raise ValueError("there must be a flip, if only that of no axis")
+    return (total / len(flips)).cpu()
 
 
 def _rounded(window: Shape) -> Shape:
-    return tuple(max(LEAST_WINDOW, n // LEAST_WINDOW * LEAST_WINDOW) for n in window)
+    return triple(max(LEAST_WINDOW, n // LEAST_WINDOW * LEAST_WINDOW) for n in window)
 
 
 def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
@@ -103,7 +106,7 @@ def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, sli
     extra = [-n % LEAST_WINDOW if n < w else max(0, w - n) for n, w in zip(array.shape, _rounded(window), strict=True)]
     before = [e // 2 for e in extra]
     padded = np.pad(array, [(b, e - b) for b, e in zip(before, extra, strict=True)], mode="edge")
-    return padded, tuple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))
+    return padded, triple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))
 
 
 def _starts(length: int, window: int, overlap: float) -> list[int]:

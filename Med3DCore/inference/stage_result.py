@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing.preprocessing import Box
 
 
@@ -34,6 +34,6 @@ class StageResult:
         if not found.any():
             return None
         ranges = [np.flatnonzero(found.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
-        start, stop = tuple(int(r[0]) for r in ranges), tuple(int(r[-1]) + 1 for r in ranges)
+        start, stop = triple(int(r[0]) for r in ranges), triple(int(r[-1]) + 1 for r in ranges)
         low, high = self.grid.bounds_of_box(start, stop)
         return low - margin_mm, high + margin_mm

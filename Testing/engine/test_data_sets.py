@@ -281,6 +281,8 @@ def test_tables_of_labels_either_way_round():
     assert parse_values("liver = 1+2; Lung=3,spleen=4") == {"liver": (1, 2), "lungs": 3, "spleen": 4}
     with pytest.raises(DataError, match="two labels that both mean 'lungs'"):
         named_values({"lung": 1, "lungs": 2}, "x")
+    with pytest.raises(DataError, match="'ignore' has several values"):
+        named_values({"liver": 1, "ignore": [2, 3]}, "x")
 
 
 @pytest.mark.parametrize("folder", ["a/ct", "a/DICOM", "a"])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from Med3DCore.errors import DataError
 from Med3DCore.training.cases.case import SPLITS, Case, Values
@@ -24,7 +25,7 @@ def read_cases(path: Path) -> list[Case]:
     return cases
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path) -> Any:
     """What a JSON file of a data set holds.
 
     Raises:
@@ -38,7 +39,7 @@ def read_json(path: Path) -> object:
         raise DataError(f"{path} is not a data set description: {error!r}.") from error
 
 
-def parse_cases(description: object, path: Path) -> list[Case]:
+def parse_cases(description: Any, path: Path) -> list[Case]:
     """The cases of a description as :func:`read_cases` takes it, whether or not their files are there.
 
     Args:

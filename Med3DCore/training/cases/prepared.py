@@ -43,7 +43,7 @@ class PreparedCase:
 
 def fingerprint(case: PreparedCase) -> int:
     """CRC-32 of image and target: whether a case is still what it was, as long as nobody means harm."""
-    return zlib.crc32(np.ascontiguousarray(case.target), zlib.crc32(np.ascontiguousarray(case.image)))
+    return zlib.crc32(np.ascontiguousarray(case.target).data, zlib.crc32(np.ascontiguousarray(case.image).data))
 
 
 def prepare_case(

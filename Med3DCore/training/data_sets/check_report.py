@@ -65,7 +65,7 @@ def format_check(check: Check) -> str:
 
 
 def _columns(checked: CheckedCase, names: list[str]) -> str:
-    if checked.geometry is None:
+    if checked.geometry is None or checked.range is None:
         return "cannot be read"
     size = " x ".join(str(n) for n in checked.geometry.size)
     spacing = " x ".join(f"{v:.3g}" for v in checked.geometry.spacing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
@@ -34,7 +35,7 @@ def decathlon_cases(description: dict, path: Path, warn: Callable[[str], None]) 
     """
     values, ignore = named_values(description.get("labels") or {}, path)
     channels = channel_names(description.get("modality") or description.get("channel_names") or "")
-    common = {
+    common: dict[str, Any] = {
         "values": values,
         "annotated": tuple(values),
         "ignore": ignore,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from Med3DCore.errors import DataError
 from Med3DCore.io import read_header
@@ -17,7 +18,7 @@ from Med3DCore.training.cases.case import Values
 _BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")
 
 
-def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str, Values], int | None]:
+def named_values(labels: Mapping[str, Any], source: object) -> tuple[dict[str, Values], int | None]:
     """What the values of a label file mean, from a table such as a ``dataset.json`` holds.
 
     Args:
@@ -39,7 +40,9 @@ def named_values(labels: Mapping[str, object], source: object) -> tuple[dict[str
         if slug(title) in _BACKGROUND or value == 0:
             continue
         if slug(title) == "ignore":
-            ignore = int(value)
+            if not isinstance(value, int):
+                raise DataError(f"{source}: '{title}' has several values; Med3D can leave out one alone.")
+            ignore = value
             continue
         name = our_name(title)
         if name in values:
@@ -73,7 +76,7 @@ def parse_values(text: str) -> dict[str, Values]:
     return values
 
 
-def _either_way(item: tuple[str, object], source: object) -> tuple[str, Values]:
+def _either_way(item: tuple[str, Any], source: object) -> tuple[str, Values]:
     key, value = item
     try:
         if isinstance(value, str) and not value.strip().isdigit():

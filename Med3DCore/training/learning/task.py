@@ -47,8 +47,9 @@ class Task(Protocol):
     def draw(self, number: int) -> Any:
         """A batch, which depends on the task and this number (0, 1, ...) alone."""
 
-    def begin_step(self, fraction: float) -> None:
+    def begin_step(self, fraction: float) -> None:  # noqa: ARG002
         """Told before each step how much of the training is done, by steps or by time, 0..1."""
+        return
 
     def loss(self, network: nn.Module, batch: Any, device: Device) -> Tensor:
         """The loss of a batch, a scalar; convolutions in ``device.autocast()``, sums in float32."""
