@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing import resample
 from Med3DCore.volume import LabelMap, Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _WINDOW_HU = (-160.0, 240.0)
 _VIEWS = (("axial", 0), ("coronal", 1), ("sagittal", 2))
@@ -72,7 +76,7 @@ def _telling_point(labels: LabelMap) -> np.ndarray:
     return (labels.geometry.index_to_physical @ np.append(index, 1.0))[:3]
 
 
-def _draw_slice(axes, volume: Volume, labels: LabelMap, axis: int, centre: np.ndarray, pixel_mm: float) -> None:
+def _draw_slice(axes: Axes, volume: Volume, labels: LabelMap, axis: int, centre: np.ndarray, pixel_mm: float) -> None:
     """One slice along the patient's axes, head up and the patient's right on the left, as radiologists look at it."""
     grid = _slice_grid(volume.geometry, axis, centre, pixel_mm)
     flip = slice(None, None, -1) if axis else slice(None)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from Med3DCore.geometry import triple
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
-    from Med3DCore.geometry import triple
-from Med3DCore.inference.device import Device
+    from Med3DCore.inference.device import Device
 
 Shape = tuple[int, int, int]
 

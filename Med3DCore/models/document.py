@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 
 from Med3DCore.errors import ModelError
 from Med3DCore.models.schema import model_schema, problems
@@ -68,7 +69,7 @@ def _check_version(document: object, name: str) -> None:
     raise ModelError(f"{name} does not say in which model format it is; it is damaged or no Med3D model package.")
 
 
-def _contradictions(document: dict):
+def _contradictions(document: dict) -> Iterator[str]:
     """Parts that fit the schema but not each other, as parts of a sentence."""
     found: dict[str, set[str]] = {}
     for stage in document["stages"]:
