@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from Med3DCore.errors import DataError
-from Med3DCore.geometry import Geometry, triple
+from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map
 from Med3DCore.io.files import may_be_cropped
 from Med3DCore.progress import Progress
