@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 
 LEAST_WINDOW = 16
-"""Windows are rounded down to multiples of it, in voxels: encoders halve at most five times."""
+"""Windows are rounded down to multiples of it; in voxels."""
 
 
 def sliding_window(

@@ -115,7 +115,7 @@ class Failure:
         code: A stable word, :attr:`Med3DCore.errors.Med3DError.code`.
         sentence: What is wrong and what to do, for the user.
         details: The traceback, to be folded away.
-        facts: What may be offered to the user, :attr:`Med3DCore.errors.Med3DError.facts`.
+        facts: What may be offered to the user, see :class:`.Med3DError`.
     """
 
     event: ClassVar[str] = "error"

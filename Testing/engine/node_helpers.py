@@ -103,14 +103,19 @@ def running(path: Path):
 
 
 def start_node(path: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """A node in a process; returns once it listens."""
+    """A node in a process; returns once it listens. Another program may have its port for a moment."""
     command = [sys.executable, "-m", "Med3DCore.cli.main", "dicom-node", "run", str(path)]
-    node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    for line in node.stderr:
-        if "listens at" in line:
-            threading.Thread(target=node.stderr.read, daemon=True).start()
-            return node
-    raise AssertionError("the node did not start")
+    for _ in range(5):
+        node, said = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment), []
+        for line in node.stderr:
+            said.append(line)
+            if "listens at" in line:
+                threading.Thread(target=node.stderr.read, daemon=True).start()
+                return node
+        node.wait()
+        assert "cannot be listened at" in "".join(said), said
+        time.sleep(1)
+    raise AssertionError("its port stays taken")
 
 
 def associate(port: int, title: str = "SCANNER", classes: tuple[str, ...] = CLASSES, tls=None):

@@ -89,7 +89,7 @@ def _either_way(item: tuple[str, Any], source: object) -> tuple[str, Values]:
 
 
 def own_values(label: Path) -> dict[str, Values]:
-    """The values that :func:`Med3DCore.io.read_label_map` gives to the labels of a file that names them itself.
+    """The values that :func:`.read_label_map` gives to the labels of a file that names them itself.
 
     So do a ``.seg.nrrd``, a folder with one file an organ, and DICOM; of others nothing is known.
 

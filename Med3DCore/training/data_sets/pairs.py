@@ -5,7 +5,7 @@
     a.nrrd             a.seg.nrrd               as 3D Slicer saves them
     a/ct.nii.gz        a/labels.nii.gz          a folder for each case
     a/ct/1.dcm, ...     a/labels.nrrd            a folder with a DICOM series is an image
-    a/ct.nii.gz        a/segmentations/*.nii.gz one file an organ, as TotalSegmentator has them
+    a/ct.nii.gz        a/segmentations/...      one file an organ, as TotalSegmentator has them
     train/..., val/...                          the split
 
 What the values mean is in ``labels.json`` beside them (``{"liver": 1}``); a ``.seg.nrrd`` and files of organs name

@@ -57,14 +57,14 @@ class ViewSettings:
     def training_view(
         self, source: Source, picture: Picture, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A random crop, perhaps mirrored and with its colours exchanged, and what it shows; as :meth:`_view`."""
+        """A random crop, perhaps mirrored and with its colours exchanged, and what it shows."""
         image, target = self._view(source, picture, lambda width, height: self._random_box(width, height, rng))
         if rng.random() < self.flip:
             image, target = image[:, :, ::-1], (target[:, ::-1] if target.ndim else target)
         return (image[rng.permutation(3)] if self.shuffle else image), target
 
     def checking_view(self, source: Source, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
-        """The middle of a picture, and what it shows; as :meth:`_view`."""
+        """The middle of a picture, and what it shows."""
         return self._view(source, picture, self._middle_box)
 
     def _view(
