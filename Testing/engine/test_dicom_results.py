@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +107,7 @@ def test_what_is_written_lies_where_it_was(series, tmp_path, position, name):
 
 @pytest.mark.parametrize("position", ["axial", "sagittal", "oblique", "feet first"])
 def test_dcmqi_reads_the_same(series, tmp_path, position):
-    program = shutil.which("segimage2itkimage")
+    program = shutil.which("segimage2itkimage", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if program is None:
         pytest.skip("dcmqi is not installed (pip install dcmqi)")
     labels, origin = series(position)
