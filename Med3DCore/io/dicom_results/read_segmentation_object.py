@@ -91,7 +91,7 @@ def _overlaid(path: Path, made: Segmentation, numbers: Sequence[int]) -> tuple[O
             overlay = Overlay(volume.array.shape, len(numbers), str(path))
             overlay.lay(volume.array)
             return overlay, volume.affine
-        except RuntimeError:  # they overlap, and what said so has left its tables locked
+        except RuntimeError:  # they overlap, and what says so keeps its tables locked until this block ends
             made = segread(path)
     overlay = Overlay(tuple(whole.spatial_shape), len(numbers), str(path))
     for position, number in enumerate(numbers, start=1):
