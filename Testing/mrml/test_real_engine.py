@@ -81,7 +81,8 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
         assert not organ.segmentId or np.mean(found == truth) > 0.999
         assert organ.volumeMl == pytest.approx(expected.labels.volume_ml(organ.name), rel=0.01)
     assert any(organ.segmentId for organ in result.organs)
-    assert result.model == expected.model and result.warnings == expected.warnings and "fine: network" in result.seconds
+    assert result.model == expected.model and "fine: network" in result.seconds
+    assert result.warnings == tuple(sentence.replace("in boxes", "in CT") for sentence in expected.warnings)
     assert {"Running the network (coarse)", "Running the network (fine)"} <= {stage for stage, _, _ in steps}
 
 
