@@ -49,11 +49,11 @@ class Label:
             scheme, number, meaning = value
             return scheme, number, meaning
 
-        red, green, blue = values["colour"]
+        name, title, (red, green, blue) = values["name"], values["title"], values["colour"]
         modifier = values.get("modifier")
         return cls(
-            values["name"],
-            values["title"],
+            name,
+            title,
             (red, green, blue),
             code(values["type"]),
             code(values["category"]),

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import Med3DCore
 from Med3DCore.cli.console import say
@@ -43,7 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Liver and lungs from a CT, on this computer; nothing leaves it. For research, not for diagnosis.",
     )
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
-    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    # No abbreviations: --no would mean --not-ct, which somebody must say in full.
+    whole = partial(argparse.ArgumentParser, allow_abbrev=False)
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=whole)
     everyday, teaching = (
         (segment, info, evaluate, models),
         (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare),

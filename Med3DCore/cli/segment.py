@@ -84,7 +84,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, misuse=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dicomweb:
         return _run_dicomweb(args)
     if not args.input:
-        raise SettingError("Which scan? Give an image file or a DICOM folder, or --dicomweb with --series.")
+        args.misuse("which scan? Give an image file or a DICOM folder, or --dicomweb with --series.")
     scans = places_of(args.input, args.output or (), args.picture)
     organs = args.organ or (() if args.model else DEFAULT_ORGANS)
     package = _choose(organs, args)

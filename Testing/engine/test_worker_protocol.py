@@ -193,7 +193,7 @@ def test_label_maps_keep_their_labels(tmp_path):
         ({"direction": [1, 0, 0, 0.5, 1, 0, 0, 0, 1]}, "not at right angles"),
         ({"labels": []}, "must be uint8"),
         ({"labels": [3]}, "cannot be read"),
-        ({"labels": [{"name": "x"}]}, "lacks 'colour'"),
+        ({"labels": [{"name": "x"}]}, "lacks 'title'"),
     ],
 )
 def test_wrong_descriptions_get_a_sentence(tmp_path, change, sentence):

@@ -75,14 +75,10 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
     )
     expected = segment(makeScan(), ["liver", "lungs"], str(model), "cpu")
     for organ in result.organs:
-        truth = expected.labels.mask(organ.name)
-        assert bool(organ.segmentId) == truth.any()  # what was not found has no segment
-        found = organ.segmentId and segmentArray(result.segmentationNode, organ.segmentId, volumeNode) > 0
-        assert not organ.segmentId or np.mean(found == truth) > 0.999
+        found = segmentArray(result.segmentationNode, organ.segmentId, volumeNode) > 0
+        assert found.any() and np.mean(found == expected.labels.mask(organ.name)) > 0.999
         assert organ.volumeMl == pytest.approx(expected.labels.volume_ml(organ.name), rel=0.01)
-    assert any(organ.segmentId for organ in result.organs)
-    assert result.model == expected.model and "fine: network" in result.seconds
-    assert result.warnings == tuple(sentence.replace("in boxes", "in CT") for sentence in expected.warnings)
+    assert result.model == expected.model and result.warnings == expected.warnings and "fine: network" in result.seconds
     assert {"Running the network (coarse)", "Running the network (fine)"} <= {stage for stage, _, _ in steps}
 
 

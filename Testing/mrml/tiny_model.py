@@ -40,7 +40,7 @@ def _stage(name, spacing, region):
 
 def _weights(stage):
     """Random, with a bias by which each label fills about a third of the scan."""
-    torch.manual_seed(1)
+    torch.manual_seed(32)  # both labels are found, and none is doubted so much that it is looked at twice
     network = build_network(stage.network).eval()
     seen = Preprocessing.from_dict({"spacing": [4.0] * 3, "intensity": INTENSITY}).apply(makeScan())
     with torch.inference_mode():
