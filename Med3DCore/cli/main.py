@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import Med3DCore
 from Med3DCore.cli.console import say
@@ -17,6 +17,13 @@ from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.system.allocator import keep_freed_memory
 
 _PATIENCE_SECONDS = 2.0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Of a command: options in full, since ``--no`` would mean ``--not-ct``, which somebody must say."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,9 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Liver and lungs from a CT, on this computer; nothing leaves it. For research, not for diagnosis.",
     )
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
-    # No abbreviations: --no would mean --not-ct, which somebody must say in full.
-    whole = partial(argparse.ArgumentParser, allow_abbrev=False)
-    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=whole)
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     everyday, teaching = (
         (segment, info, evaluate, models),
         (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare),

@@ -88,7 +88,7 @@ def _write_picture(volume: Volume, labels: LabelMap, origin: Origin, path: Path)
     pixels = (imread(path.with_suffix(".png"))[..., :3] * 255).round().astype("uint8")
     path.with_suffix(".png").unlink()
     made = SCImage.from_ref_dataset(
-        origin.images()[0],
+        origin.images[0],
         pixel_array=pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ class Origin:
     digest: str
     labelmap: bool = False
 
+    @cached_property
     def images(self) -> list[Dataset]:
         """The files of the series as pydicom has them, without pixels, in the order of the slices.
 

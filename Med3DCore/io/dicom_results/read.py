@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from Med3DCore.errors import VolumeError
+from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_results.kinds import DicomKind, kind_of_file
 from Med3DCore.volume import LabelMap
@@ -26,13 +27,15 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
     Raises:
         VolumeError: It is another kind of DICOM, damaged, or its series is not to be found.
     """
-    if _checked_kind(path) is DicomKind.SEG:
-        from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
+    kind = _checked_kind(path)
+    with _readable(path, kind):
+        if kind is DicomKind.SEG:
+            from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
 
-        return read_segmentation_object(path)
-    from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
+            return read_segmentation_object(path)
+        from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
 
-    return read_structure_set(path, grid, warn)
+        return read_structure_set(path, grid, warn)
 
 
 def dicom_names(path: Path) -> list[str]:
@@ -41,13 +44,15 @@ def dicom_names(path: Path) -> list[str]:
     Raises:
         VolumeError: As there.
     """
-    if _checked_kind(path) is DicomKind.SEG:
-        from Med3DCore.io.dicom_results.read_segmentation_object import segment_names
+    kind = _checked_kind(path)
+    with _readable(path, kind):
+        if kind is DicomKind.SEG:
+            from Med3DCore.io.dicom_results.read_segmentation_object import segment_names
 
-        return segment_names(path)
-    from Med3DCore.io.dicom_results.read_structure_set import structure_names
+            return segment_names(path)
+        from Med3DCore.io.dicom_results.read_structure_set import structure_names
 
-    return structure_names(path)
+        return structure_names(path)
 
 
 def _checked_kind(path: Path) -> DicomKind:
@@ -63,3 +68,17 @@ def _checked_kind(path: Path) -> DicomKind:
             "pip install 'Med3DCore[dicom]', or load it in 3D Slicer and save it as .seg.nrrd."
         )
     return kind
+
+
+@contextmanager
+def _readable(path: Path, kind: DicomKind) -> Iterator[None]:
+    """Whatever a damaged file makes highdicom or pydicom raise becomes a sentence."""
+    try:
+        yield
+    except Med3DError:
+        raise
+    except Exception as error:
+        raise VolumeError(
+            f"{path} is a DICOM {kind.name} that cannot be read ({str(error)[:200]}); export it again, or load it in "
+            "3D Slicer and save it as .seg.nrrd."
+        ) from None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +36,9 @@ def read_segmentation_object(path: Path) -> LabelMap:
     """
     from highdicom.seg import segread
 
-    with _readable(path):
-        made = segread(path)
-        labels, numbers = _labels(made, path), list(made.segment_numbers)
-        overlay, affine = _overlaid(path, made, numbers)
+    made = segread(path)
+    labels, numbers = _labels(made, path), list(made.segment_numbers)
+    overlay, affine = _overlaid(path, made, numbers)
     geometry = _geometry(affine, overlay.array)
     return LabelMap(overlay.array, geometry, path.name, labels, overlay.overlaps)
 
@@ -53,22 +51,7 @@ def segment_names(path: Path) -> list[str]:
     """
     from highdicom.seg import segread
 
-    with _readable(path):
-        return [label.name for label in _labels(segread(path, lazy_frame_retrieval=True), path)]
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Whatever a damaged file makes highdicom raise becomes a sentence."""
-    try:
-        yield
-    except VolumeError:
-        raise
-    except Exception as error:
-        raise VolumeError(
-            f"{path} is a DICOM SEG that cannot be read ({str(error)[:200]}); export it again, or load it in 3D Slicer "
-            "and save it as .seg.nrrd."
-        ) from None
+    return [label.name for label in _labels(segread(path, lazy_frame_retrieval=True), path)]
 
 
 def _labels(made: Segmentation, path: Path) -> tuple[Label, ...]:

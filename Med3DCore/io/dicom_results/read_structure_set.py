@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,11 +45,10 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
     """
     import pydicom
 
-    with _readable(path):
-        made = pydicom.dcmread(path)
-        grid = grid or _grid_beside(path, made)
-        structures = list(_structures(made))
-        found = [_marked(contours, grid) for _, contours in structures]
+    made = pydicom.dcmread(path)
+    grid = grid or _grid_beside(path, made)
+    structures = list(_structures(made))
+    found = [_marked(contours, grid) for _, contours in structures]
     if not any(slices for slices, _ in found):
         raise VolumeError(f"{path} holds no closed contour inside of the scan; is it of another series?")
     if len(structures) > 255:
@@ -73,22 +71,7 @@ def structure_names(path: Path) -> list[str]:
     """
     import pydicom
 
-    with _readable(path):
-        return [label.name for label in distinct(label for label, _ in _structures(pydicom.dcmread(path)))]
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Whatever a damaged file makes pydicom raise becomes a sentence."""
-    try:
-        yield
-    except VolumeError:
-        raise
-    except Exception as error:
-        raise VolumeError(
-            f"{path} is a DICOM RTSTRUCT that cannot be read ({str(error)[:200]}); export it again, or load it in 3D "
-            "Slicer and save it as .seg.nrrd."
-        ) from None
+    return [label.name for label in distinct(label for label, _ in _structures(pydicom.dcmread(path)))]
 
 
 def _grid_beside(path: Path, made: Dataset) -> Geometry:

@@ -51,7 +51,7 @@ def segmentation_object(slices: np.ndarray, labels: Sequence[Label], origin: Ori
     from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
     logging.getLogger("highdicom").setLevel(logging.ERROR)
-    images = origin.images()
+    images = origin.images
     frames = slices
     if images[0].get("NumberOfFrames", 1) > 1:
         frames = _by_frame(slices, images, origin)

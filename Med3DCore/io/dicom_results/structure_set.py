@@ -37,7 +37,7 @@ def structure_set(slices: np.ndarray, labels: Sequence[Label], origin: Origin) -
     Raises:
         OutputError: The series has no frame of reference.
     """
-    images = origin.images()
+    images = origin.images
     made = _general(images[0], origin)
     made.ReferencedFrameOfReferenceSequence = [_reference(images)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
