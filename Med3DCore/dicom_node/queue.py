@@ -106,13 +106,12 @@ class Queue:
     def arriving(self) -> Iterator[tuple[str, float, int]]:
         """Series that came and are no job yet, or grew since: key, when the last slice came, how many slices."""
         for folder in sorted(self.incoming.iterdir()):
-            files = self.slices_of(folder.name)
-            if not files:
-                continue
-            last = max(file.stat().st_mtime for file in files)
             job = self.job(folder.name)
-            if job is None or job.state in (DONE, FAILED):  # one in work is looked at when it ends
-                yield folder.name, last, len(files)
+            if job is not None and job.state not in (DONE, FAILED):
+                continue  # it is looked at when it ends
+            files = self.slices_of(folder.name)
+            if files:
+                yield folder.name, max(file.stat().st_mtime for file in files), len(files)
 
     def complete(self, key: str, received: float) -> Job:
         """A series is complete: it waits, unless just these slices were done before, which are then dropped.

@@ -51,6 +51,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._open: dict[object, set[str]] = {}  # association to the series that it sent
         self._silent: set[str] = set()  # series whose association was broken off
+        self._slices: dict[str, int] = {}  # of series that are being sent
         self._bytes, self._counted = 0, 0.0
 
     def ready(self, key: str, last: float, now: float) -> bool:
@@ -125,6 +126,7 @@ class Receiver:
         with self._lock:
             self._open.setdefault(event.assoc, set()).add(key)
             self._bytes += size
+            self._slices[key] = self._slices.get(key, 0) + 1
         return _TAKEN
 
     def _why_not(self, series: str, size: int) -> str:
@@ -138,14 +140,24 @@ class Receiver:
             return f"more than {limits.queue_gb:g} GB wait (queue_gb)"
         if shutil.disk_usage(self._queue.folder).free - size < limits.free_gb * _GB:
             return f"the disk has less than {limits.free_gb:g} GB left (free_gb)"
-        if len(self._queue.slices_of(hashed(series))) >= limits.series_slices:
+        key = hashed(series)
+        if key not in self._slices:
+            self._slices[key] = len(self._queue.slices_of(key))
+        if self._slices[key] >= limits.series_slices:
             return f"its series has {limits.series_slices} slices already (series_slices)"
         return ""
 
     def _released(self, event: Event) -> None:
         with self._lock:
-            self._silent -= self._open.pop(event.assoc, set())
+            self._silent -= self._sent_by(event.assoc)
 
     def _broken(self, event: Event) -> None:
         with self._lock:
-            self._silent |= self._open.pop(event.assoc, set())
+            self._silent |= self._sent_by(event.assoc)
+
+    def _sent_by(self, association: object) -> set[str]:
+        """The series of an association that has ended; their slices are counted anew when more come."""
+        keys = self._open.pop(association, set())
+        for key in keys:
+            self._slices.pop(key, None)
+        return keys
