@@ -1,14 +1,18 @@
-"""A folder to run the ``med3d`` command in, and a model for it."""
+"""A folder to run the ``med3d`` command in, and a model for it; a CT series with a label map."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from cli_helpers import ORGANS
+from dicom_drawing import LABELS, SHAPE, drawing, grid
 from test_worker_requests import make_stage, make_volume, save_model
 
 from Med3DCore.cli.main import main
-from Med3DCore.io import write_volume
+from Med3DCore.io import find_scan, write_volume
+from Med3DCore.io.dicom_results import Origin
 from Med3DCore.models import catalogue
+from Med3DCore.volume import LabelMap
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +43,21 @@ def med3d(work, shipped, monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A CT in a position, its label map, and where that came from."""
+    from ct_series import write_ct_series  # needs the extra `dicom`
+
+    digest = "0123456789abcdef" * 4
+
+    def make(position: str = "axial", **changes):
+        folder = tmp_path / "ct"
+        place = grid(position)
+        write_ct_series(folder, np.random.default_rng(0).integers(-900, 900, SHAPE), place, **changes)
+        scan = find_scan(folder)
+        assert scan.geometry.is_close(place, 1e-3)
+        return LabelMap(drawing(), scan.geometry, "labels", LABELS), Origin(scan, "liver-lungs-0.4.0", digest)
+
+    return make

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_files import USUAL, format_of, write_file, write_frames, write_series, write_slice
-from test_io_dicom_series import hounsfield, read, refusal
+from dicom_scans import hounsfield, read, refusal
 
 from Med3DCore.errors import Med3DError
 from Med3DCore.io import list_series

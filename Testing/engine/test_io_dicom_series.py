@@ -3,213 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import SPACING, write_frames, write_series
+from dicom_files import write_frames, write_series
+from dicom_scans import GEOMETRY, WRITERS, every, hounsfield, read, refusal, write
 
-from Med3DCore.errors import SettingError, VolumeError
-from Med3DCore.geometry import Geometry
+from Med3DCore.errors import SettingError
 from Med3DCore.io import find_scan, list_series, read_volume
 from Med3DCore.io.dicom import tags
 from Med3DCore.io.dicom.files import named
 from Med3DCore.progress import Progress
-
-SIZE = (24, 6, 5)
-GEOMETRY = Geometry(SIZE[::-1], (*SPACING, 3.0), (-100.0, -80.0, 0.0))
-WRITERS = pytest.mark.parametrize("stored", ["slices", "frames"])
-
-
-def hounsfield(slices: int = SIZE[0], seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(-1000, 1500, (slices, *SIZE[1:])).astype(np.int16)
-
-
-def write(folder: Path, stored: str, hu: np.ndarray, places: list, frame_marks: dict | None = None) -> None:
-    """The same scan as single slices or as frames; ``frame_marks`` gives the acquisition of each slice."""
-    marks = frame_marks or {}
-    if stored == "slices":
-        write_series(folder, hu, places, lambda z: {tags.ACQUISITION: str(marks.get(z, 1))})
-        return
-    groups = [
-        {
-            tags.PLANE_POSITION: [{tags.POSITION: f"-100\\-80\\{place:g}"}],
-            tags.FRAME_CONTENT: [{tags.FRAME_ACQUISITION: marks.get(z, 1)}],
-        }
-        for z, place in enumerate(places)
-    ]
-    write_frames(folder / "frames.dcm", hu, groups)
-
-
-def write_planes(folder: Path, stored: str, hu: np.ndarray, said: Callable[[int], dict]) -> None:
-    """The same scan as slices or frames, of which ``said`` gives orientation or pixel spacing."""
-    if stored == "slices":
-        write_series(folder, hu, change=said)
-        return
-    sequences = {tags.ORIENTATION: tags.PLANE_ORIENTATION, tags.PIXEL_SPACING: tags.PIXEL_MEASURES}
-    groups = [{sequences[tag]: [{tag: value}] for tag, value in said(z).items()} for z in range(len(hu))]
-    write_frames(folder / "frames.dcm", hu, groups)
-
-
-def read(path: Path, **choice: object) -> tuple[np.ndarray, Geometry, list[str]]:
-    progress = Progress()
-    volume = read_volume(path, progress=progress, **choice)
-    return volume.array, volume.geometry, progress.warnings
-
-
-def refusal(path: Path, **choice: object) -> str:
-    with pytest.raises(VolumeError) as caught:
-        read_volume(path, progress=Progress(), **choice)
-    return str(caught.value)
-
-
-def every(count: int = SIZE[0], step: float = 3.0) -> list[float]:
-    return [step * z for z in range(count)]
-
-
-# -- steps -------------------------------------------------------------------------------------------------------------
-
-
-@WRITERS
-def test_a_missing_slice_is_the_mean_of_its_neighbours(tmp_path, stored):
-    hu = hounsfield()
-    write(tmp_path, stored, np.delete(hu, 9, 0), np.delete(every(), 9).tolist())
-    array, geometry, warnings = read(tmp_path)
-    assert geometry.is_close(GEOMETRY, 1e-6)
-    assert np.array_equal(np.delete(array, 9, 0), np.delete(hu, 9, 0))
-    assert np.array_equal(array[9], np.rint((hu[8].astype(float) + hu[10]) / 2))
-    assert len(warnings) == 1 and "slice 10 is missing" in warnings[0] and "neighbours" in warnings[0]
-    assert find_scan(tmp_path).facts()["slices"] == 23
-
-
-@WRITERS
-@pytest.mark.parametrize(
-    ("lost", "problem"),
-    [([9, 10], "lacks 2 slices (a gap of 9 mm where slices are 3 mm apart)"), ([5, 9, 13], "lacks 3 slices")],
-)
-def test_more_missing_slices_are_refused(tmp_path, stored, lost, problem):
-    write(tmp_path, stored, np.delete(hounsfield(), lost, 0), np.delete(every(), lost).tolist())
-    assert problem in refusal(tmp_path)
-
-
-@WRITERS
-@pytest.mark.parametrize(
-    ("places", "distance"),
-    [
-        ([round(1.25 * z + 0.4) for z in range(24)], 1.25),
-        ([z + 0.12 * (-1) ** z for z in range(24)], 1.0),
-        ([round(0.625 * z, 1) for z in range(24)], 0.625),
-    ],
-    ids=["rounded to 1 mm", "table shakes", "rounded to 0.1 mm"],
-)
-def test_no_slice_lacks_where_positions_are_rounded_or_shaky(tmp_path, stored, places, distance):
-    hu = hounsfield()
-    write(tmp_path, stored, hu, places)
-    array, geometry, warnings = read(tmp_path)
-    assert np.array_equal(array, hu) and geometry.spacing[2] == pytest.approx(distance, abs=0.015)
-    middle = geometry.origin[2] + geometry.spacing[2] * np.arange(24)
-    assert np.abs(middle - places).max() < 0.6
-    assert all("even steps were taken" in sentence for sentence in warnings)
-
-
-@WRITERS
-def test_two_distances_are_no_missing_slices(tmp_path, stored):
-    write(tmp_path, stored, hounsfield(), [3.0 * z if z < 12 else 36 + 9.0 * (z - 12) for z in range(24)])
-    assert "has uneven slices (3 to 9 mm apart)" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize("thickness", [("0", "-3"), (None, "-3"), ("-3", None), ("0", None), (None, "0"), ("nan", "x")])
-def test_thickness_is_not_used_where_there_are_positions(tmp_path, thickness):
-    said = {tags.THICKNESS: thickness[0], tags.SPACING_BETWEEN: thickness[1]}
-    hu = hounsfield()
-    write_series(tmp_path, hu, change=lambda _: said)
-    array, geometry, warnings = read(tmp_path)
-    assert np.array_equal(array, hu) and geometry.is_close(GEOMETRY, 1e-6) and warnings == []
-
-
-@pytest.mark.parametrize(("thickness", "taken"), [("4.5", 4.5), ("-3", 1.0), ("0", 1.0), (None, 1.0), ("inf", 1.0)])
-def test_a_single_slice_is_as_thick_as_it_says_or_1_mm_with_a_word(tmp_path, thickness, taken):
-    write_series(tmp_path, hounsfield(1), change=lambda _: {tags.THICKNESS: thickness})
-    _, geometry, warnings = read(tmp_path)
-    assert geometry.spacing[2] == taken and bool(warnings) == (taken == 1.0)
-
-
-def test_slices_without_a_place_are_refused(tmp_path):
-    write_series(tmp_path, hounsfield(), change=lambda _: {tags.POSITION: None})
-    assert "does not say where its slices lie (ImagePositionPatient is missing)" in refusal(tmp_path)
-    write_series(tmp_path, hounsfield(), change=lambda _: {tags.POSITION: "0\\0\\0"})
-    assert "has 24 images at only 1 place" in refusal(tmp_path)
-
-
-# -- planes ------------------------------------------------------------------------------------------------------------
-
-
-@WRITERS
-def test_slices_turned_a_little_are_one_series(tmp_path, stored):
-    noise = np.random.default_rng(0).normal(0, 8e-4, (24, 6))
-    axes = np.array([1, 0, 0, 0, 1, 0]) + noise
-    hu = hounsfield()
-    write_planes(tmp_path, stored, hu, lambda z: {tags.ORIENTATION: "\\".join(f"{v:.8f}" for v in axes[z])})
-    array, geometry, warnings = read(tmp_path)
-    matrix = geometry.direction_matrix
-    assert np.array_equal(array, hu) and geometry.spacing == pytest.approx(GEOMETRY.spacing, abs=1e-3)
-    assert np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-12) and np.abs(matrix - np.eye(3)).max() < 1e-3
-    assert len(warnings) == 1 and "turned a little against each other" in warnings[0]
-
-
-def test_cosines_of_three_decimals_are_the_nearest_rotation(tmp_path):
-    angles = np.radians([3, 5, 7])
-    rotation = np.eye(3)
-    for (j, k), angle in zip(((1, 2), (0, 2), (0, 1)), angles, strict=True):
-        turn = np.eye(3)
-        turn[j, j] = turn[k, k] = np.cos(angle)
-        turn[j, k], turn[k, j] = -np.sin(angle), np.sin(angle)
-        rotation = rotation @ turn
-    said = "\\".join(f"{value:.3f}" for value in (*rotation[:, 0], *rotation[:, 1]))
-    places = [np.array((-100, -80, 0)) + 3 * z * rotation[:, 2] for z in range(24)]
-    change = lambda z: {tags.ORIENTATION: said, tags.POSITION: "\\".join(f"{v:.3f}" for v in places[z])}  # noqa: E731
-    hu = hounsfield()
-    write_series(tmp_path, hu, change=change)
-    array, geometry, _ = read(tmp_path)
-    matrix = geometry.direction_matrix
-    assert np.array_equal(array, hu) and np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-12)
-    assert np.abs(matrix - rotation).max() < 1e-3
-
-
-def test_rows_and_columns_that_are_not_at_right_angles_are_refused(tmp_path):
-    write_series(tmp_path, hounsfield(), change=lambda _: {tags.ORIENTATION: "1\\0\\0\\0.1\\0.995\\0"})
-    assert "rows and columns that are not at right angles" in refusal(tmp_path)
-
-
-def test_what_does_not_say_how_it_lies_is_told(tmp_path):
-    write_series(tmp_path, hounsfield(), change=lambda _: {tags.ORIENTATION: None})
-    array, geometry, warnings = read(tmp_path)
-    assert np.array_equal(array, hounsfield()) and geometry.is_close(GEOMETRY, 1e-6)
-    assert len(warnings) == 1 and "does not say how the patient lies" in warnings[0]
-
-
-def test_impossible_geometry_is_refused(tmp_path):
-    write_series(tmp_path, hounsfield(), change=lambda _: {tags.PIXEL_SPACING: "1e30\\1e30"})
-    assert "cannot be" in refusal(tmp_path)
-
-
-@WRITERS
-@pytest.mark.parametrize("what", [{tags.ORIENTATION: "0\\1\\0\\0\\0\\-1"}, {tags.PIXEL_SPACING: "1\\1"}])
-def test_slices_that_do_not_fit_are_named_and_never_a_good_part(tmp_path, stored, what):
-    write_planes(tmp_path, stored, hounsfield(), lambda z: what if z < 1 else {})
-    array, geometry, warnings = read(tmp_path)
-    assert np.array_equal(array, hounsfield()[1:]) and geometry.origin[2] == 3
-    assert len(warnings) == 1 and "were left out (1)" in warnings[0]
-    told = find_scan(tmp_path).facts()["left_out"]
-    assert len(told) == 1 and "1 slice" in told[0]
-    write_planes(tmp_path, stored, hounsfield(), lambda z: what if z < 8 else {})
-    sentence = refusal(tmp_path)
-    assert "16 slices" in sentence and "8 slices" in sentence and "--series 1" in sentence
-    assert np.array_equal(read(tmp_path, series=1)[0], hounsfield()[8:])
-
-
-# -- acquisitions and copies -------------------------------------------------------------------------------------------
 
 
 @WRITERS
@@ -311,9 +116,6 @@ def test_a_uid_for_each_slice_is_one_series(tmp_path):
     assert len(warnings) == 1 and "a series UID of its own" in warnings[0]
 
 
-# -- the right series --------------------------------------------------------------------------------------------------
-
-
 def other(modality: str) -> dict:
     return {tags.SERIES_UID: "1.7", tags.SERIES_NUMBER: "9", tags.MODALITY: modality, tags.SERIES_DESCRIPTION: "Second"}
 
@@ -384,9 +186,6 @@ def test_a_description_is_one_line_of_what_can_be_printed(tmp_path):
     write_series(tmp_path, hounsfield(2), change=lambda _: change)
     description = list_series(tmp_path)[0].description
     assert description.startswith("Tho rax [31mxxx") and len(description) == 128 and description.isprintable()
-
-
-# -- files that cannot be read -----------------------------------------------------------------------------------------
 
 
 def test_every_folder_and_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):

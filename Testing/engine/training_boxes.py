@@ -16,6 +16,7 @@ from Med3DCore.volume import Volume
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SIZE, SPACING = (30, 28, 24), (4.0, 4.0, 4.0)
+VALUES = {"liver": 1, "lungs": 2}
 
 
 def write_case(folder, name, seed, annotated=("liver", "lungs"), unknown=False, **entry):
@@ -40,7 +41,7 @@ def write_case(folder, name, seed, annotated=("liver", "lungs"), unknown=False, 
         "name": name,
         "image": f"{name}_ct.nii.gz",
         "label": f"{name}_seg.nii.gz",
-        "values": {"liver": 1, "lungs": 2},
+        "values": dict(VALUES),
         "annotated": list(annotated),
         "source": {"data": "boxes", "licence": "CC0", "labels": "exact"},
         **entry,
