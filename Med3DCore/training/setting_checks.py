@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from Med3DCore.errors import SettingError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -27,7 +31,7 @@ def require(owner: object, name: str, holds: bool, what: str) -> None:
         raise SettingError(f"The training's setting '{name}' is {getattr(owner, name)!r}; it must be {what}.")
 
 
-def require_kinds(owner: object) -> None:
+def require_kinds(owner: DataclassInstance) -> None:
     """Refuse settings that are not of the kind of their default: of a recipe, ``"15"`` is no number.
 
     Raises:

@@ -9,7 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import IO, Any
+from io import BufferedReader
+from typing import IO, Any, NoReturn
 
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.progress import MetricCallback, ProgressCallback
@@ -124,8 +125,8 @@ class WorkerClient:
     def cancel(self) -> None:
         """Stop the request that another thread waits for, if there is one."""
         with self._sending:  # not before the request itself is sent
-            if self._current is not None:
-                self._send(Request(next(self._ids), "cancel", {"request": self._current}))
+            if self._process is not None and self._current is not None:
+                _send(self._process, Request(next(self._ids), "cancel", {"request": self._current}))
 
     def kill(self) -> None:
         """End the worker and its children at once; the next request starts a new one."""
@@ -140,7 +141,7 @@ class WorkerClient:
         if self._process is None:
             return
         with suppress(OSError):
-            self._process.stdin.close()
+            _opened(self._process.stdin).close()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -154,11 +155,12 @@ class WorkerClient:
         on_metric: MetricCallback | None,
     ) -> dict:
         with self._sending:
-            if self._process is None or self._process.poll() is not None:
-                self._start()
+            process = self._process
+            if process is None or process.poll() is not None:
+                process = self._process = self._start()
             request = Request(next(self._ids), type, fields)
             self._current = request.id
-            self._send(request)
+            _send(process, request)
         while (event := self._events.get()) is not None:
             if isinstance(event, Ready):
                 self.ready = event
@@ -171,40 +173,27 @@ class WorkerClient:
             elif isinstance(event, Result) and event.id == request.id:
                 return event.result
             elif isinstance(event, Failure) and event.id == request.id:
-                self._raise(event)
+                _raise(event, process)
             elif isinstance(event, End):
-                self._process.wait()
+                process.wait()
                 raise _Ended
-        raise WorkerDied(self._process.wait(), self.log)
+        raise WorkerDied(process.wait(), self.log)
 
-    def _raise(self, failure: Failure) -> None:
-        if failure.code == Cancelled.code:
-            raise Cancelled(failure.sentence)
-        if failure.code == "ending":
-            self._process.wait()
-            raise _Ended
-        raise RequestError(failure)
-
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen:
         self.ready = None
         self.log.clear()
         self._events = queue.SimpleQueue()
         pipe = subprocess.PIPE
         # A session of its own: Ctrl-C in a terminal is the client's to handle.
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=worker_environment(), start_new_session=True
         )
-        log = threading.Thread(target=self._follow_log, args=(self._process.stderr,), daemon=True)
+        log = threading.Thread(target=self._follow_log, args=(process.stderr,), daemon=True)
         log.start()
-        arguments = (self._process.stdout, self._events, log)
-        threading.Thread(target=self._follow_events, args=arguments, daemon=True).start()
+        threading.Thread(target=self._follow_events, args=(process.stdout, self._events, log), daemon=True).start()
+        return process
 
-    def _send(self, request: Request) -> None:
-        with suppress(OSError):  # a worker that is gone is noticed when its answer does not come
-            self._process.stdin.write(encode(request))
-            self._process.stdin.flush()
-
-    def _follow_events(self, stdout: IO[bytes], events: queue.SimpleQueue, log: threading.Thread) -> None:
+    def _follow_events(self, stdout: BufferedReader, events: queue.SimpleQueue, log: threading.Thread) -> None:
         reader = LineReader()
         with stdout:
             while data := stdout.read1(1 << 16):
@@ -234,3 +223,26 @@ class WorkerClient:
 
 class _Ended(Exception):
     """The worker ended in good order before it took the request."""
+
+
+def _raise(failure: Failure, process: subprocess.Popen) -> NoReturn:
+    if failure.code == Cancelled.code:
+        raise Cancelled(failure.sentence)
+    if failure.code == "ending":
+        process.wait()
+        raise _Ended
+    raise RequestError(failure)
+
+
+def _send(process: subprocess.Popen, request: Request) -> None:
+    with suppress(OSError):  # a worker that is gone is noticed when its answer does not come
+        stdin = _opened(process.stdin)
+        stdin.write(encode(request))
+        stdin.flush()
+
+
+def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
+    """A pipe of a process that was started with one."""
+    if pipe is None:
+        raise ValueError("the worker was started without this pipe")
+    return pipe

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import VolumeError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.grid import require_extent, require_grid
 from Med3DCore.io.write import written_beside
 from Med3DCore.system.leftovers import own_name, remove_leftovers
@@ -118,10 +118,9 @@ def read_volume_array(description: dict) -> Volume:
     try:
         name = str(description.get("name", "volume"))
         path, dtype = Path(description["file"]), np.dtype(str(description["dtype"]))
-        shape = tuple(int(n) for n in description["shape"])
-        geometry = Geometry(
-            shape[::-1],
-            *(tuple(float(v) for v in description[key]) for key in ("spacing", "origin", "direction")),
+        shape = [int(n) for n in description["shape"]]
+        spacing, origin, direction = (
+            [float(v) for v in description[key]] for key in ("spacing", "origin", "direction")
         )
         labels = tuple(Label.from_dict(label) for label in description.get("labels", ()))
         overlaps = tuple(tuple(int(v) for v in members) for members in description.get("overlaps", ()))
@@ -133,13 +132,25 @@ def read_volume_array(description: dict) -> Volume:
         raise VolumeError(f"{name} has voxels of type {dtype}; use one of {', '.join(DTYPES)}.")
     if len(shape) != 3 or min(shape) < 1:
         raise VolumeError(f"{name} has the shape {list(shape)}; Med3D needs a 3D volume [z, y, x].")
-    array = _map(path, dtype.newbyteorder("<"), shape, name)
-    _check_geometry(geometry, name)
+    array = _map(path, dtype.newbyteorder("<"), triple(shape), name)
+    geometry = _geometry(triple(reversed(shape)), spacing, origin, direction, name)
     if "labels" not in description:
         return Volume(array, geometry, name)
     if dtype != np.uint8:
         raise VolumeError(f"{name} is a label map of type {dtype}; it must be uint8.")
     return LabelMap(array, geometry, name, labels, overlaps)
+
+
+def read_label_array(description: dict) -> LabelMap:
+    """The same of a label map.
+
+    Raises:
+        VolumeError: It has no labels, or as :func:`read_volume_array`.
+    """
+    volume = read_volume_array(description)
+    if not isinstance(volume, LabelMap):
+        raise VolumeError(f"{volume.name} is no label map: its description lacks 'labels'.")
+    return volume
 
 
 def _map(path: Path, dtype: np.dtype, shape: tuple[int, int, int], name: str) -> np.ndarray:
@@ -154,8 +165,12 @@ def _map(path: Path, dtype: np.dtype, shape: tuple[int, int, int], name: str) ->
         raise VolumeError(f"The voxels of {name} cannot be read from {path}: {reason}.") from None
 
 
-def _check_geometry(geometry: Geometry, name: str) -> None:
-    if [len(geometry.spacing), len(geometry.origin), len(geometry.direction)] != [3, 3, 9]:
+def _geometry(
+    size: tuple[int, int, int], spacing: list[float], origin: list[float], direction: list[float], name: str
+) -> Geometry:
+    if [len(spacing), len(origin), len(direction)] != [3, 3, 9]:
         raise VolumeError(f"{name} has no usable geometry: spacing, origin and direction must be 3, 3 and 9 numbers.")
+    geometry = Geometry(size, triple(spacing), triple(origin), tuple(direction))
     require_grid(name, geometry.spacing, geometry.origin, geometry.direction_matrix, _SHEAR_TOLERANCE)
     require_extent(name, geometry.size, geometry.spacing)
+    return geometry

@@ -5,11 +5,14 @@ from __future__ import annotations
 import reprlib
 from dataclasses import MISSING, fields
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from Med3DCore.worker.protocol import ProtocolError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def read_fields(kind: type[T], values: dict[str, Any], request: str) -> T:

@@ -179,9 +179,10 @@ def decode_request(line: bytes) -> Request:
 def decode_event(line: bytes) -> Event | None:
     """Read a line that the worker wrote; None if it is something else, which a client may ignore or log."""
     values = _object(line)
-    kind = _EVENTS.get(values.pop("event", None)) if values else None
-    if kind is None:
+    name = values.get("event") if values else None
+    if values is None or not isinstance(name, str) or name not in _EVENTS:
         return None
+    kind = _EVENTS[name]
     try:
         # A newer worker may say more than this client knows.
         return kind(**{item.name: values[item.name] for item in fields(kind) if item.name in values})

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from Med3DCore.worker import requests
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.protocol import ProtocolError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-class Handler(Protocol):
-    """What a file in ``requests/`` offers."""
 
-    Fields: type
+@dataclass(frozen=True)
+class Handler:
+    """What a file in ``requests/`` offers.
 
-    @staticmethod
-    def run(fields: Any, job: Job) -> dict:
-        """Do it. Raises Med3DError for what the user can act on; anything else is reported as a bug of ours."""
+    Args:
+        Fields: The dataclass of what the request says.
+        run: Does it. Raises Med3DError for what the user can act on; anything else is reported as a bug of ours.
+    """
+
+    Fields: type[DataclassInstance]
+    run: Callable[[Any, Job], dict]
 
 
 def find_handler(kind: str) -> Handler:
@@ -34,4 +42,5 @@ def find_handler(kind: str) -> Handler:
     known = sorted(module.name for module in pkgutil.iter_modules(requests.__path__))
     if kind not in known:
         raise ProtocolError(f"There is no request '{kind}'; there are {', '.join([*known, 'cancel', 'shutdown'])}.")
-    return importlib.import_module(f"{requests.__name__}.{kind}")
+    module = importlib.import_module(f"{requests.__name__}.{kind}")
+    return Handler(module.Fields, module.run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, smallest_type
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
@@ -49,9 +49,9 @@ class Scan:
     def keep(self, labels: LabelMap) -> LabelMap:
         """What of the labels of ``seen`` lies in the region, on the region's grid."""
         start, stop = (
-            tuple(i - s for i, s in zip(index, self.seen_start, strict=True)) for index in (self.start, self.stop)
+            triple(i - s for i, s in zip(index, self.seen_start, strict=True)) for index in (self.start, self.stop)
         )
-        return LabelMap(labels.array[_slices(start, stop)], self.region, labels.name, labels.labels)
+        return replace(labels, array=labels.array[_slices(start, stop)], geometry=self.region)
 
     def paste(self, labels: LabelMap) -> LabelMap:
         """Labels of the region on the client's grid of the whole scan."""
@@ -59,7 +59,7 @@ class Scan:
             return replace(labels, geometry=self.grid)
         array = np.zeros(self.whole.array.shape, labels.array.dtype)
         array[_slices(self.start, self.stop)] = labels.array
-        return LabelMap(array, self.grid, labels.name, labels.labels)
+        return replace(labels, array=array, geometry=self.grid)
 
     def edge(self, axis: int, end: int) -> str:
         """What the region ends with at an end (0 or -1) of an array axis."""
@@ -127,4 +127,4 @@ def _box(region: list[list[float]]) -> Box:
 
 
 def _slices(start: Index, stop: Index) -> tuple[slice, slice, slice]:
-    return tuple(slice(start[i], stop[i]) for i in (2, 1, 0))
+    return triple(slice(start[i], stop[i]) for i in (2, 1, 0))

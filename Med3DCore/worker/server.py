@@ -50,12 +50,12 @@ class Server:
         self._idle_seconds = idle_seconds
         self._find = find
         self._warm = Warm()
-        self._changed = threading.Condition()  # guards the four below
+        self._changed = threading.Condition()  # guards the five below
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._idle_since = time.monotonic()
-        self._end: tuple[str, int] | None = None
         self._ending = threading.Event()
+        self._reason, self._exit_code = "", 0  # of the end
         self._signal = 0
 
     def run(self) -> int:
@@ -71,19 +71,18 @@ class Server:
             self._work(job)
             with self._changed:
                 self._running, self._idle_since = None, time.monotonic()
-        reason, code = self._end
-        self._connection.send(End(reason))
+        self._connection.send(End(self._reason))
         remove_forgotten_folders()  # its client may have crashed
-        _log(f"end: {reason}")
-        return code
+        _log(f"end: {self._reason}")
+        return self._exit_code
 
     # -- main thread ---------------------------------------------------------------------------------------------------
 
     def _next(self) -> Job | None:
         with self._changed:
-            while not self._waiting and self._end is None:
+            while not self._waiting and not self._ending.is_set():
                 self._changed.wait()
-            if self._end is not None:
+            if self._ending.is_set():
                 return None
             self._running = self._waiting.popleft()
             return self._running
@@ -110,8 +109,8 @@ class Server:
         _log(f"{request.type} {request.id}: {outcome} after {time.monotonic() - begin:.2f} s")
 
     def _fail(self, job: Job, code: str, sentence: str, facts: dict[str, Any] | None = None) -> str:
-        if code == Cancelled.code and self._end is not None:
-            sentence = f"Cancelled, because the engine ends. {self._end[0]}"
+        if code == Cancelled.code and self._ending.is_set():
+            sentence = f"Cancelled, because the engine ends. {self._reason}"
         details = "" if code == Cancelled.code else traceback.format_exc()
         if code == "unexpected":
             _log(details)
@@ -142,7 +141,7 @@ class Server:
             self._stop("It was asked to end.")
         else:
             with self._changed:
-                if self._end is not None:
+                if self._ending.is_set():
                     sentence = "The engine is about to end; start it again for further requests."
                     self._connection.send(Failure(request.id, "ending", sentence))
                     return
@@ -174,10 +173,10 @@ class Server:
             else:
                 self._stop_if_idle()
         time.sleep(_GRACE_SECONDS)
-        _log(f"end at once: {self._end[0]}")
+        _log(f"end at once: {self._reason}")
         _kill_children()
         remove_forgotten_folders()
-        os._exit(self._end[1])
+        os._exit(self._exit_code)
 
     def _stop_if_idle(self) -> None:
         with self._changed:
@@ -188,10 +187,10 @@ class Server:
     def _stop(self, reason: str, code: int = 0) -> None:
         """Cancel everything and end. Only the first reason counts."""
         with self._changed:
-            if self._end is None:
-                self._end = (reason, code)
-                self._cancel(None)
+            if not self._ending.is_set():
+                self._reason, self._exit_code = reason, code
                 self._ending.set()
+                self._cancel(None)
                 self._changed.notify()
 
     def _note_signal(self, number: int, frame: object) -> None:  # noqa: ARG002 - signal's signature

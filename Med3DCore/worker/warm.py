@@ -37,7 +37,7 @@ class Warm:
 
         chosen = choose_device(device)
         settings = InferenceSettings(mirror=mirror)
-        file = (package.path.resolve(), package.path.stat().st_mtime_ns)
+        file = (package.file.resolve(), package.file.stat().st_mtime_ns)
         # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
         if self._pipeline is None or self._file != file or self._pipeline.device.name != chosen.name:
             self._pipeline = None  # frees its memory before the next one takes some

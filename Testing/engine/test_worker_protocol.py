@@ -79,7 +79,10 @@ def test_bad_requests_get_a_sentence(line, sentence, id):
     assert caught.value.id == id
 
 
-@pytest.mark.parametrize("line", [b"OMP: Warning", b"{}", b'{"event": "dance"}', b'{"event": "result"}', b"3", b"\xff"])
+@pytest.mark.parametrize(
+    "line",
+    [b"OMP: Warning", b"{}", b'{"event": "dance"}', b'{"event": ["end"]}', b'{"event": "result"}', b"3", b"\xff"],
+)
 def test_a_client_takes_garbage_for_no_event(line):
     assert decode_event(line) is None
 

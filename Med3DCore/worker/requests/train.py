@@ -12,7 +12,7 @@ from Med3DCore.io import read_label_map
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
-from Med3DCore.worker.exchange import read_volume_array, write_volume_array
+from Med3DCore.worker.exchange import read_label_array, read_volume_array, write_volume_array
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.warm import interruptible
 
@@ -113,12 +113,14 @@ def _read_cases(
     from Med3DCore.training.fine_tuning.held_out import AUTOMATIC
 
     splits = {True: "validation", False: "training", None: AUTOMATIC}
-    cases, labels, arrays = [], {}, {}
+    cases: list[Case] = []
+    labels: dict[str, Label] = {}
+    arrays: dict[str, tuple[Volume, LabelMap]] = {}
     for entry in entries:
         try:
             values = {**entry, "split": splits[entry.get("held_out")]}
             if "volume" in entry:
-                image, label = read_volume_array(entry["volume"]), read_volume_array(_with_labels(entry["labels"]))
+                image, label = read_volume_array(entry["volume"]), read_label_array(_with_labels(entry["labels"]))
                 arrays[entry["name"]] = (image, label)
                 labels |= {each.name: each for each in label.labels}
                 names = {each.name: value for value, each in enumerate(label.labels, start=1)}
