@@ -80,8 +80,8 @@ def _segment(
         volume = read_found(scan, places.source, progress, args.orientation, args.offset)
     with progress.stage("start torch"):
         starting.acquire()  # two threads that import the same modules at once can lock each other out
-        from Med3DCore.inference.pipeline import InferenceSettings
         from Med3DCore.inference.segment import segment
+        from Med3DCore.inference.stage_networks import InferenceSettings
     settings = InferenceSettings(mirror=args.mirror)
     try:
         result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs, args.not_ct)

@@ -6,27 +6,22 @@ makes a CPU fast enough: air and table are never computed finely, and probabilit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 
-from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.device import Device, cpu
-from Med3DCore.inference.memory import plan_window, require_maps, smaller_window
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.memory import require_maps
 from Med3DCore.inference.paint import paint_labels
 from Med3DCore.inference.plausibility import check, leave_out_disputed
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
+from Med3DCore.inference.reading import Look, Reading
 from Med3DCore.inference.scan_end import end_at_padding, touched_ends, warn_of_cut
 from Med3DCore.inference.second_look import is_better, unusual_by, with_window_moved
-from Med3DCore.inference.sliding_window import fitting_window, sliding_window
+from Med3DCore.inference.stage_networks import InferenceSettings, StageNetworks
 from Med3DCore.inference.stage_result import StageResult
-from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage, Stage
-from Med3DCore.models.weights import load_into
-from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding
@@ -34,27 +29,6 @@ from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
-
-Look = tuple[StageResult | None, StageResult | None]  # of the stage that a label is from, and of the one before it
-
-
-@dataclass(frozen=True)
-class InferenceSettings:
-    """Choices between speed and quality.
-
-    Args:
-        overlap: Part of a window shared with its neighbour.
-        batch: Windows per forward pass.
-        mirror: Average over mirrored copies, along the axes along which a network was taught mirrored anatomy.
-    """
-
-    overlap: float = 0.25
-    batch: int = 1
-    mirror: bool = False
-
-
-# Networks learn from patches that reach beyond the scan: so there is something around it here, too.
-_MARGIN_VOXELS = 8
 
 # How far a fine stage may go beyond what the coarse one found; its border is good to about 5 mm.
 _REACH_MM = 15.0
@@ -71,9 +45,7 @@ class Pipeline:
 
     def __init__(self, package: ModelPackage, device: Device, settings: InferenceSettings | None = None) -> None:
         self.package = package
-        self.device = device
-        self.settings = settings or InferenceSettings()
-        self._networks: dict[str, torch.nn.Module] = {}
+        self.networks = StageNetworks(package, device, settings or InferenceSettings())
 
     def segment(self, volume: Volume, labels: Sequence[str], progress: Progress | None = None) -> LabelMap:
         """Segment some labels of a scan.
@@ -94,21 +66,19 @@ class Pipeline:
         progress = progress or Progress()
         final = {name: self.final_stage(name) for name in labels}
         stages = self._needed_stages(final.values())
-        if self.settings.mirror and not any(stage.mirror for stage in stages):
+        if self.networks.settings.mirror and not any(stage.mirror for stage in stages):
             progress.warn(
                 f"{self.package.reference} was never taught mirrored anatomy and would fail on it, so no mirrored "
                 "copies were averaged."
             )
         with progress.stage("edge", share=0.01):
-            seen = self.seen(volume)
-        results: dict[str, StageResult | None] = {}
-        for stage in stages:
-            results[stage.name] = self._run_stage(stage, seen, results, progress, share=0.7 / len(stages))
-        looks = {name: self._look_again(name, stage, results, seen, progress) for name, stage in final.items()}
+            reading = Reading(self.seen(volume))
+        self._read(reading, stages, progress, share=0.7)
+        looks = {name: self._look_again(name, stage, reading, progress) for name, stage in final.items()}
         left_out = {name: leave_out_disputed(name, *look, volume.geometry) for name, look in looks.items()}
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: last for name, (last, _) in looks.items()}, progress)
-            cut = set() if seen.padding is None else end_at_padding(found, seen.padding)
+            cut = set() if reading.seen.padding is None else end_at_padding(found, reading.seen.padding)
             for label in (label for label in found.labels if label.name in cut):
                 warn_of_cut(label, "scan", progress)
         with progress.stage("check", share=0.01):
@@ -136,10 +106,9 @@ class Pipeline:
             Lowest and highest LPS mm, margin included; may reach beyond the scan. None if nothing was found.
         """
         *earlier, stage = self._needed_stages([stage])
-        results: dict[str, StageResult | None] = {}
-        for each in earlier:
-            results[each.name] = self._run_stage(each, seen, results, progress, share / len(earlier))
-        return _box(stage, seen, results)
+        reading = Reading(seen)
+        self._read(reading, earlier, progress, share)
+        return reading.box(stage)
 
     def final_stage(self, label: str) -> Stage:
         """The last stage that finds a label.
@@ -150,7 +119,7 @@ class Pipeline:
         self.package.require_label(label)
         return next(stage for stage in reversed(self.package.stages) if label in stage.labels)
 
-    def _needed_stages(self, wanted: Sequence[Stage]) -> list[Stage]:
+    def _needed_stages(self, wanted: Iterable[Stage]) -> list[Stage]:
         """The wanted stages and those that tell them where to look, in the package's order."""
         by_name = {stage.name: stage for stage in self.package.stages}
         needed: set[str] = set()
@@ -160,31 +129,29 @@ class Pipeline:
                 stage = by_name[stage.region["stage"]] if stage.region else stage
         return [stage for stage in self.package.stages if stage.name in needed]
 
-    def _look_again(
-        self, name: str, stage: Stage, results: dict[str, StageResult | None], seen: Seen, progress: Progress
-    ) -> Look:
+    def _look_again(self, name: str, stage: Stage, reading: Reading, progress: Progress) -> Look:
         """What was found of a label, or what a second look finds, if the first is in doubt and the second less so."""
-        first = _look(stage, results)
-        unusual = unusual_by(name, *first, seen.volume) if self.package.modality == "CT" else None
-        moved = [] if unusual is None else [with_window_moved(each, unusual) for each in self._needed_stages([stage])]
-        if not moved or None in moved:
+        first = reading.look(stage)
+        unusual = unusual_by(name, *first, reading.seen.volume) if self.package.modality == "CT" else None
+        if unusual is None:
             return first
-        again: dict[str, StageResult | None] = {}
-        for each in moved:
-            again[each.name] = self._run_stage(each, seen, again, progress, share=0.0)
-        second = _look(stage, again)
-        return second if None not in second and is_better(name, second, first) else first
+        needed = self._needed_stages([stage])
+        moved = [other for each in needed if (other := with_window_moved(each, unusual)) is not None]
+        if len(moved) < len(needed):
+            return first
+        again = Reading(reading.seen)
+        self._read(again, moved, progress, share=0.0)
+        second = again.look(stage)
+        return second if is_better(name, second, first) else first
 
-    def _run_stage(
-        self,
-        stage: Stage,
-        seen: Seen,
-        results: dict[str, StageResult | None],
-        progress: Progress,
-        share: float,
-    ) -> StageResult | None:
+    def _read(self, reading: Reading, stages: Sequence[Stage], progress: Progress, share: float) -> None:
+        """Run stages, in their order."""
+        for stage in stages:
+            reading.results[stage.name] = self._run_stage(stage, reading, progress, share / len(stages))
+
+    def _run_stage(self, stage: Stage, reading: Reading, progress: Progress, share: float) -> StageResult | None:
         """Prepare, compute and clean one stage; None if there is no place to look at."""
-        box = _box(stage, seen, results)
+        seen, box = reading.seen, reading.box(stage)
         if box is None:
             return None
         with progress.stage(f"{stage.name}: prepare", share=0.1 * share):
@@ -193,97 +160,24 @@ class Pipeline:
             require_maps(grid, len(stage.labels), seen.volume)
             prepared = preprocessing.apply(seen.volume, box)
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
-            probabilities = self._probabilities(stage, prepared.array, progress)
+            probabilities = self.networks.probabilities(stage, prepared.array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
             scores = _scores(stage, probabilities)
-            found = {name: np.count_nonzero(score > 0.5) for name, score in scores.items()}
-            if stage.region is not None:
-                _keep_near(results[stage.region["stage"]], scores, prepared.geometry)
+            found = {name: int(np.count_nonzero(score > 0.5)) for name, score in scores.items()}
+            before = reading.before(stage)
+            if before is not None:
+                _keep_near(before, scores, prepared.geometry)
             for name, rules in stage.postprocessing.items():
                 cleaning = Cleaning.from_dict(rules)
                 scores[name] = clean(scores[name], prepared.geometry.voxel_volume_ml, cleaning)
         return StageResult(scores, prepared.geometry, found)
 
-    def _probabilities(self, stage: Stage, array: np.ndarray, progress: Progress) -> np.ndarray:
-        """Run the network; when the memory does not suffice, in smaller windows, then on the CPU."""
-        wanted = fitting_window(stage.window, array.shape)
-        window = self._plan(stage, wanted, progress)
-        if window != wanted:
-            progress.warn(f"Little memory is free, so the {stage.name} stage ran in windows of {window} voxels.")
-        while True:
-            try:
-                return sliding_window(
-                    self._network(stage),
-                    array,
-                    window,
-                    self.device,
-                    stage.activation,
-                    self.settings.overlap,
-                    self.settings.batch,
-                    stage.mirror if self.settings.mirror else (),
-                    progress,
-                )
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                window = self._retreat(window, progress)
-
-    def _plan(self, stage: Stage, wanted: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
-        """A window that fits; where the GPU is full already, on the CPU."""
-        try:
-            return plan_window(stage.network, wanted, self.device)
-        except (RuntimeError, ResourceError) as error:
-            is_full = isinstance(error, ResourceError) or is_out_of_memory(error)
-            if not is_full or self.device.name == "cpu":
-                raise
-        self._to_cpu("The GPU has no memory left; the CPU was used instead.", progress)
-        return plan_window(stage.network, wanted, self.device)
-
-    def _to_cpu(self, sentence: str, progress: Progress) -> None:
-        self.device = cpu("The GPU ran out of memory.")
-        self._networks.clear()
-        progress.warn(sentence)
-
-    def _retreat(self, window: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:
-        """After the memory ran out: a smaller window or, at last, the CPU instead of the GPU."""
-        torch.cuda.empty_cache()
-        place = "computer" if self.device.name == "cpu" else "GPU"
-        if max(window) > 64 or place == "computer":
-            window = smaller_window(window)
-            progress.warn(f"The {place} ran out of memory; smaller windows of {window} voxels were used.")
-            return window
-        self._to_cpu("The GPU ran out of memory even with small windows; the CPU was used instead.", progress)
-        return window
-
-    def _network(self, stage: Stage) -> torch.nn.Module:
-        if stage.name not in self._networks:
-            network = build_network(stage.network)
-            load_into(network, self.package.read_weights(stage.name), f"stage {stage.name} of {self.package.reference}")
-            network.eval().to(self.device.torch_device, memory_format=torch.channels_last_3d)
-            self._networks[stage.name] = network
-        return self._networks[stage.name]
-
     def _assemble(self, volume: Volume, found: dict[str, StageResult | None], progress: Progress) -> LabelMap:
         """The label map on the scan's grid."""
         labels = {label.name: label for label in self.package.labels}
-        scores = [result and (result.scores[name], result.grid) for name, result in found.items()]
+        scores = [(result.scores[name], result.grid) if result else None for name, result in found.items()]
         array = paint_labels(scores, volume.geometry, progress)
         return LabelMap(array, volume.geometry, volume.name, tuple(labels[name] for name in found))
-
-
-def _box(stage: Stage, seen: Seen, results: dict[str, StageResult | None]) -> Box | None:
-    """LPS box in mm that a stage looks at, or None if the stage before it found nothing there."""
-    if stage.region is None:
-        low, high = seen.bounds()
-        pad = _MARGIN_VOXELS * np.asarray(stage.preprocessing["spacing"])
-        return low - pad, high + pad
-    before = results[stage.region["stage"]]
-    return before.box(stage.labels, stage.region["margin_mm"]) if before else None
-
-
-def _look(stage: Stage, results: dict[str, StageResult | None]) -> Look:
-    """What a stage found, and the stage before it."""
-    return results[stage.name], results[stage.region["stage"]] if stage.region else None
 
 
 def _keep_near(before: StageResult, scores: dict[str, np.ndarray], grid: Geometry) -> None:

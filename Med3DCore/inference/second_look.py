@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from Med3DCore.inference.plausibility import TYPICAL, agreement, ml_in_scan
+from Med3DCore.inference.reading import Look
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.models.package import Stage
 from Med3DCore.preprocessing import resample
@@ -53,6 +54,11 @@ def with_window_moved(stage: Stage, hu: float) -> Stage | None:
     return replace(stage, preprocessing={**stage.preprocessing, "intensity": moved})
 
 
-def is_better(name: str, again: tuple[StageResult, StageResult], first: tuple[StageResult, StageResult]) -> bool:
-    """Whether the stages of the second look agree more; each look is (last, before)."""
-    return agreement(name, *again) > agreement(name, *first)
+def is_better(name: str, again: Look, first: Look) -> bool:
+    """Whether the stages of the second look agree more; one that had nowhere to look is never better."""
+    return _agreement(name, again) > _agreement(name, first)
+
+
+def _agreement(name: str, look: Look) -> float:
+    last, before = look
+    return 0.0 if last is None or before is None else agreement(name, last, before)

@@ -11,8 +11,9 @@ import Med3DCore
 from Med3DCore.inference import sides
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.orientation import check_orientation
-from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
+from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.inference.scan_end import touched_ends, warn_of_cut
+from Med3DCore.inference.stage_networks import InferenceSettings
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.preprocessing.hounsfield import require_modality
@@ -118,5 +119,5 @@ def conclude(
     for label in labels.labels:
         for cut in sorted({edge(*end) for end in touched_ends(labels, label.name)}):
             warn_of_cut(label, cut, progress)
-    device, told = pipeline.device, (tuple(progress.warnings), tuple(progress.flags))
+    device, told = pipeline.networks.device, (tuple(progress.warnings), tuple(progress.flags))
     return Segmentation(labels, pipeline.package.reference, device.title, device.reason, *told)

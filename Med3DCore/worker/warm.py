@@ -33,16 +33,17 @@ class Warm:
             ResourceError: No such device.
         """
         from Med3DCore.inference.device import choose_device
-        from Med3DCore.inference.pipeline import InferenceSettings, Pipeline
+        from Med3DCore.inference.pipeline import Pipeline
+        from Med3DCore.inference.stage_networks import InferenceSettings
 
         chosen = choose_device(device)
         settings = InferenceSettings(mirror=mirror)
         file = (package.file.resolve(), package.file.stat().st_mtime_ns)
         # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
-        if self._pipeline is None or self._file != file or self._pipeline.device.name != chosen.name:
+        if self._pipeline is None or self._file != file or self._pipeline.networks.device.name != chosen.name:
             self._pipeline = None  # frees its memory before the next one takes some
             self._pipeline, self._file = Pipeline(package, chosen, settings), file
-        self._pipeline.device, self._pipeline.settings = chosen, settings
+        self._pipeline.networks.device, self._pipeline.networks.settings = chosen, settings
         return self._pipeline
 
     def forget(self) -> None:

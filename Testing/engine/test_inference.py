@@ -16,6 +16,7 @@ from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.sliding_window import sliding_window
+from Med3DCore.inference.stage_networks import InferenceSettings, StageNetworks
 from Med3DCore.models.package import ModelPackage, Stage
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
@@ -59,10 +60,16 @@ class KnownPipeline(Pipeline):
             stages=tuple(stages),
         )
         super().__init__(package, CPU)
-        self.networks = networks
+        self.networks = KnownNetworks(package, networks)
 
-    def _network(self, stage):
-        return self.networks[stage.name]
+
+class KnownNetworks(StageNetworks):
+    def __init__(self, package, networks):
+        super().__init__(package, CPU, InferenceSettings())
+        self.known = networks
+
+    def network(self, stage):
+        return self.known[stage.name]
 
 
 def balls(geometry, spheres, background=-100.0):
@@ -218,7 +225,7 @@ def test_coarse_to_fine_finds_the_ball_and_looks_closely_only_there():
     truth = balls(GEOMETRY, [LIVER]).array > 0
     assert result.array.dtype == np.uint8 and result.geometry == GEOMETRY
     assert dice(result.mask("liver"), truth) > 0.97
-    (seen,) = pipeline.networks["fine"].seen
+    (seen,) = pipeline.networks.known["fine"].seen
     assert np.prod(seen) <= 48**3, "the fine stage must not see the whole scan (53 x 45 x 50 voxels)"
 
 
@@ -240,7 +247,7 @@ def test_an_organ_that_is_not_there_gives_an_empty_result_and_a_sentence():
 def test_labels_are_numbered_in_the_order_asked_and_only_needed_stages_run():
     pipeline = KnownPipeline([COARSE, FINE], {"coarse": Threshold(0.3, 0.3), "fine": Threshold(0.3)})
     result = pipeline.segment(balls(GEOMETRY, [LIVER]), ["lungs"])
-    assert result.value("lungs") == 1 and result.mask("lungs").any() and pipeline.networks["fine"].seen == []
+    assert result.value("lungs") == 1 and result.mask("lungs").any() and pipeline.networks.known["fine"].seen == []
     result = pipeline.segment(balls(GEOMETRY, [LIVER]), ["lungs", "liver"])
     assert [label.name for label in result.labels] == ["lungs", "liver"]
     assert result.mask("liver").any()
@@ -313,9 +320,11 @@ def test_a_gpu_that_is_full_already_is_left_for_the_cpu(monkeypatch):
     monkeypatch.setattr("Med3DCore.inference.memory.free_bytes", free)
     progress = Progress()
     pipeline = KnownPipeline([stage("only", ("liver",), 1.0)], {"only": Threshold(0.3)})
-    pipeline.device = replace(pipeline.device, name="cuda:0")
+    pipeline.networks.device = replace(pipeline.networks.device, name="cuda:0")
     assert pipeline.segment(balls(GEOMETRY, [LIVER]), ["liver"], progress).mask("liver").any()
-    assert pipeline.device.name == "cpu" and any("no memory left" in sentence for sentence in progress.warnings)
+    assert pipeline.networks.device.name == "cpu" and any(
+        "no memory left" in sentence for sentence in progress.warnings
+    )
 
 
 def test_progress_rises_to_the_end_and_a_time_line_is_kept():

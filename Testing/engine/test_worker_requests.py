@@ -306,8 +306,8 @@ def test_the_pipeline_is_kept_until_file_or_device_change(model):
     warm = Warm()
     first = warm.pipeline(load_package(model), "cpu")
     assert warm.pipeline(load_package(model), "cpu", mirror=True) is first
-    assert first.settings.mirror
-    first.device = replace(first.device, name="cuda:0")  # as if it had been asked for a GPU
+    assert first.networks.settings.mirror
+    first.networks.device = replace(first.networks.device, name="cuda:0")  # as if it had been asked for a GPU
     second = warm.pipeline(load_package(model), "cpu")
     assert second is not first
     warm.forget()

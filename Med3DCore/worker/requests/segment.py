@@ -72,7 +72,7 @@ def run(fields: Fields, job: Job) -> dict:
 
     with progress.stage("load model", share=0.02):
         pipeline = job.warm.pipeline(package, fields.device, fields.mirror)
-    job.log(f"{pipeline.package.reference} on {pipeline.device.title}. {pipeline.device.reason}")
+    job.log(f"{pipeline.package.reference} on {pipeline.networks.device.title}. {pipeline.networks.device.reason}")
     exchanged = check_orientation(scan.whole, progress) if pipeline.package.modality == "CT" else None
     with interruptible(progress):
         labels = pipeline.segment(scan.seen, fields.organs, progress)
