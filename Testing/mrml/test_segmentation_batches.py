@@ -1,0 +1,93 @@
+"""Several volumes, and all frames of a sequence, one after the other."""
+
+import numpy as np
+from logic_helpers import Ear, emptyVolume, segmentations, until, voxels
+from mrml_helpers import GEOMETRIES, addTransform, addVolume, segmentArray
+from test_segmentation_nodes import segmentsOf
+
+from Med3DCore.errors import Cancelled
+
+
+def test_a_batch_goes_on_after_errors_and_says_which(scene, logic):
+    ear = Ear()
+    volumes = [addVolume(scene, name="A"), emptyVolume(scene), addVolume(scene, name="C"), addVolume(scene, name="D")]
+    job = logic.segmentBatch(volumes, ["liver"], **ear.callbacks)
+    scene.RemoveNode(volumes[2])
+    until(lambda: not job.isRunning)
+    results = ear.results[0]
+    assert [type(result).__name__ for result in results] == [
+        "SegmentationResult",
+        "VolumeError",
+        "Cancelled",
+        "SegmentationResult",
+    ]
+    assert [node.GetName() for node in segmentations(scene)] == ["A segmentation", "D segmentation"]
+    stages = [stage for stage, _, _ in ear.steps]
+    assert stages[0] == "A (1/4): known" and stages[-1] == "D (4/4): known"
+    assert ear.steps[-1][1] >= 0.75 and sorted(f for _, f, _ in ear.steps) == [f for _, f, _ in ear.steps]
+    job = logic.segmentBatch([volumes[0], volumes[3]], ["liver"], model="slow", **ear.callbacks)
+    count = len(ear.steps)
+    until(lambda: len(ear.steps) > count)
+    job.cancel()
+    until(lambda: not job.isRunning)
+    assert isinstance(ear.errors[0], Cancelled) and len(ear.results) == 1
+
+
+def makeSequence(scene, geometry, frames=3):
+    """A browser and the proxy of volumes in which the liver moves along y."""
+    import slicer
+
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "CT sequence")
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    for index in range(frames):
+        node = addVolume(scene, geometry, "frame")
+        voxels(node)[...] = np.roll(voxels(node), index, axis=1)
+        sequence.SetDataNodeAtValue(node, str(index))
+        scene.RemoveNode(node)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.AddSynchronizedSequenceNode(sequence)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser, browser.GetProxyNode(sequence)
+
+
+def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
+    import slicer
+
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+
+    browser, proxy = makeSequence(scene, GEOMETRIES["oblique"])
+    proxy.SetAndObserveTransformNodeID(addTransform(scene).GetID())
+    ear = Ear()
+    job = logic.segmentSequence(proxy, ["liver"], model="reveal", **ear.callbacks)
+    assert len(segmentations(scene)) == 0
+    until(lambda: not job.isRunning)
+    assert not ear.errors, ear.errors
+    result = ear.results[0]
+    assert result.browserNode is browser and browser.GetProxyNode(result.sequenceNode) is result.segmentationNode
+    assert result.sequenceNode.GetNumberOfDataNodes() == 3 and len(result.frames) == 3
+    assert result.sequenceNode.GetIndexName() == "time" and result.sequenceNode.GetNthIndexValue(2) == "2"
+    assert segmentations(scene) == [result.segmentationNode]
+    for index in (2, 0, 1):
+        browser.SetSelectedItemNumber(index)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        found = segmentArray(result.segmentationNode, "liver", proxy) > 0
+        assert np.array_equal(found, voxels(proxy) > 60) and found.any()
+        assert result.segmentationNode.GetParentTransformNode() is proxy.GetParentTransformNode()
+        assert list(segmentsOf(result.segmentationNode)) == ["Liver"]
+        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        assert result.segmentationNode.GetNodeReference(role) is proxy
+        assert result.segmentationNode.GetDisplayNode().GetVisibility()
+    assert ear.steps[0][0].endswith(", 0 (1/3): known")
+    origin = list(geometryFromNode(proxy).origin)
+    assert [frame.warnings for frame in result.frames] == [(f"origin {origin}",)] * 3
+
+
+def test_a_sequence_that_is_removed_cancels_its_job(scene, logic):
+    browser, proxy = makeSequence(scene, GEOMETRIES["straight"])
+    ear = Ear()
+    job = logic.segmentSequence(proxy, ["liver"], model="slow", **ear.callbacks)
+    until(lambda: ear.steps)
+    scene.RemoveNode(browser.GetSequenceNode(proxy))
+    until(lambda: not job.isRunning)
+    assert isinstance(ear.errors[0], Cancelled) and not segmentations(scene)

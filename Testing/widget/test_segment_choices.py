@@ -1,0 +1,164 @@
+"""The Segment panel's choices: volume, segmentation, ROI, model, device; and why a button is disabled."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from module_helpers import addModel, organMask
+from mrml_helpers import addTransform, addVolume
+from segment_panel_helpers import array, press, reason, rows, settle, wait
+
+
+def test_why_not_torch_and_installing_it(module, panel, ct):
+    ready = []
+
+    def install():
+        ready.append(True)
+        return True
+
+    module.services.installer = SimpleNamespace(
+        isReady=lambda: bool(ready), reason=lambda: "PyTorch is missing.", installWithConsent=install
+    )
+    panel.refresh()
+    assert reason(panel) == "PyTorch is missing." and not panel.ui.installButton.isHidden()
+    for name in ("TrainPanel", "PreviewPanel", "ModelsPanel"):
+        module.panels[name].refresh()
+        assert (
+            not module.panels[name].ui.installButton.isHidden() and "PyTorch" in module.panels[name].ui.hintLabel.text
+        )
+    module.panels["TrainPanel"].ui.installButton.click()
+    assert reason(panel) == ""
+    assert all(each.ui.installButton.isHidden() for each in module.panels.values())
+
+
+def test_a_label_map_is_not_chosen_as_the_first_volume(module, panel):
+    scene = module.services.scene
+    module.host.leave_module("Med3DSegmentation")
+    scene.Clear(0)
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    module.host.open_module("Med3DSegmentation")
+    assert panel.parameterNode.inputVolume is None
+    volume = addVolume(scene)
+    settle(panel)
+    assert panel.parameterNode.inputVolume is volume
+
+
+def test_why_not_the_segmentation(module, panel, ct):
+    node = module.services.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Implant")
+    node.SetSourceRepresentationToClosedSurface()
+    settle(panel)
+    panel.parameterNode.segmentation = node
+    assert "Implant consists of surfaces" in reason(panel)
+    panel.ui.severalVolumesCheckBox.click()
+    assert "Several volumes" in panel.ui.segmentationSelector.toolTip and panel.ui.keepEditsCheckBox.enabled
+    panel.ui.severalVolumesCheckBox.click()
+    assert "only the segments of the chosen organs" in panel.ui.segmentationSelector.toolTip
+
+
+def test_why_not_the_volume_or_the_roi(module, panel, ct):
+    import slicer
+    import vtk
+
+    scene = module.services.scene
+    assert reason(panel) == ""
+    bent = scene.AddNewNodeByClass("vtkMRMLTransformNode", "bent")
+    bent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    ct.SetAndObserveTransformNodeID(bent.GetID())
+    panel.refresh()
+    assert "CT lies under bent, which is not a linear transform" in reason(panel)
+    ct.SetAndObserveTransformNodeID(addTransform(scene).GetID())
+    panel.refresh()
+    assert reason(panel) == ""
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    panel.ui.roiSelector.setCurrentNode(roi)
+    assert "The ROI box is empty" in reason(panel)
+    panel.ui.roiSelector.setCurrentNode(None)
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    panel.ui.inputSelector.setCurrentNode(empty)
+    assert "empty has no voxels" in reason(panel)
+    assert isinstance(empty, slicer.vtkMRMLScalarVolumeNode)
+
+
+def test_a_roi_is_made_by_the_selector_and_noticed_when_it_is_drawn(module, panel, ct):
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+
+    scene = module.services.scene
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    panel.ui.roiSelector.setCurrentNode(roi)
+    assert "The ROI box is empty" in reason(panel)
+    roi.SetCenter(0, 0, 0)
+    roi.SetSize(20, 20, 20)
+    assert reason(panel) == ""
+    made = panel.ui.roiSelector.addNode()
+    assert panel.parameterNode.roi is made and reason(panel) == "" and not made.GetLocked()
+    bounds = np.zeros(6)
+    made.GetRASBounds(bounds)
+    low, high = geometryFromNode(ct).bounds_of_box((0, 0, 0), geometryFromNode(ct).size)
+    assert np.allclose(bounds[1::2] - bounds[::2], high - low)
+    press(panel, "liverButton")
+    wait(panel)
+    assert np.array_equal(organMask(panel.parameterNode.segmentation, "liver", ct), array(ct) > 60)
+
+
+def test_a_preview_is_offered_nowhere(module, panel, ct):
+    from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, plainVolumes
+
+    seen = addVolume(module.services.scene, name="CT preview")
+    seen.SetAttribute(PREVIEW_ATTRIBUTE, "1")
+    settle(panel)
+    module.services.activity.tell()  # as at the end of a preview
+    train, preview = (module.panels[name].ui for name in ("TrainPanel", "PreviewPanel"))
+    for box in (panel.ui.inputSelector, preview.inputSelector, train.caseVolumeSelector):
+        assert box.nodes() == [ct]
+    assert plainVolumes(module.services.scene) == [ct] and panel.ui.volumeList.count == 1
+
+
+def test_only_inside_a_roi(module, panel, ct):
+    from Med3DSegmentationLib.scene.regions import boxToRoiNode
+    from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+
+    low, high = geometryFromNode(ct).bounds_of_box((0, 0, 0), (12, 20, 16))
+    panel.ui.roiSelector.setCurrentNode(boxToRoiNode(module.services.scene, [low.tolist(), high.tolist()], "half"))
+    settle(panel)
+    press(panel, "liverButton")
+    wait(panel)
+    found = organMask(panel.parameterNode.segmentation, "liver", ct)
+    expected = array(ct) > 60
+    expected[:, :, 12:] = False
+    assert np.array_equal(found, expected) and found.any()
+
+
+def test_models_are_described_and_say_what_they_find(module, panel, ct):
+    addModel(module, "spleens", ("spleen", "liver"))
+    box = panel.ui.modelSelector
+    titles = [box.itemText(i) for i in range(box.count)]
+    assert titles[0] == "Automatic" and "Spleens (spleens)" in titles
+    choose(box, "spleens")
+    assert panel.parameterNode.model == "spleens" and panel.ui.modelDescription.text == "Known for spleens."
+    settle(panel)
+    assert panel.ui.liverButton.enabled and panel.ui.hintLabel.text == "The chosen model finds only: Spleen, Liver."
+    assert not panel.ui.lungsButton.enabled and not panel.ui.allOrgansButton.isHidden()
+    assert panel.ui.allOrgansButton.text == "Segment Spleen, Liver"
+    press(panel, "allOrgansButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver"]
+    panel.parameterNode.model = "gone-1.0.0"
+    assert "gone-1.0.0 is not on this computer" in reason(panel)
+    choose(box, "")
+    assert reason(panel) == "" and panel.ui.allOrgansButton.isHidden()
+
+
+def choose(box, name):
+    """As a user chooses an entry."""
+    row = next(i for i in range(box.count) if box.itemData(i) == name)
+    box.setCurrentIndex(row)
+    box.activated.emit(row)
+
+
+def test_devices_are_those_that_the_engine_found(panel, ct):
+    box = panel.ui.deviceSelector
+    assert panel.host.process_events(30, until=lambda: box.count == 3)
+    assert [box.itemText(i) for i in range(3)] == ["Automatic: Known GPU", "Known GPU", "CPU"]
+    choose(box, "cuda:0")
+    assert panel.parameterNode.device == "cuda:0" and panel.ui.deviceDescription.text == "cuda:0 it is."
+    panel.parameterNode.device = "cuda:7"  # of another computer, from a saved scene
+    assert box.currentText == "cuda:7" and "Not available" in panel.ui.deviceDescription.text
