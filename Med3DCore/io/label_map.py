@@ -81,7 +81,8 @@ def read_label_map(
         names: What the values 1, 2, ... of a plain image mean; without, they are ``label_1``, ``label_2``, ... up to
             the highest. A segmentation names its own segments. Of a folder: the labels that are needed.
         progress: Takes the warnings. Without it, they are Python's.
-        grid: Of the scan. Only an RTSTRUCT needs it; without, it looks for its series in its own folder.
+        grid: Of the scan, which DICOM may need: an RTSTRUCT without looks for its series in its own folder, a SEG of a
+            tilted gantry takes a grid of its own.
 
     Returns:
         uint8 ``[z, y, x]`` and its labels.

@@ -32,8 +32,8 @@ def read_volume(
 
     Rescale slope and intercept are applied. Whole numbers that fit come as int16 (uint8 if stored so), all else as
     float32. NaN and infinite voxels, up to half of the volume, take its lowest value, with a warning. Slices of a
-    DICOM series that are unevenly spaced or tilted are refused; where slices are missing one by one, the mean of their
-    neighbours is taken, with a warning.
+    DICOM series that are unevenly spaced are refused; where slices are missing one by one, the mean of their
+    neighbours is taken, and those of a tilted gantry are shifted over each other, each with a warning.
 
     Args:
         path: The file or folder.

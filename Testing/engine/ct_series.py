@@ -14,7 +14,14 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 PATIENT = {"PatientName": "Doe^Jane", "PatientID": "P7", "PatientBirthDate": "19500101", "PatientSex": "F"}
 
 
-def write_ct_series(folder: Path, hu: np.ndarray, geometry: Geometry, seed: str = "a", **changes: object) -> None:
+def write_ct_series(
+    folder: Path,
+    hu: np.ndarray,
+    geometry: Geometry,
+    seed: str = "a",
+    aside: tuple[float, float] = (0.0, 0.0),
+    **changes: object,
+) -> None:
     """Write a CT.
 
     Args:
@@ -22,6 +29,7 @@ def write_ct_series(folder: Path, hu: np.ndarray, geometry: Geometry, seed: str 
         hu: ``[z, y, x]`` whole numbers.
         geometry: Where it lies.
         seed: Gives the UIDs; the same seed the same study.
+        aside: mm along rows and columns from each slice to the next, as of a tilted gantry.
         changes: Elements of all slices by keyword; None leaves one out.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +40,7 @@ def write_ct_series(folder: Path, hu: np.ndarray, geometry: Geometry, seed: str 
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CT, uid
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         slice_ = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-        place = np.asarray(geometry.origin) + number * geometry.spacing[2] * matrix[:, 2]
+        place = np.asarray(geometry.origin) + number * matrix @ (*aside, geometry.spacing[2])
         elements = {
             **PATIENT,
             "SOPClassUID": CT,
@@ -55,7 +63,7 @@ def write_ct_series(folder: Path, hu: np.ndarray, geometry: Geometry, seed: str 
             "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
             "PatientPosition": "HFS",
             "KVP": "120",
-            "ImagePositionPatient": [f"{value:.6g}" for value in place],
+            "ImagePositionPatient": [f"{value:.9g}" for value in place],
             "ImageOrientationPatient": [f"{value:.10f}"[:16] for value in matrix[:, :2].T.ravel()],
             "PixelSpacing": [geometry.spacing[1], geometry.spacing[0]],
             "SliceThickness": geometry.spacing[2],

@@ -295,13 +295,6 @@ def test_rounded_positions_are_fine(tmp_path):
     assert progress.warnings == []
 
 
-def test_gantry_tilt_is_refused(tmp_path):
-    tilt = np.zeros((6, 3))
-    tilt[:, 1] = 2.5 * np.arange(6) * np.tan(np.radians(12))
-    write_ct(tmp_path, origins=moved(tilt))
-    assert "tilted by about 12.0 degrees" in refusal(tmp_path)
-
-
 def test_several_phases_in_one_series_are_refused(tmp_path):
     write_ct(tmp_path / "a")
     array = hounsfield()

@@ -29,7 +29,7 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
 
     Returns:
         ``[z, y, x]`` uint8, int16 or float32, see :func:`.stack_slices`. Slices that are missing are the mean of their
-        neighbours.
+        neighbours; those of a tilted gantry are shifted back, see :mod:`.tilt`.
 
     Raises:
         VolumeError: The series is no volume, or a file is damaged.
@@ -46,7 +46,10 @@ def read_series(series: Series, progress: Progress | None = None) -> np.ndarray:
     require_memory(int(np.prod(shape, dtype=np.int64)) * 4, name)
     remove_leftovers(Path(tempfile.gettempdir()), _TEMPORARY)
     with tempfile.TemporaryDirectory(prefix=own_name(_TEMPORARY, "-"), ignore_cleanup_errors=True) as folder:
-        return stack_slices(_filled(_slices(series.images, Path(folder), progress), series.missing), shape)
+        slices = _slices(series.images, Path(folder), progress)
+        if series.tilt is not None:
+            slices = series.tilt.straightened(slices, series.modality == "CT")
+        return stack_slices(_filled(slices, series.missing), shape)
 
 
 def read_slice(image: DicomImage, folder: Path, name: str = "slice") -> np.ndarray:

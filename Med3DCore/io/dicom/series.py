@@ -12,6 +12,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom.files import files_below, images_in, named, warnings_of
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.parts import Part, parts_of
+from Med3DCore.io.dicom.tilt import Tilt
 from Med3DCore.io.files import as_path, ending_of, require_text
 from Med3DCore.io.orientation import not_given
 from Med3DCore.io.warning import warner
@@ -38,6 +39,7 @@ class Series:
         problem: Why it cannot be read as a volume, as the end of a sentence, or None.
         notes: What to warn of when it is read, as the ends of sentences.
         left_out: What else is there, once it was chosen; a text each.
+        tilt: How its slices are shifted over each other when it is read, or None.
     """
 
     uid: str
@@ -53,6 +55,7 @@ class Series:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    tilt: Tilt | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -117,6 +120,7 @@ class Series:
             "modality": self.modality,
             "slices": self.slices,
             "part": {self.part_kind: self.part_value} if self.part_kind else None,
+            "gantry_tilt_degrees": round(self.tilt.degrees, 2) if self.tilt else 0.0,
             "left_out": list(self.left_out),
         }
 
@@ -124,8 +128,9 @@ class Series:
         size = " x ".join(str(n) for n in self.geometry.size)
         spacing = " x ".join(f"{value:.3g}" for value in self.geometry.spacing)
         slices = "1 slice" if self.slices == 1 else f"{self.slices} slices"
+        tilt = f", gantry tilt of {self.tilt.degrees:.1f} degrees" if self.tilt else ""
         flaw = f", {self.why_not}" if self.why_not and self.why_not != "a single slice" else ""
-        return f"{self.title}, {slices}, {size} voxels of {spacing} mm{flaw}"
+        return f"{self.title}, {slices}, {size} voxels of {spacing} mm{tilt}{flaw}"
 
 
 def list_series(folder: str | Path, progress: Progress | None = None) -> list[Series]:
@@ -203,4 +208,5 @@ def _series(part: Part, unreadable: Sequence[Path]) -> Series:
         part_value=part.value,
         problem=problem,
         notes=stack.notes,
+        tilt=stack.tilt,
     )

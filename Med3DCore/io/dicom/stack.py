@@ -12,6 +12,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
+from Med3DCore.io.dicom.tilt import Tilt, find_tilt
 from Med3DCore.io.grid import require_grid
 
 _HEAD_FIRST = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -30,6 +31,7 @@ class Stack:
         doubled: Whether two images are at one place.
         problem: Why it is no volume, as the end of a sentence, or None.
         notes: What to warn of, as the ends of sentences.
+        tilt: How slices are to be shifted over each other, or None.
     """
 
     images: tuple[DicomImage, ...]
@@ -38,6 +40,7 @@ class Stack:
     doubled: bool = False
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    tilt: Tilt | None = None
 
 
 def stack_images(images: Sequence[DicomImage]) -> Stack:
@@ -66,14 +69,19 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
         problem = problem or _unplaced(images)
     steps = even_steps(positions)
     notes += [steps.note] if steps.note else []
-    problem = problem or steps.problem or _tilted(origins, axes[:, 2], positions[-1] - positions[0])
+    problem, tilt = problem or steps.problem, None
+    if problem is None:
+        tilt, problem = find_tilt(origins, axes, spacing)
     origin = origins[0] + steps.start * axes[:, 2]
     geometry = Geometry(
         (*one.size, steps.count), (*spacing, steps.distance or 1.0), triple(_floats(origin)), tuple(_floats(axes))
     )
+    if tilt is not None:
+        geometry = tilt.straight_grid(geometry)
+        notes.append(f"gantry tilt of {tilt.degrees:.1f} degrees, sheared back")
     problem = problem or _impossible(geometry, one.path)
     doubled = bool(np.diff(positions).min() < SAME_PLACE)
-    return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes))
+    return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes), tilt)
 
 
 def _axes(images: Sequence[DicomImage]) -> np.ndarray:
@@ -102,11 +110,3 @@ def _unplaced(images: Sequence[DicomImage]) -> str:
     if frames > 1:
         return f"does not say where each of its {frames} frames lies"
     return "does not say where its slices lie (ImagePositionPatient is missing)"
-
-
-def _tilted(origins: np.ndarray, normal: np.ndarray, length: float) -> str | None:
-    drift = origins - origins[0]
-    drift = np.linalg.norm(drift - np.outer(drift @ normal, normal), axis=1).max()
-    if drift > 0.1 + 1e-3 * length:  # positions are often rounded to 0.1 mm
-        return f"was taken with the gantry tilted by about {np.degrees(np.arctan2(drift, length)):.1f} degrees"
-    return None

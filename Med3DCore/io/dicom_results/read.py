@@ -18,11 +18,12 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
 
     Args:
         path: A SEG or RTSTRUCT.
-        grid: Of the scan. An RTSTRUCT has none of its own: without, its series is looked for beside it.
+        grid: Of the scan. An RTSTRUCT has none of its own: without, its series is looked for beside it. A SEG on slices
+            of a tilted gantry is laid on it.
         warn: Told what is lost or was guessed.
 
     Returns:
-        uint8, of a SEG on its own grid, which may be a part of the scan's.
+        uint8, of a SEG most often on its own grid, which may be a part of the scan's.
 
     Raises:
         VolumeError: It is another kind of DICOM, damaged, or its series is not to be found.
@@ -32,7 +33,7 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
         if kind is DicomKind.SEG:
             from Med3DCore.io.dicom_results.read_segmentation_object import read_segmentation_object
 
-            return read_segmentation_object(path)
+            return read_segmentation_object(path, grid)
         from Med3DCore.io.dicom_results.read_structure_set import read_structure_set
 
         return read_structure_set(path, grid, warn)

@@ -10,6 +10,7 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom_results.read_tilted import tilted_segments
 from Med3DCore.io.label_names import described_label, distinct
 from Med3DCore.io.overlay import Overlay
 from Med3DCore.tasks import Code, Label
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def read_segmentation_object(path: Path) -> LabelMap:
+def read_segmentation_object(path: Path, grid: Geometry | None = None) -> LabelMap:
     """The segments of a SEG, binary, fractional or a label map, as the labels 1, 2, ... in the order of its segments.
 
     A fractional segment is what is at least half. Where segments overlap both are kept.
 
     Args:
         path: The file.
+        grid: Of the scan. Only frames aside of each other, as of a tilted gantry, are laid on it.
 
     Returns:
-        On the part of the scan's grid from the first to the last slice that the SEG has.
+        On the part of the scan's grid from the first to the last slice that the SEG has; of a tilted gantry
+        on ``grid``, or on one that the frames give.
 
     Raises:
         VolumeError: It is damaged, or its frames make no volume.
@@ -38,8 +41,11 @@ def read_segmentation_object(path: Path) -> LabelMap:
 
     made = segread(path)
     labels, numbers = _labels(made, path), list(made.segment_numbers)
-    overlay, affine = _overlaid(path, made, numbers)
-    geometry = _geometry(affine, overlay.array)
+    if numbers and made.get_volume_geometry(allow_missing_positions=True) is None:
+        overlay, geometry = tilted_segments(path, made, numbers, grid)
+    else:
+        overlay, affine = _overlaid(path, made, numbers)
+        geometry = _geometry(affine, overlay.array)
     return LabelMap(overlay.array, geometry, path.name, labels, overlay.overlaps)
 
 

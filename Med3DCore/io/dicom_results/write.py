@@ -54,9 +54,13 @@ def _made(labels: LabelMap, path: Path, origin: Origin) -> Dataset:
 
 
 def measured_slices(labels: LabelMap, origin: Origin) -> np.ndarray:
-    """The label map in the slices that the series has; those that were filled in are no images to point to.
+    """The label map on the slices as they were taken.
+
+    Those that were filled in are no images to point to, and those of a tilted gantry are shifted back aside.
 
     Returns:
-        uint8 ``[slice, y, x]``, as many as the series has images.
+        uint8 ``[slice, y, x]``, as many as the series has images, each of an image's size.
     """
-    return np.delete(labels.array, origin.series.missing, axis=0) if origin.series.missing else labels.array
+    series = origin.series
+    slices = np.delete(labels.array, series.missing, axis=0) if series.missing else labels.array
+    return slices if series.tilt is None else series.tilt.slanted(slices)
