@@ -8,8 +8,8 @@ Found is whatever the branch finds, all of its labels together: its left and rig
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -37,10 +37,18 @@ def load_branch(recipe: Path, run: Path, name: str) -> tuple[torch.nn.Module, di
 
 
 if __name__ == "__main__":
-    recipe, run, name, data, label, spacing = sys.argv[1:]
-    network, intensity = load_branch(Path(recipe), Path(run), name)
-    preprocessing = Preprocessing.from_dict({"spacing": json.loads(spacing), "intensity": intensity})
-    for case in read_data_set(Path(data)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path, help="of the co-training")
+    parser.add_argument("run", type=Path, help="its folder")
+    parser.add_argument("branch", help="the domain's name")
+    parser.add_argument("data", type=Path, help="a data set")
+    parser.add_argument("label", help="of the data set")
+    parser.add_argument("spacing", type=json.loads, help="of the network's grid, [x, y, z] in mm")
+    args = parser.parse_args()
+    label = args.label
+    network, intensity = load_branch(args.recipe, args.run, args.branch)
+    preprocessing = Preprocessing.from_dict({"spacing": args.spacing, "intensity": intensity})
+    for case in read_data_set(args.data):
         if case.split == "validation":
             prepared = prepare_case(case, preprocessing, [label])
             image = preprocessing.intensity.apply(prepared.image, prepared.statistics)
