@@ -357,6 +357,15 @@ def test_other_cases_begin_anew_in_the_same_folder_when_that_is_asked_for(parent
     code, out, err = command(more=["--restart"])  # what is refused deletes nothing
     assert code == 2 and sorted(path.name for path in run.iterdir()) == made
     assert {case.name for case in RunFolder(run).cases} == {"a", "b", "c"}
+    was = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for refused in ("patch_size=[2, 2, 2]", "learning_rate=0", "no_such=1"):  # settings are looked at after the cases
+        assert command("d", "e", "f", more=["--restart", f"--set={refused}"])[0] == 2
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == was
+    (run / "before-restart").mkdir()
+    (run / "run.json").rename(run / "before-restart" / "run.json")  # as if it had been killed then
+    code, out, err = command("d", "e", "f")
+    assert code == 2 and "holds a training already" in err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == was
     code, out, err = command("d", "e", "f", more=["--restart"])
     assert code == 0 and "goes on" not in err and json.loads(out)["steps"] == steps
     assert {case.name for case in RunFolder(run).cases} == {"d", "e", "f"}

@@ -6,6 +6,7 @@ Under torchrun all processes train; whatever else is done or written, the first 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def fine_tune(
         progress: Followed; may cancel, and then everything done stays.
         labels: Titles, colours and codes of the annotated labels; by name where they are missing.
         arrays: Image and label by name of the case, for cases that are no files.
-        restart: Whether a training that the folder holds already is deleted, once the cases have been looked at.
+        restart: Whether a training that the folder holds already is deleted, once the new one has begun.
 
     Raises:
         Cancelled: The user stopped.
@@ -83,13 +84,12 @@ def _begin(
     restart: bool,
 ) -> None:
     """Check what was asked for, and fill the folder."""
+    run.take_back()
     if is_run(run.path) and not restart:
         raise DataError(f"{run.path} holds a training already; continue it, or choose another folder.")
     shown = {case.name: _shown(case, *arrays.get(case.name, ())) for case in cases}
     chosen = choose_held_out(cases, settings.seed, shown)
-    if restart:
-        run.clear()
-    with run.cases_removed_unless_begun():
+    with run.set_aside() if is_run(run.path) else nullcontext(), run.cases_removed_unless_begun():
         _copy(run, parent, chosen, settings, progress, labels, arrays)
 
 

@@ -35,6 +35,7 @@ QUALITIES = {"fast": 60, "balanced": 400, "thorough": 2000}
 """Largest number of steps of each network, for who has more time than it takes."""
 
 RUN, _PLAN, _RESULT, _PARENT, CASES = "run.json", "plan.json", "result.json", "parent.med3d.zip", "cases"
+_ASIDE = "before-restart"
 
 
 @dataclass(frozen=True)
@@ -107,26 +108,47 @@ class RunFolder:
             ranks.from_main(lambda: held.enter_context(training_lock(self.path)))
             yield
 
-    def clear(self) -> None:
-        """Delete a training, and nothing else that somebody may have put into its folder.
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Begin anew: the training that is there goes once the new one has begun, and comes back if that is refused.
+
+        What somebody else may have put into the folder stays where it is.
 
         Raises:
-            OutputError: Something cannot be deleted.
+            OutputError: Something cannot be moved or deleted.
         """
         stages = {path.parent for name in (LOG, LAST) for path in self.path.glob(f"*/{name}")}
         made = [self.read(_RESULT)["package"]] if (self.path / _RESULT).is_file() else []
-        # The first of them makes it a training: what is left of a clearing that was interrupted is none.
-        files = [self.path / name for name in (RUN, _PLAN, _RESULT, _PARENT, CURVE, *made)]
+        # The first of them makes it a training: what is left of a moving that was interrupted is none.
+        names = [RUN, _PLAN, _RESULT, _PARENT, CURVE, *made, CASES, HELD_OUT, *sorted(path.name for path in stages)]
+        aside = self.path / _ASIDE
         try:
-            for path in files:
-                path.unlink(missing_ok=True)
-            for path in (self.path / CASES, self.path / HELD_OUT, *stages):
-                if path.is_dir():
-                    shutil.rmtree(path)
-        except OSError as error:
-            raise OutputError(
-                f"{error.filename} cannot be deleted: {error.strerror}; choose another folder."
-            ) from error
+            with _told():
+                aside.mkdir()
+                for name in names:
+                    if (self.path / name).exists():
+                        (self.path / name).rename(aside / name)
+            yield
+        finally:
+            self.take_back()
+
+    def take_back(self) -> None:
+        """The training that was set aside, if no other has begun in its place, even if the process was killed then.
+
+        Raises:
+            OutputError: Something cannot be moved or deleted.
+        """
+        aside = self.path / _ASIDE
+        if not aside.is_dir():
+            return
+        with _told():
+            if not (self.path / RUN).is_file():
+                for path in sorted(aside.iterdir(), key=lambda path: path.name == RUN):  # what makes it one comes last
+                    target = self.path / path.name
+                    if target.is_dir():
+                        shutil.rmtree(target)
+                    path.rename(target)
+            shutil.rmtree(aside)
 
     @contextmanager
     def cases_removed_unless_begun(self) -> Iterator[None]:
@@ -289,3 +311,13 @@ def _case_to_dict(case: Case, folder: Path) -> dict:
     for name in ("image", "label"):
         values[name] = values[name] and values[name].relative_to(folder).as_posix()
     return values | {"values": {name: np.atleast_1d(v).tolist() for name, v in case.values.items()}}
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename} cannot be moved or deleted: {error.strerror}; choose another folder."
+        ) from error
