@@ -10,7 +10,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 # Files of more than a few seconds, which `make quick` leaves out.
 SLOW = {
-    *("test_cli_segment", "test_compare", "test_distributed", "test_fine_tune", "test_models_combine"),
+    *(
+        "test_cli_segment",
+        "test_command_blocks",
+        "test_compare",
+        "test_distributed",
+        "test_fine_tune",
+        "test_models_combine",
+    ),
     *("test_networks_decoders", "test_networks_encoders", "test_nodules_phantom", "test_phantom"),
     *("test_shipped_model", "test_sides", "test_training_loop", "test_training_stage", "test_training_worker"),
     *("test_worker_process", "test_worker_requests"),

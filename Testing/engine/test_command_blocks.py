@@ -100,7 +100,7 @@ def test_it_runs(command, furnished, liver_lungs, tmp_path, monkeypatch, capsys)
     work = tmp_path / "work"
     shutil.copytree(furnished, work)
     monkeypatch.chdir(work)
-    if "--acquisition" in command.words:  # there is something to choose only where there are two
+    if {"--series", "--acquisition"} & set(command.words):  # there is something to choose only where there are two
         shutil.rmtree("dicom-folder")
         Path("phases").rename("dicom-folder")
     if command.line.startswith("med3d dicom-node status"):  # after the block before
