@@ -91,7 +91,7 @@ def hard_scans(data: Path) -> Iterator[tuple[str, Scan]]:
     """Every validation case and organ: as it is, harder, only a part of it, and what lies beyond."""
     for case in read_cases(data):
         if case.split == "validation":
-            volume, labels = read_volume(case.image), read_label_map(case.label).array
+            volume, labels = read_volume(case.image), read_label_map(case.label)
             for organ in case.annotated:
                 scan = Scan(volume, organ, case.inside(labels, organ))
                 for change, make in {"as it is": lambda s: s, **HARDER}.items():

@@ -64,7 +64,7 @@ def outlined(data: Path, split: str, names: list[str] | None) -> Iterator[Scan]:
         is_whole = not case.name.endswith(("_upper", "_lower"))
         is_wanted = case.split == split and ORGAN in case.annotated and (not names or case.name in names)
         if by_people and is_whole and is_wanted:
-            yield Scan(read_volume(case.image), ORGAN, case.inside(read_label_map(case.label).array, ORGAN))
+            yield Scan(read_volume(case.image), ORGAN, case.inside(read_label_map(case.label), ORGAN))
 
 
 def by_kind(scores: list[Score], volumes: dict[str, list[float]]) -> Iterator[str]:
