@@ -31,7 +31,10 @@ suppress_warnings = ["myst.xref_missing", "ref.python"]
 nitpicky = True
 # Types of others, whose pages are not here; and short names of types that are only imported for checking.
 _OTHERS = "argparse|collections|contextlib|enum|io|np|nn|numpy|pathlib|sitk|ssl|tempfile|torch|zipfile|zlib"
-_SHORT = "AE|Dataset|FileDataset|Image|Named|Batch|Id|Meaning|Module|Path|StateDict|Tensor|Value|Values|Weights"
+_SHORT = (
+    "AE|AnyCase|Average|DataclassInstance|Dataset|FileDataset|Image|Its|Batch|Id|Meaning|Module|Net|Network|Path|Settings"
+    "|SomeSettings|StateDict|Tensor|Value|Values|Weights"
+)
 nitpick_ignore_regex = [
     (r"py:.*", rf"({_OTHERS})\..*"),
     (r"py:(class|obj)", rf"(.*\.)?({_SHORT}|T)"),

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         )
     for label, scores in trained.validation.details.items():
         wrong = trained.validation.false_positive_ml.get(label)
-        print(f"{label}: {mean_scores({'Dice': scores}, wrong and {'found': wrong})}")
+        print(f"{label}: {mean_scores({'Dice': scores}, {'found': wrong} if wrong else None)}")
     if ranks.is_main:
         draw_curve(args.output, {task.name: args.output})
         print(f"wrote {publish_encoder(recipe, stages, cases, trained, args.output)}")

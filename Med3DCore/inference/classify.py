@@ -73,7 +73,7 @@ class Classifier:
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
         self.network = build_network(self.stage.network)
         load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")
-        self.network.to(device.torch_device, memory_format=torch.channels_last_3d).eval()
+        device.place(self.network.eval())
 
     def classify(
         self, volume: Volume, centres: Sequence[tuple[str, Triple]], progress: Progress | None = None

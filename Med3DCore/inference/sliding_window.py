@@ -56,7 +56,7 @@ def sliding_window(
     corners = list(product(*(_starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
     flips = [[a + 2 for a in axes] for axes in _combinations(mirror_axes)]
     weight = None if len(corners) == 1 else torch.from_numpy(_gaussian(size))
-    total = None
+    total: torch.Tensor | None = None
     for first in range(0, len(corners), batch):
         progress.update(first / len(corners))
         chosen = [
@@ -72,6 +72,8 @@ def sliding_window(
         for place, probability in zip(chosen, probabilities, strict=True):
             total[(slice(None), *place)] += probability * weight
             weights[place] += weight
+    if total is None:
+        raise ValueError("there must be a window")
     return (total / weights).numpy()[(slice(None), *inner)]
 
 

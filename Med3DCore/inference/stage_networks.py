@@ -90,7 +90,7 @@ class StageNetworks:
         if stage.name not in self._built:
             network = build_network(stage.network)
             load_into(network, self.package.read_weights(stage.name), f"stage {stage.name} of {self.package.reference}")
-            network.eval().to(self.device.torch_device, memory_format=torch.channels_last_3d)
+            self.device.place(network.eval())
             self._built[stage.name] = network
         return self._built[stage.name]
 

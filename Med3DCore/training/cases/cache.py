@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 
@@ -31,8 +32,8 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.leftovers import own_name, remove_leftovers
-from Med3DCore.training.cases.case import Case
-from Med3DCore.training.cases.prepared import HEADROOM, PreparedCase, prepare_case
+from Med3DCore.training.cases.case import AnyCase, Case
+from Med3DCore.training.cases.prepared import HEADROOM, Prepared, PreparedCase, prepare_case
 
 # Raise it when an entry holds something else than before.
 _FORMAT = 1
@@ -55,8 +56,8 @@ def cache_folder() -> Path:
 
 
 @dataclass(frozen=True, eq=False)
-class CachedCase:
-    """A :class:`.PreparedCase` whose arrays stay on disk.
+class CachedCase(Generic[AnyCase]):
+    """A :class:`.Prepared` case whose arrays stay on disk.
 
     Each use maps the file anew and lets go of it: a thousand cases need neither memory nor a thousand open files.
 
@@ -67,7 +68,7 @@ class CachedCase:
         statistics: How this scan is normalised.
     """
 
-    case: Case
+    case: AnyCase
     entry: Path
     geometry: Geometry
     statistics: Statistics
@@ -105,7 +106,7 @@ class CaseCache:
         self.folder = Path(folder)
         remove_leftovers(self.folder, _UNFINISHED)
 
-    def prepare(self, case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> CachedCase:
+    def prepare(self, case: AnyCase, preprocessing: Preprocessing, labels: Sequence[str]) -> CachedCase[AnyCase]:
         """Like :func:`Med3DCore.training.cases.prepared.prepare_case`; the arrays are equal to the last bit.
 
         Raises:
@@ -114,7 +115,7 @@ class CaseCache:
         """
         return self.keep(case, _key(case, preprocessing, labels), lambda: prepare_case(case, preprocessing, labels))
 
-    def keep(self, case: Case, key: str, make: Callable[[], PreparedCase]) -> CachedCase:
+    def keep(self, case: AnyCase, key: str, make: Callable[[], PreparedCase]) -> CachedCase[AnyCase]:
         """What is stored under a key, see :func:`entry_key`; where there is nothing yet it is made and stored.
 
         Raises:
@@ -149,7 +150,7 @@ class CaseCache:
         folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
         return [path for path in folders if path.name.startswith(_UNFINISHED) or re.fullmatch(_KEY, path.name)]
 
-    def _load(self, case: Case, key: str) -> CachedCase | None:
+    def _load(self, case: AnyCase, key: str) -> CachedCase[AnyCase] | None:
         """An entry; None if there is none, or it is damaged and was removed."""
         entry = self.folder / key
         try:
@@ -201,7 +202,7 @@ def prepare_cases(
     labels: Sequence[str],
     cache: CaseCache | None = None,
     progress: Progress | None = None,
-) -> list[PreparedCase | CachedCase]:
+) -> list[Prepared[Case]]:
     """Cases on the grid of the network, from the cache if there is one.
 
     Args:
@@ -219,7 +220,7 @@ def prepare_cases(
 
     progress = progress or Progress()
     make = prepare_case if cache is None else cache.prepare
-    prepared: dict[int, PreparedCase | CachedCase] = {}
+    prepared: dict[int, Prepared[Case]] = {}
     for number in Ranks.here().own_first(len(cases)):
         progress.update(len(prepared) / len(cases))
         prepared[number] = make(cases[number], preprocessing, labels)

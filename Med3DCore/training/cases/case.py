@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
 
+AnyCase = TypeVar("AnyCase", bound="Case")
 Values = int | tuple[int, ...]
 
 UNKNOWN = 255

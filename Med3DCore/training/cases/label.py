@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import DataError
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io import read_label_map
 from Med3DCore.io.files import may_be_cropped
 from Med3DCore.progress import Progress
@@ -36,7 +37,7 @@ def read_label(
     if not label.geometry.is_close(geometry, tolerance_mm=0.1):
         label = _stored_like(label, geometry) or label
     if not label.geometry.is_close(geometry, tolerance_mm=0.1):
-        array = _pasted(label, geometry) if may_be_cropped(case.label) else None
+        array = _pasted(label, geometry) if may_be_cropped(_file_of(case)) else None
         if array is None:
             raise _not_on_the_image(case, label.geometry, geometry)
         label = replace(label, array=array, geometry=geometry)
@@ -61,7 +62,14 @@ def _read(
     case: Case, grid: Geometry | None, progress: Progress | None = None, names: Collection[str] | None = None
 ) -> LabelMap:
     needed = [name for name in (case.annotated if names is None else names) if name in case.values]
-    return read_label_map(case.label, needed if case.label.is_dir() else None, progress, grid)
+    path = _file_of(case)
+    return read_label_map(path, needed if path.is_dir() else None, progress, grid)
+
+
+def _file_of(case: Case) -> Path:
+    if case.label is None:
+        raise DataError(f"Case '{case.name}' has no label file.")
+    return case.label
 
 
 def _not_on_the_image(case: Case, label: Geometry, image: Geometry) -> DataError:
@@ -91,7 +99,9 @@ def label_volumes(case: Case, label: LabelMap, voxel_ml: float = 1.0) -> dict[st
     Raises:
         DataError: There are values that nobody described.
     """
-    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in label.array)
+    counts = np.zeros(256, np.int64)
+    for plane in label.array:
+        counts += np.bincount(plane.ravel(), minlength=256)
     found = {member for value in np.flatnonzero(counts).tolist() for member in label.members(value)}
     if strange := found - case.known_values():
         raise DataError(
@@ -114,11 +124,11 @@ def _stored_like(label: LabelMap, geometry: Geometry) -> LabelMap | None:
         return None
     backwards = [whole[axis, source] < 0 for axis, source in enumerate(order)]
     array = label.array.transpose([2 - order[2 - axis] for axis in range(3)])
-    array = np.flip(array, [2 - axis for axis in range(3) if backwards[axis]])
-    size = tuple(label.geometry.size[source] for source in order)
+    array = np.flip(array, tuple(2 - axis for axis in range(3) if backwards[axis]))
+    size = triple(label.geometry.size[source] for source in order)
     last = [label.geometry.size[axis] - 1 for axis in range(3)]
     first = [last[axis] if whole[:, axis].sum() < 0 else 0 for axis in range(3)]
-    origin = tuple(float(v) for v in (label.geometry.index_to_physical @ [*first, 1])[:3])
+    origin = triple(float(v) for v in (label.geometry.index_to_physical @ [*first, 1])[:3])
     return replace(
         label, array=np.ascontiguousarray(array), geometry=Geometry(size, geometry.spacing, origin, geometry.direction)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Preprocessing
-from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.case import UNKNOWN, AnyCase, Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.volume import LabelMap
 
@@ -22,9 +23,39 @@ HEADROOM = 60.0
 """How far outside of the model's intensity range a prepared image keeps its values."""
 
 
+Its = TypeVar("Its", bound=Case, covariant=True)
+
+
+class Prepared(Protocol[Its]):
+    """A case on the grid of the network, with its arrays in memory or on disk.
+
+    Attributes:
+        case: Where it comes from.
+        image: Volume ``[z, y, x]`` float32 in the scan's own units, clipped a little outside of what the network sees.
+        target: uint8 ``[c, z, y, x]``, a channel per label: 1 inside, 0 outside, 255 unknown.
+        geometry: Their grid.
+        statistics: How this scan is normalised.
+    """
+
+    @property
+    def case(self) -> Its: ...
+
+    @property
+    def image(self) -> np.ndarray: ...
+
+    @property
+    def target(self) -> np.ndarray: ...
+
+    @property
+    def geometry(self) -> Geometry: ...
+
+    @property
+    def statistics(self) -> Statistics: ...
+
+
 @dataclass(frozen=True, eq=False)
-class PreparedCase:
-    """A case on the grid of the network.
+class PreparedCase(Generic[AnyCase]):
+    """A :class:`Prepared` case in memory.
 
     Args:
         case: Where it comes from.
@@ -34,21 +65,21 @@ class PreparedCase:
         statistics: How this scan is normalised.
     """
 
-    case: Case
+    case: AnyCase
     image: np.ndarray
     target: np.ndarray
     geometry: Geometry
     statistics: Statistics
 
 
-def fingerprint(case: PreparedCase) -> int:
+def fingerprint(case: Prepared) -> int:
     """CRC-32 of image and target: whether a case is still what it was, as long as nobody means harm."""
     return zlib.crc32(np.ascontiguousarray(case.target).data, zlib.crc32(np.ascontiguousarray(case.image).data))
 
 
 def prepare_case(
-    case: Case, preprocessing: Preprocessing, labels: Sequence[str], headroom: float = HEADROOM
-) -> PreparedCase:
+    case: AnyCase, preprocessing: Preprocessing, labels: Sequence[str], headroom: float = HEADROOM
+) -> PreparedCase[AnyCase]:
     """Resample a case's image and label to the network's grid.
 
     Padding of a CT is filled as when it is segmented (:mod:`Med3DCore.preprocessing.padding`), and teaches nothing.

@@ -17,7 +17,7 @@ import numpy as np
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.io import written_beside
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.case import Case
+from Med3DCore.training.cases.case import AnyCase, Case
 from Med3DCore.training.cases.description import check_cases, read_json
 from Med3DCore.training.cases.label import labels_in
 
@@ -91,7 +91,7 @@ def write_splits(folds: Sequence[Fold], path: Path) -> None:
         temporary.write_text(json.dumps(folds, indent=1) + "\n", encoding="utf-8")
 
 
-def apply_split(cases: Sequence[Case], path: Path, fold: int) -> list[Case]:
+def apply_split(cases: Sequence[AnyCase], path: Path, fold: int) -> list[AnyCase]:
     """The cases with the split that one fold of a file says.
 
     Args:
@@ -115,6 +115,6 @@ def apply_split(cases: Sequence[Case], path: Path, fold: int) -> list[Case]:
     if strangers:
         raise DataError(f"{path} was made for other cases (see '{strangers[0]}'); make it again for this data set.")
     split = {"train": "training", "val": "validation"}
-    cases = [replace(case, split=split[side[case.name]]) for case in cases]
-    check_cases(cases, path)
-    return cases
+    divided = [replace(case, split=split[side[case.name]]) for case in cases]
+    check_cases(divided, path)
+    return divided

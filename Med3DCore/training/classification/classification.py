@@ -20,11 +20,13 @@ from Med3DCore.inference.classify import class_probabilities
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import CLASSIFYING
 from Med3DCore.networks import build_network
+from Med3DCore.networks.average import Average
+from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.prepared import PreparedCase, fingerprint
+from Med3DCore.training.cases.prepared import Prepared, fingerprint
 from Med3DCore.training.classification.nodule_patches import middle_of
-from Med3DCore.training.classification.nodules import CLASSES, require_both
+from Med3DCore.training.classification.nodules import CLASSES, Nodule, require_both
 from Med3DCore.training.learning.initialization import set_weights
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
@@ -58,7 +60,7 @@ def classifier_stage(recipe: Recipe) -> StageRecipe:
     return recipe.stages[0]
 
 
-class ClassificationTask(Task):
+class ClassificationTask(Task[Network | Average]):
     """Learn one classification network from blocks around nodules.
 
     Args:
@@ -72,7 +74,11 @@ class ClassificationTask(Task):
     """
 
     def __init__(
-        self, recipe: StageRecipe, nodules: Sequence[PreparedCase], seed: int, initial: dict[str, Tensor] | None = None
+        self,
+        recipe: StageRecipe,
+        nodules: Sequence[Prepared[Nodule]],
+        seed: int,
+        initial: dict[str, Tensor] | None = None,
     ) -> None:
         stage = recipe.stage
         require_both([each.case for each in nodules])
@@ -85,7 +91,7 @@ class ClassificationTask(Task):
         training = [each for each in nodules if each.case.split == "training"]
         self.by_class = [[each for each in training if each.case.malignant == malignant] for malignant in (False, True)]
 
-    def build(self) -> nn.Module:
+    def build(self) -> Network | Average:
         """The recipe's network."""
         network = build_network(self.recipe.stage.network)
         if self.initial is not None:
@@ -123,11 +129,11 @@ class ClassificationTask(Task):
         """The classifier at the full rate, the encoder as the settings say."""
         return rates_by_depth(network, self.recipe.training)
 
-    def seen(self, nodule: PreparedCase) -> np.ndarray:
+    def seen(self, nodule: Prepared[Nodule]) -> np.ndarray:
         """What the network sees of a nodule in use: the unvaried patch, normalised float32 ``[z, y, x]``."""
         return self.intensity.apply(middle_of(nodule.image, self.recipe.training.patch).copy(), nodule.statistics)
 
-    def _varied(self, nodule: PreparedCase, rng: np.random.Generator) -> Tensor:
+    def _varied(self, nodule: Prepared[Nodule], rng: np.random.Generator) -> Tensor:
         """A patch ``[1, z, y, x]`` as another scan of another such nodule might show it."""
         settings, block = self.recipe.training, np.array(nodule.image)
         middle = (np.array(block.shape) - 1) / 2 + rng.uniform(-_SHIFT, _SHIFT, 3) * settings.patch

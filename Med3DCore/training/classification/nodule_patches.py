@@ -14,7 +14,7 @@ from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import CachedCase, CaseCache, content, entry_key
-from Med3DCore.training.cases.prepared import HEADROOM, PreparedCase
+from Med3DCore.training.cases.prepared import HEADROOM, Prepared, PreparedCase
 from Med3DCore.training.classification.nodules import Nodule
 
 Shape = tuple[int, int, int]
@@ -38,7 +38,7 @@ def prepare_nodules(
     patch: Shape,
     cache: CaseCache | None = None,
     progress: Progress | None = None,
-) -> list[PreparedCase | CachedCase]:
+) -> list[Prepared[Nodule]]:
     """Cut the block around every nodule; each scan is read once, and not at all if all of its blocks are in the cache.
 
     Args:
@@ -58,7 +58,7 @@ def prepare_nodules(
         Cancelled: The user stopped.
     """
     progress, shape = progress or Progress(), block_shape(patch)
-    prepared: dict[str, PreparedCase | CachedCase] = {}
+    prepared: dict[str, Prepared[Nodule]] = {}
     for scan in dict.fromkeys(nodule.image for nodule in nodules):
         cut = _Scan(scan, preprocessing, shape).cut
         image = "" if cache is None else content(scan)
@@ -76,8 +76,8 @@ def _kept(
     image: str,
     preprocessing: Preprocessing,
     shape: Shape,
-    cut: Callable[[Nodule], PreparedCase],
-) -> CachedCase:
+    cut: Callable[[Nodule], PreparedCase[Nodule]],
+) -> CachedCase[Nodule]:
     meaning = {"centre": nodule.centre, "malignant": nodule.malignant, "shape": shape}
     key = entry_key(image, {**meaning, "preprocessing": preprocessing.to_dict()})
     return cache.keep(nodule, key, lambda: cut(nodule))
@@ -91,7 +91,7 @@ class _Scan:
         self.volume = remembered(lambda: read_volume(path))
         self.statistics = remembered(lambda: preprocessing.intensity.measure(self.volume()))
 
-    def cut(self, nodule: Nodule) -> PreparedCase:
+    def cut(self, nodule: Nodule) -> PreparedCase[Nodule]:
         """The block around a nodule."""
         volume, statistics = self.volume(), self.statistics()
         require_inside(volume, nodule.centre, f"Nodule '{nodule.name}'")

@@ -198,6 +198,8 @@ def _malignant(row: dict[str, str], rule: str) -> bool | None:
 
 def _nodule(row: dict[str, str], centre: Centre, malignant: bool, split: str, table: str) -> Nodule:
     diameter = row.get("diameter_mm") or None
+    if centre.scan is None:
+        raise ValueError("it names no scan")
     return Nodule(
         name=centre.name,
         image=centre.scan,

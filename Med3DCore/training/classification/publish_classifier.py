@@ -12,7 +12,7 @@ from Med3DCore.inference.classify import Classifier, class_probabilities, taught
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
 from Med3DCore.training.classification.nodules import CLASSES, Nodule
 from Med3DCore.training.learning.recipe import Recipe, package_of
@@ -69,20 +69,20 @@ def publish_classifier(
     Returns:
         The package's file, and how good the classifier is; None if no nodule was held out.
     """
-    weights = {package.stages[0].name: weights}
-    path = save_package(package, weights, folder)
+    parts = {package.stages[0].name: weights}
+    path = save_package(package, parts, folder)
     report = None
     if task.validation:
         report, metrics = _measure(Classifier(load_package(path), device), task, progress or Progress())
         metrics = _without_names(metrics, package)
         package = replace(package, metrics=metrics)
     card = _card(package, report, [each.case for group in task.by_class for each in group])
-    return save_package(replace(package, card=card), weights, folder), report
+    return save_package(replace(package, card=card), parts, folder), report
 
 
 def _measure(classifier: Classifier, task: ClassificationTask, progress: Progress) -> tuple[ClassificationReport, dict]:
     """How good it is, and for the package also every held-out nodule by itself."""
-    held_out: Sequence[PreparedCase] = task.validation
+    held_out: Sequence[Prepared[Nodule]] = task.validation
     with progress.stage("measure on held-out nodules"):
         found = class_probabilities(
             classifier.network, map(task.seen, held_out), classifier.device, len(held_out), progress

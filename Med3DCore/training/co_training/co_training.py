@@ -15,9 +15,9 @@ from Med3DCore.models.package import save_package
 from Med3DCore.networks.med3d import Med3D, build_med3d
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import CachedCase, CaseCache, prepare_cases
+from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.co_training.domains import CoTrainingRecipe
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import StageRecipe
@@ -43,7 +43,7 @@ class DomainBatch:
     patches: tuple[Tensor, Tensor]
 
 
-class CoTraining(Task):
+class CoTraining(Task[Med3D]):
     """Learn the encoder and all branches; each batch is of one domain, drawn anew for every batch.
 
     Batches of one domain are normalised by that domain's statistics, but in use the encoder has one set for all. With
@@ -65,7 +65,7 @@ class CoTraining(Task):
         self,
         recipe: CoTrainingRecipe,
         stages: Mapping[str, StageRecipe],
-        cases: Mapping[str, Sequence[PreparedCase]],
+        cases: Mapping[str, Sequence[Prepared]],
     ) -> None:
         self.recipe, self.settled = recipe, False
         self.tasks = {
@@ -109,7 +109,9 @@ class CoTraining(Task):
 
     def validate(self, network: Med3D, device: Device, progress: Progress) -> Validation:
         """Mean over the domains of their scores, and each case's Dice: ``{domain/label: {case: Dice}}``."""
-        scores, details, wrong = [], {}, {}
+        scores: list[float] = []
+        details: dict[str, dict[str, float]] = {}
+        wrong: dict[str, dict[str, float]] = {}
         for name, task in self.tasks.items():
             validation = task.validate(network.network(name).eval(), device, progress)
             details |= {f"{name}/{label}": cases for label, cases in validation.details.items()}
@@ -128,7 +130,7 @@ def prepare_domains(
     cases: Mapping[str, Sequence[Case]],
     cache: CaseCache | None = None,
     progress: Progress | None = None,
-) -> dict[str, list[PreparedCase | CachedCase]]:
+) -> dict[str, list[Prepared[Case]]]:
     """All cases on the grids of their domains.
 
     Args:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import TypeVar
 
 import numpy as np
 
@@ -83,6 +84,9 @@ class Run:
         return f"{self.init}, rate {self.rate:g}, seed {self.seed}{part}"
 
 
+SomeSettings = TypeVar("SomeSettings", bound=LoopSettings)
+
+
 @dataclass(frozen=True)
 class Plan:
     """All that is compared.
@@ -126,7 +130,7 @@ class Plan:
         product = itertools.product(self.shares[::-1], self.seeds, self.rates, self.inits)
         return [Run(init.name, rate, seed, share) for share, seed, rate, init in product]
 
-    def settings(self, settings: LoopSettings, rate: float) -> LoopSettings:
+    def settings(self, settings: SomeSettings, rate: float) -> SomeSettings:
         """Of a training: the recipe's, with what would give one start more than another taken out.
 
         That is to end early, and to report the best of many validations; and validations come at fixed steps.

@@ -11,9 +11,9 @@ from Med3DCore.errors import DataError, Med3DError, ModelError
 from Med3DCore.inference.device import Device
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import CachedCase, CaseCache, prepare_cases
+from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.comparison.plan import Plan, Run, choose_patients
 from Med3DCore.training.learning.checkpoint import LOG, read_log
 from Med3DCore.training.learning.initialization import SCRATCH, Start, digest, find_start
@@ -127,7 +127,7 @@ def run_all(
 
 def _prepare_subsets(
     plan: Plan, stage: Stage, cases: Sequence[Case], cache: CaseCache | None, progress: Progress
-) -> dict[tuple[int, float], list[PreparedCase | CachedCase]]:
+) -> dict[tuple[int, float], list[Prepared[Case]]]:
     """For each seed and share the training cases of its patients and all held-out cases, each prepared once."""
     if not any(case.split == "validation" for case in cases):
         raise DataError(

@@ -32,4 +32,7 @@ def in_their_splits(cases: Sequence[Case], folder: Path, warn: Callable[[str], N
     kept = [case for case in cases if splits.get(case.name) not in LEFT_OUT]
     if len(kept) < len(cases):
         warn(f"{len(cases) - len(kept)} cases of {table} are of the split 'test'; they are left out.")
-    return [replace(case, split=SPLITS_BY_NAME.get(splits.get(case.name), case.split)) for case in kept]
+    return [
+        replace(case, split=SPLITS_BY_NAME.get(splits[case.name], case.split)) if case.name in splits else case
+        for case in kept
+    ]

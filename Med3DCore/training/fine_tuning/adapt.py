@@ -128,17 +128,23 @@ def _new_stages(
     while {name, f"{name}-coarse"} & taken:
         name += "-2"
     coarse, fine = _templates(parent, np.median([look.values for look in looks], axis=0))
-    common = {"labels": tuple(names), "activation": "sigmoid", "postprocessing": rules}
-    network = {"out_channels": len(names)}
-    stages = [replace(coarse, name=f"{name}-coarse", region=None, network=coarse.network | network, **common)]
+
+    def made_after(template: Stage, name: str, region: dict | None) -> TunedStage:
+        stage = replace(
+            template,
+            name=name,
+            network=template.network | {"out_channels": len(names)},
+            labels=tuple(names),
+            activation="sigmoid",
+            region=region,
+            postprocessing=rules,
+        )
+        return TunedStage(_recipe(stage, parent, settings, _NEW_RATE), _transplanted(parent, template, stage), True)
+
+    stages = [made_after(coarse, f"{name}-coarse", None)]
     if fine is not None:
-        region = {"stage": stages[0].name, "margin_mm": _MARGIN_MM}
-        stages.append(replace(fine, name=name, region=region, network=fine.network | network, **common))
-    templates = [coarse, fine]
-    return [
-        TunedStage(_recipe(stage, parent, settings, _NEW_RATE), _transplanted(parent, template, stage), True)
-        for stage, template in zip(stages, templates, strict=False)
-    ]
+        stages.append(made_after(fine, name, {"stage": f"{name}-coarse", "margin_mm": _MARGIN_MM}))
+    return stages
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.networks import build_network
 from Med3DCore.training.learning.losses import supervised_loss
@@ -31,7 +32,7 @@ def fitted(recipe: StageRecipe, seconds: float, device: Device) -> TrainingSetti
     wanted = min(_ENOUGH_STEPS, settings.steps)
     patch, batch = settings.patch, settings.batch
     while wanted * batch * _voxels(patch) * seconds_a_voxel > seconds:
-        smaller = tuple(min(n, max(_SMALLEST, n * 3 // 4 // _MULTIPLE * _MULTIPLE)) for n in patch)
+        smaller = triple(min(n, max(_SMALLEST, n * 3 // 4 // _MULTIPLE * _MULTIPLE)) for n in patch)
         if batch > 1:
             batch -= 1
         elif smaller != patch:
@@ -44,10 +45,10 @@ def fitted(recipe: StageRecipe, seconds: float, device: Device) -> TrainingSetti
 def _seconds_a_voxel(recipe: StageRecipe, device: Device) -> float:
     """Time of a forward and backward pass; of the second one, since the first prepares much. Small, to be quick."""
     network = build_network(recipe.stage.network).train()
-    network.to(device.torch_device, memory_format=torch.channels_last_3d)
-    shape = (2, 1, *(min(n, _SMALLEST) for n in recipe.training.patch))
-    image = torch.zeros(shape, device=device.torch_device)
-    target = torch.ones((shape[0], len(recipe.stage.labels), *shape[2:]), dtype=torch.uint8, device=device.torch_device)
+    device.place(network)
+    size = triple(min(n, _SMALLEST) for n in recipe.training.patch)
+    image = torch.zeros((2, 1, *size), device=device.torch_device)
+    target = torch.ones((2, len(recipe.stage.labels), *size), dtype=torch.uint8, device=device.torch_device)
     for _ in range(2):
         begin = time.perf_counter()
         with device.autocast():
@@ -56,7 +57,7 @@ def _seconds_a_voxel(recipe: StageRecipe, device: Device) -> float:
         loss.backward()
         float(loss.detach())  # a GPU is only now done
         seconds = time.perf_counter() - begin
-    return seconds / 2 / _voxels(shape[2:])
+    return seconds / 2 / _voxels(size)
 
 
 def _voxels(patch: tuple[int, int, int]) -> int:

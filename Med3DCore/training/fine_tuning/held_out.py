@@ -63,7 +63,7 @@ def choose_held_out(cases: Sequence[Case], seed: int, shown_in: Mapping[str, set
     held_out = set(by_user)
     if not by_user and free and everybody >= _ENOUGH_PATIENTS:
         count = min(len(free), max(1, everybody // _PATIENTS_FOR_ONE))
-        shown = {case.patient: set() for case in cases}
+        shown: dict[str, set[str]] = {case.patient: set() for case in cases}
         for case in cases:
             shown[case.patient] |= set(case.annotated) if shown_in is None else shown_in[case.name]
         order = np.random.default_rng(seed).permutation(len(free))
@@ -120,7 +120,9 @@ def agreement(before: Mapping[str, LabelMap], after: Sequence[Checked]) -> Score
     found: Scores = {}
     for each in after:
         old = before.get(each.case.name)
-        for label in old.labels if old else ():
+        if old is None:
+            continue
+        for label in old.labels:
             if label.name not in (*each.case.annotated, *each.case.absent):
                 a, b = old.mask(label.name), each.labels.mask(label.name)
                 total = int(a.sum()) + int(b.sum())
@@ -157,7 +159,7 @@ def verdict(cases: Sequence[Case], before: Scores, after: Scores, kept: Scores, 
             if name not in after
         ]
     for name, cases_after in after.items():
-        then, now = _mean(before.get(name, {})), _mean(cases_after)
+        then, now = _mean(before[name]) if before.get(name) else None, _mean(cases_after)
         if now < _USELESS:
             sentences.append(
                 f"{title[name]} is not found well yet (Dice {now:.2f} on what was held out): train longer, or with "
@@ -177,5 +179,5 @@ def verdict(cases: Sequence[Case], before: Scores, after: Scores, kept: Scores, 
     return sentences
 
 
-def _mean(values: Mapping[str, float]) -> float | None:
-    return sum(values.values()) / len(values) if values else None
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)

@@ -61,7 +61,7 @@ class Publisher:
             "warnings": [*verdict(self.cases, before, after, kept, titles), *on_other_weights(otherwise, way)],
             "steps": sum(stage.steps for stage in trained.values()),
             "held_out": [
-                {"name": name} | {when: self._relative(self._kept(name, when)) for when in ("before", "after")}
+                {"name": name, **{when: self._relative(self._kept(name, when)) for when in ("before", "after")}}
                 for name in names
             ],
             "curve": self._relative(draw_curve(self.folder.path, {name: self.folder.path / name for name in trained})),
@@ -88,7 +88,7 @@ class Publisher:
             checked[way] = check(pipeline, self.cases, self.progress, share=0.15 / len(ways))
         if len(ways) == 1:
             return ways[0], weights[ways[0]], checked[ways[0]], []
-        chosen, reported = choose_ways(*(scores(checked[way]) for way in ways), patients)
+        chosen, reported = choose_ways(scores(checked[HALFWAY]), scores(checked[ALL_THE_WAY]), patients)
         by_case = {way: {each.case.name: each for each in found} for way, found in checked.items()}
         seen = [by_case[reported[name]][name] for name in by_case[chosen]]
         return chosen, weights[chosen], seen, [name for name, way in reported.items() if way != chosen]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -16,12 +15,12 @@ from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import UNKNOWN
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared, PreparedCase
 
 
 def remembered(
-    cases: Sequence[PreparedCase], stage: Stage, weights: dict[str, Tensor], device: Device, progress: Progress
-) -> list[PreparedCase]:
+    cases: Sequence[Prepared], stage: Stage, weights: dict[str, Tensor], device: Device, progress: Progress
+) -> list[Prepared]:
     """Fill what is unknown of labels that a case has no annotation of with what the stage finds there by now.
 
     Args:
@@ -41,7 +40,7 @@ def remembered(
     load_into(network, weights, f"stage {stage.name}")
     network.to(device.torch_device).eval()
     intensity = Preprocessing.from_dict(stage.preprocessing).intensity
-    filled = []
+    filled: list[Prepared] = []
     for case, channels in zip(cases, lacking, strict=True):
         if channels and case.case.split == "training":
             array = intensity.apply(case.image.copy(), case.statistics)
@@ -49,6 +48,6 @@ def remembered(
             target = case.target.copy()
             for channel in channels:
                 np.copyto(target[channel], found[channel], where=target[channel] == UNKNOWN, casting="unsafe")
-            case = replace(case, target=target)
+            case = PreparedCase(case.case, case.image, target, case.geometry, case.statistics)
         filled.append(case)
     return filled

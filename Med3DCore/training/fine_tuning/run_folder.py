@@ -23,7 +23,7 @@ from Med3DCore.models.package import ModelPackage, load_package, utc_now
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.system.folders import make_private
 from Med3DCore.tasks import Label
-from Med3DCore.training.cases.case import UNKNOWN, Case, read_image
+from Med3DCore.training.cases.case import UNKNOWN, Case, Values, read_image
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.fine_tuning.tuned import HELD_OUT
@@ -85,7 +85,7 @@ class RunFolder:
             OutputError: The folder cannot be written to.
         """
         with written_beside(self.path / _PARENT, ".zip") as temporary:
-            shutil.copyfile(parent.path, temporary)
+            shutil.copyfile(parent.file, temporary)
         self.write(
             RUN,
             {
@@ -118,7 +118,8 @@ class RunFolder:
             OutputError: Something cannot be moved or deleted.
         """
         stages = {path.parent for name in (LOG, LAST) for path in self.path.glob(f"*/{name}")}
-        made = [self.read(_RESULT)["package"]] if (self.path / _RESULT).is_file() else []
+        result = self.read_result()
+        made = [] if result is None else [result["package"]]
         # The first of them makes it a training: what is left of a moving that was interrupted is none.
         names = [RUN, _PLAN, _RESULT, _PARENT, CURVE, *made, CASES, HELD_OUT, *sorted(path.name for path in stages)]
         aside = self.path / _ASIDE
@@ -194,7 +195,9 @@ class RunFolder:
         case = replace(case, image=path, frame=0)
         if label is None:
             return replace(case, annotated=(), values={})
-        values = {name: case.values_in(label, name) for name in case.values if name in case.annotated}
+        values: dict[str, Values] = {
+            name: case.values_in(label, name) for name in case.values if name in case.annotated
+        }
         array = self._annotated(case, label)
         path = folder / f"{number}_label.nii.gz"
         write_volume(Volume(array, image.geometry), path)

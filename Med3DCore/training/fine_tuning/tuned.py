@@ -61,10 +61,10 @@ class FineTuned:
         """
 
         def path(name: str | None) -> Path | None:
-            return name and folder / name
+            return None if name is None else folder / name
 
         return cls(
-            package=path(values["package"]),
+            package=folder / values["package"],
             before=values["before"],
             after=values["after"],
             kept=values["kept"],
@@ -72,7 +72,7 @@ class FineTuned:
             warnings=tuple(values["warnings"]),
             steps=values["steps"],
             held_out=tuple(
-                HeldOut(each["name"], path(each["before"]), path(each["after"])) for each in values["held_out"]
+                HeldOut(each["name"], path(each["before"]), folder / each["after"]) for each in values["held_out"]
             ),
             curve=path(values["curve"]),
         )

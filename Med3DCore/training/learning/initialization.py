@@ -16,9 +16,11 @@ from Med3DCore.models.package import ENCODER, ModelPackage
 from Med3DCore.models.weights import compare, load_into
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from Med3DCore.models.package import Stage
+    from Med3DCore.networks.average import Average
+    from Med3DCore.networks.network import Network
 
 SCRATCH = "scratch"
 _CHECKPOINTS = (".pth", ".pt", ".tar", ".ckpt")
@@ -122,7 +124,7 @@ def is_encoder_alone(weights: dict[str, Tensor]) -> bool:
     return all(key.startswith(_PREFIX) for key in weights)
 
 
-def set_weights(network: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+def set_weights(network: Network | Average, weights: dict[str, Tensor], name: str) -> None:
     """Give a network the weights of a :class:`Start`; where they are the encoder's alone, the decoder keeps its own.
 
     Raises:

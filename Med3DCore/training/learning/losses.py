@@ -30,7 +30,8 @@ def supervised_loss(
         return loss(outputs, target)
     weights = [0.5**level for level in range(len(outputs))]
     losses = [loss(logits, _at_size(target, logits.shape[2:])) for logits in outputs]
-    return sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+    nothing = losses[0].new_zeros(())
+    return sum((w * loss for w, loss in zip(weights, losses, strict=True)), start=nothing) / sum(weights)
 
 
 def _at_size(target: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
@@ -99,15 +100,16 @@ class _PartialLabelLoss(torch.autograd.Function):
     def forward(ctx: Any, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Scalar, as :func:`partial_label_loss` says."""
         wrong = torch.empty(logits.shape, device=logits.device)
-        one, sums = torch.ones((), device=logits.device), []
+        one = torch.ones((), device=logits.device)
+        found: list[torch.Tensor] = []
         for example in np.ndindex(*logits.shape[:2]):
             known, truth = _known_and_truth(target[example])
             right = torch.mul(logits[example], 2 * truth - 1, out=wrong[example]).sigmoid_()
             entropy = right.clamp(min=_TINY).log_()
             torch.sub(one, right, out=wrong[example])
             pairs = ((entropy, known), (wrong[example], known), (wrong[example], truth))
-            sums += [torch.dot(a.flatten(), b.flatten()) for a, b in pairs] + [known.sum(), truth.sum()]
-        sums = torch.stack(sums).view(*logits.shape[:2], -1).sum(0).T
+            found += [torch.dot(a.flatten(), b.flatten()) for a, b in pairs] + [known.sum(), truth.sum()]
+        sums = torch.stack(found).view(*logits.shape[:2], -1).sum(0).T
         entropy, wrong_known, wrong_inside, known, inside = sums
         overlap = inside - wrong_inside
         size = overlap + (wrong_known - wrong_inside) + inside + _SMOOTH

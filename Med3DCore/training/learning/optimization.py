@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,18 +57,21 @@ def make_optimizer(
     for group in groups:
         for parameter in group.parameters:
             parameter.requires_grad_(group.rate > 0)
-    learning = [{"params": list(g.parameters), "scale": g.rate} for g in groups if g.rate > 0 and g.parameters]
+    learning: list[dict[str, Any]] = [
+        {"params": list(g.parameters), "scale": g.rate} for g in groups if g.rate > 0 and g.parameters
+    ]
     if not learning:
         raise SettingError("Every part of the network is frozen, so there is nothing to train.")
     # All tensors of a group at once, as torch does by itself on a GPU; on a CPU Adam needs just one pass over weights,
     # gradients and moments. SGD's single pass cannot leave idle branches out.
-    common = {"lr": learning_rate, "weight_decay": weight_decay}
     with _without_compiler_folder():
         if kind == "sgd":
-            return torch.optim.SGD(learning, momentum=_MOMENTUM, nesterov=True, foreach=True, **common)
+            return torch.optim.SGD(
+                learning, learning_rate, _MOMENTUM, weight_decay=weight_decay, nesterov=True, foreach=True
+            )
         on_cpu = all(parameter.device.type == "cpu" for group in learning for parameter in group["params"])
         adam = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-        return adam(learning, fused=on_cpu, foreach=not on_cpu, **common)
+        return adam(learning, learning_rate, weight_decay=weight_decay, fused=on_cpu, foreach=not on_cpu)
 
 
 @contextmanager

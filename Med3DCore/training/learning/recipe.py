@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple
@@ -17,6 +17,11 @@ from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.patches.augmentation import Augmentation
 from Med3DCore.training.patches.region import RegionSampling
 from Med3DCore.training.setting_checks import require, require_ranges
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -165,12 +170,12 @@ def stage_from_dict(entry: dict) -> StageRecipe:
     return StageRecipe(_construct(Stage, {**values, "mirror": augmentation.mirror}), settings)
 
 
-def _construct(kind: type, values: dict) -> object:
+def _construct(kind: type[Settings], values: dict) -> Settings:
     _refuse_unknown(kind.__name__, values, kind)
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-def _refuse_unknown(name: str, values: dict, kind: type) -> None:
+def _refuse_unknown(name: str, values: dict, kind: type[DataclassInstance]) -> None:
     known = [item.name for item in fields(kind)]
     unknown = sorted(set(values) - set(known))
     if unknown:

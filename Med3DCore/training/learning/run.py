@@ -57,7 +57,8 @@ class Run:
         torch.manual_seed(seed)
         self.task, self.settings, self.folder, self.seed, self.device = task, settings, folder, seed, device
         self.budget, self.ranks = budget, ranks
-        self.network = task.build().to(device.torch_device, memory_format=torch.channels_last_3d)
+        self.network = task.build()
+        device.place(self.network)
         self.average = RunningAverage(self.network, settings.ema)
         groups = task.parameter_groups(self.network)
         self.optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay)
@@ -132,7 +133,12 @@ class Run:
         """The weights that are kept."""
         measured = self.measured()
         if self.settings.keep == "best" and self.best is not None:
-            measured = self.ranks.from_main(lambda: load_checkpoint(self.folder, torch.device("cpu"), BEST))
+            best = self.ranks.from_main(lambda: load_checkpoint(self.folder, torch.device("cpu"), BEST))
+            if best is None:
+                raise DataError(
+                    f"{self.folder} has lost {BEST}, which held the best weights; remove the folder to begin anew."
+                )
+            measured = best
         validation = Validation(measured["score"], measured["details"], measured.get("false_positive_ml", {}))
         return Trained(measured["weights"], validation, self.step, self.seconds)
 

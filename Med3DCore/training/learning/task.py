@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
 from Med3DCore.training.learning.optimization import ParameterGroup
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Validation:
     false_positive_ml: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-class Task(Protocol):
-    """What is learned. Subclass it to get the defaults.
+class Task(Protocol[Net]):
+    """What is learned, of one class of networks. Subclass it to get the defaults.
 
     Attributes:
         name: What to call it in progress and messages, such as ``"train liver"``.
@@ -41,7 +43,7 @@ class Task(Protocol):
     identity: Any
     idle_parts: bool = False
 
-    def build(self) -> nn.Module:
+    def build(self) -> Net:
         """The network, with the weights to start from; random ones depend on torch's seed."""
 
     def draw(self, number: int) -> Any:
@@ -51,18 +53,18 @@ class Task(Protocol):
         """Told before each step how much of the training is done, by steps or by time, 0..1."""
         return
 
-    def loss(self, network: nn.Module, batch: Any, device: Device) -> Tensor:
+    def loss(self, network: Net, batch: Any, device: Device) -> Tensor:
         """The loss of a batch, a scalar; convolutions in ``device.autocast()``, sums in float32."""
 
-    def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:  # noqa: ARG002
+    def validate(self, network: Net, device: Device, progress: Progress) -> Validation:  # noqa: ARG002
         """Measure a network, in evaluation mode, between two checks of the progress at most seconds long."""
         return Validation()
 
-    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
+    def parameter_groups(self, network: Net) -> list[ParameterGroup]:
         """Which parameters learn how fast; by default all alike."""
         return [ParameterGroup(tuple(network.parameters()))]
 
-    def pretrained_parts(self, network: nn.Module) -> list[nn.Module]:
+    def pretrained_parts(self, network: Net) -> list[nn.Module]:
         """The parts that were trained before, whose batch norm ``freeze_batch_norm`` keeps; by default all of it."""
         return [network]
 

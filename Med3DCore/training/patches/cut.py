@@ -58,7 +58,7 @@ def _needed(positions: torch.Tensor, shape: Shape) -> tuple[list[int], list[int]
     return low, high
 
 
-def _within(positions: torch.Tensor, shape: Shape, first: Sequence[int] = (0, 0, 0)) -> list[torch.Tensor]:
+def _within(positions: torch.Tensor, shape: Sequence[int], first: Sequence[int] = (0, 0, 0)) -> list[torch.Tensor]:
     """Positions (z, y, x), each ``[z, y, x]``, in voxels of a part of a case, moved to its border from beyond it."""
     axes = zip((2, 1, 0), shape, first, strict=True)
     return [(positions[..., axis] - start).clamp_(0, n - 1) for axis, n, start in axes]

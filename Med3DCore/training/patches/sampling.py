@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from Med3DCore.preprocessing.intensity import Intensity
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.patches.augmentation import Augmentation
 from Med3DCore.training.patches.cut import cut_patch
 from Med3DCore.training.patches.region import RegionSampling, label_box
@@ -38,7 +38,7 @@ class PatchSampler:
         region: Where the patches lie that are not centred on a voxel of the label; None for anywhere in the scan.
     """
 
-    cases: Sequence[PreparedCase]
+    cases: Sequence[Prepared]
     intensity: Intensity
     patch: Shape
     batch: int
@@ -47,6 +47,10 @@ class PatchSampler:
     seed: int
     anybody: float
     region: RegionSampling | None = None
+    _voxels: dict[str, list[np.ndarray]] = field(init=False, repr=False, compare=False)
+    _boxes: dict[str, tuple[np.ndarray, np.ndarray] | None] = field(init=False, repr=False, compare=False)
+    _everybody: list[list[Prepared]] = field(init=False, repr=False, compare=False)
+    _showing: list[list[list[Prepared]]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         voxels = {case.case.name: _label_voxels(case) for case in self.cases}
@@ -79,28 +83,30 @@ class PatchSampler:
         self.augmentation.end_scan(image, target, case.statistics.floor, rng, spacing)
         return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
 
-    def _centre(self, case: PreparedCase, shape: Shape, label: int, rng: np.random.Generator) -> np.ndarray:
+    def _centre(self, case: Prepared, shape: Shape, label: int, rng: np.random.Generator) -> np.ndarray:
         voxels = self._voxels[case.case.name][label]
         if voxels.size and rng.random() < self.foreground:
             jitter = rng.uniform(-0.25, 0.25, 3) * self.patch
             return np.asarray(np.unravel_index(voxels[rng.integers(len(voxels))], shape)) + jitter
         box = self._boxes[case.case.name]
-        return rng.uniform(0, np.asarray(shape) - 1) if box is None else self.region.centre(*box, self.patch, rng)
+        if self.region is None or box is None:
+            return rng.uniform(0, np.asarray(shape) - 1)
+        return self.region.centre(*box, self.patch, rng)
 
 
-def _label_voxels(case: PreparedCase) -> list[np.ndarray]:
+def _label_voxels(case: Prepared) -> list[np.ndarray]:
     """Flat indices of the voxels of each label; about 20,000 a label at most, evenly spread."""
     found = [np.flatnonzero(channel == 1) for channel in case.target]
     return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found]
 
 
-def _weighted_choice(patients: list[list[PreparedCase]], rng: np.random.Generator) -> list[PreparedCase]:
+def _weighted_choice(patients: list[list[Prepared]], rng: np.random.Generator) -> list[Prepared]:
     weights = np.cumsum([scans[0].case.weight for scans in patients])
     return patients[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
 
 
-def _by_patient(cases: Iterable[PreparedCase]) -> list[list[PreparedCase]]:
-    patients: dict[str, list[PreparedCase]] = {}
+def _by_patient(cases: Iterable[Prepared]) -> list[list[Prepared]]:
+    patients: dict[str, list[Prepared]] = {}
     for case in cases:
         patients.setdefault(case.case.patient, []).append(case)
     return list(patients.values())

@@ -137,7 +137,8 @@ def _with_masks(
     source: Source, names: Sequence[str], places: Sequence[tuple[str, ...]], split: Sequence[bool | None]
 ) -> tuple[tuple[str, ...], list[Picture]]:
     """Pictures and masks of the same name but for the ending, in the same part of the set."""
-    masks, images = {}, {}
+    masks: dict[tuple[bool | str | None, ...], str] = {}
+    images: dict[tuple[bool | str | None, ...], str] = {}
     for name, place, held in zip(names, places, split, strict=True):
         key = (held, *place[1:-1], PurePosixPath(place[-1]).stem)
         kind = images if place[0] == _IMAGES else masks

@@ -52,7 +52,11 @@ class PicturePreTraining(Task):
                 if isinstance(block, BasicBlock | Bottleneck):
                     nn.init.zeros_((block.bn2 if isinstance(block, BasicBlock) else block.bn3).weight)
         if not self.recipe.is_flat:
-            zero_unseen_taps(network.encoder.conv1)
+            for encoder in network.encoders():
+                stem = encoder.get_submodule("conv1")
+                if not isinstance(stem, nn.Conv3d):
+                    raise TypeError(f"the encoder's stem is a {type(stem).__name__}")
+                zero_unseen_taps(stem)
         return network
 
     def draw(self, number: int) -> tuple[Tensor, Tensor]:

@@ -94,8 +94,8 @@ class ViewSettings:
 
     def _resized(self, image: Image, box: Box, size: tuple[int, int], how: int) -> Image:
         """A box, in pixels of a picture of ``size``, as a square of the network's size."""
-        ratios = (image.width / size[0], image.height / size[1])
-        scaled = tuple(edge * ratios[axis % 2] for axis, edge in enumerate(box))
+        (left, upper, right, lower), across, down = box, image.width / size[0], image.height / size[1]
+        scaled = (left * across, upper * down, right * across, lower * down)
         return image.resize((self.size, self.size), how, box=scaled)
 
     def _random_box(self, width: int, height: int, rng: np.random.Generator) -> Box:

@@ -14,7 +14,7 @@ from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.factory import last_stride
 from Med3DCore.networks.layers import per_axis
 from Med3DCore.preprocessing.preprocessing import Preprocessing
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.learning.recipe import StageRecipe
 
 
@@ -73,7 +73,7 @@ def require_room(recipe: StageRecipe) -> None:
         )
 
 
-def require_apart(cases: Sequence[PreparedCase], labels: Sequence[str]) -> None:
+def require_apart(cases: Sequence[Prepared], labels: Sequence[str]) -> None:
     """Refuse labels that overlap, of which a network with softmax could learn but one.
 
     Raises:
@@ -90,7 +90,7 @@ def require_apart(cases: Sequence[PreparedCase], labels: Sequence[str]) -> None:
                     )
 
 
-def require_taught(cases: Sequence[PreparedCase], channels: Mapping[str, int]) -> None:
+def require_taught(cases: Sequence[Prepared], channels: Mapping[str, int]) -> None:
     """Refuse labels of which nobody shows where they are.
 
     Args:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK
@@ -21,7 +21,7 @@ from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import digest
-from Med3DCore.training.cases.case import Case, read_image
+from Med3DCore.training.cases.case import AnyCase, Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
 from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, package_of
@@ -30,8 +30,6 @@ from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Named = TypeVar("Named")
 
 _TRUTH = "reference_volume_ml"
 _VOLUMES = ("volume_ml", _TRUTH)
@@ -102,7 +100,7 @@ def _origin(starts: Mapping[str, Start]) -> dict:
 
 def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> dict:
     """Metrics of each held-out case on the scan's own grid: ``{label: {case: {measure: value}}}``."""
-    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    metrics: dict[str, dict[str, dict[str, float | None]]] = {}
     held_out = [case for case in cases if case.split == "validation"]
     with progress.stage("measure on held-out cases"):
         for done, case in enumerate(held_out):
@@ -148,7 +146,7 @@ def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
     }
 
 
-def nameless(cases: Sequence[Named]) -> list[Named]:
+def nameless(cases: Sequence[AnyCase]) -> list[AnyCase]:
     """Cases or nodules without the names of files and patients: a package may be given away, and they can be of people.
 
     The SHA-256 of the images and labels tells whoever has them which they were.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.networks import build_network
+from Med3DCore.networks.average import Average
+from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import UNKNOWN, Case
-from Med3DCore.training.cases.prepared import PreparedCase, fingerprint
+from Med3DCore.training.cases.prepared import Prepared, fingerprint
 from Med3DCore.training.learning.initialization import digest, is_encoder_alone, set_weights
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.losses import supervised_loss
@@ -106,7 +108,7 @@ def stage_task(
     return task
 
 
-class SegmentationTask(Task):
+class SegmentationTask(Task[Network | Average]):
     """Learn one network of a pipeline from labelled patches.
 
     Args:
@@ -117,7 +119,7 @@ class SegmentationTask(Task):
     """
 
     def __init__(
-        self, recipe: StageRecipe, cases: Sequence[PreparedCase], seed: int, initial: dict[str, Tensor] | None = None
+        self, recipe: StageRecipe, cases: Sequence[Prepared], seed: int, initial: dict[str, Tensor] | None = None
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
@@ -142,7 +144,7 @@ class SegmentationTask(Task):
             region=settings.region,
         )
 
-    def build(self) -> nn.Module:
+    def build(self) -> Network | Average:
         """The recipe's network."""
         network = build_network(self.recipe.stage.network)
         if self.initial is not None:
@@ -153,7 +155,9 @@ class SegmentationTask(Task):
         """Image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
         return self.sampler.draw(number)
 
-    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: Device) -> Tensor:
+    def loss(
+        self, network: Callable[[Tensor], Tensor | list[Tensor]], batch: tuple[Tensor, Tensor], device: Device
+    ) -> Tensor:
         """Cross-entropy and Dice of what is known."""
         image, target = batch
         image = image.to(device.torch_device, memory_format=torch.channels_last_3d)
@@ -187,7 +191,7 @@ class SegmentationTask(Task):
         return Validation(float(np.mean(means)) if means else None, dices, wrong)
 
     def _measure(
-        self, network: nn.Module, case: PreparedCase, device: Device, progress: Progress
+        self, network: nn.Module, case: Prepared, device: Device, progress: Progress
     ) -> dict[str, tuple[float, float, float]]:
         """Dice, true mL and mL found too much of each label that is known, on the network's grid, over known voxels."""
         stage, measured, ml = self.recipe.stage, {}, case.geometry.voxel_volume_ml
@@ -213,7 +217,7 @@ class SegmentationTask(Task):
         """The decoder at the full rate, the encoder as the settings say."""
         return rates_by_depth(network, self.recipe.training)
 
-    def pretrained_parts(self, network: nn.Module) -> list[nn.Module]:
+    def pretrained_parts(self, network: Network | Average) -> list[nn.Module]:
         """What the weights to start from are of: nothing, the encoder or all."""
         if self.initial is None:
             return []
