@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import Med3DCore
 from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import ProgressBar, say
-from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
+from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable, train_as_asked
 from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
@@ -115,7 +115,6 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.classification.publish_classifier import describe_classifier, publish_classifier
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import digest, find_starts
-    from Med3DCore.training.learning.loop import train
     from Med3DCore.training.learning.recipe import read_recipe
     from Med3DCore.training.segmentation.checks import check_stage
 
@@ -134,17 +133,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         task = ClassificationTask(stage, patches, recipe.seed, start.weights)
         if start.weights is not None:  # so that it is not gone on with after the start was exchanged
             task.identity = [task.identity, digest(start.weights)]
-        trained = train(
-            task,
-            stage.training,
-            args.output,
-            recipe.seed,
-            device,
-            progress,
-            args.minutes,
-            finish=args.finish,
-            workers=args.workers,
-        )
+        trained = train_as_asked(args, task, stage.training, args.output, recipe.seed, device, progress)
     if ranks.is_main:
         draw_curve(args.output, {task.name: args.output})
         file, report = publish_classifier(package, task, trained.weights, args.output, device)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_training_options, mean_scores, on_every_rank, resumable
+from Med3DCore.cli.training import add_training_options, mean_scores, on_every_rank, resumable, train_as_asked
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.co_training.co_training import CoTraining, prepare_domains, publish_encoder
     from Med3DCore.training.co_training.domains import gather_cases, read_co_training
     from Med3DCore.training.learning.curve import draw_curve
-    from Med3DCore.training.learning.loop import train
     from Med3DCore.training.segmentation.checks import check_stage
 
     recipe, device, reading = read_co_training(args.recipe), choose_device(ranks.device(args.device)), Progress()
@@ -54,17 +53,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     cache = None if args.no_cache else CaseCache(cache_folder())
     with resumable(args, args.output) as progress:
         task = CoTraining(recipe, stages, prepare_domains(stages, cases, cache, progress))
-        trained = train(
-            task,
-            recipe.training,
-            args.output,
-            recipe.seed,
-            device,
-            progress,
-            args.minutes,
-            finish=args.finish,
-            workers=args.workers,
-        )
+        trained = train_as_asked(args, task, recipe.training, args.output, recipe.seed, device, progress)
     for label, scores in trained.validation.details.items():
         wrong = trained.validation.false_positive_ml.get(label)
         print(f"{label}: {mean_scores({'Dice': scores}, {'found': wrong} if wrong else None)}")

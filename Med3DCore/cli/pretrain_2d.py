@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import count, path
-from Med3DCore.cli.training import add_training_options, on_every_rank, resumable
+from Med3DCore.cli.training import add_training_options, on_every_rank, resumable, train_as_asked
 
 if TYPE_CHECKING:
     from Med3DCore.system.distributed import Ranks
@@ -44,7 +44,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.learning.curve import draw_curve
-    from Med3DCore.training.learning.loop import train
     from Med3DCore.training.pictures.decode import require_pillow
     from Med3DCore.training.pictures.picture_set import read_picture_set
     from Med3DCore.training.pictures.pre_training import PicturePreTraining
@@ -63,17 +62,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     )
     with resumable(args, output) as progress:
         task = PicturePreTraining(recipe, pictures)
-        trained = train(
-            task,
-            recipe.training,
-            output,
-            recipe.seed,
-            device,
-            progress,
-            args.minutes,
-            finish=args.finish,
-            workers=args.workers,
-        )
+        trained = train_as_asked(args, task, recipe.training, output, recipe.seed, device, progress)
     if trained.validation.score is not None:
         what = "mean Dice" if pictures.has_masks else "accuracy"
         print(f"held-out pictures: {what} {trained.validation.score:.3f} (n = {len(pictures.held_out)})")

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_fold_options, add_training_options, mean_scores, on_every_rank, resumable
+from Med3DCore.cli.training import (
+    add_fold_options,
+    add_training_options,
+    mean_scores,
+    on_every_rank,
+    resumable,
+    train_as_asked,
+)
 from Med3DCore.errors import DataError
 from Med3DCore.progress import Progress
 
@@ -58,7 +65,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.learning.checkpoint import LAST
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import find_starts
-    from Med3DCore.training.learning.loop import train
     from Med3DCore.training.learning.recipe import read_recipe
     from Med3DCore.training.segmentation.publish import publish
     from Med3DCore.training.segmentation.trainer import stage_task
@@ -86,17 +92,8 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         with resumable(args, *folders.values()) as progress:
             if ranks.is_main:
                 progress.on_metric = _with_curve(progress.on_metric, args.output, folders)
-            trained = train(
-                tasks.pop(name),
-                stage.training,
-                folders[name],
-                recipe.seed,
-                device,
-                progress,
-                args.minutes and args.minutes / len(stages),
-                finish=args.finish,
-                workers=args.workers,
-            )
+            task, seed = tasks.pop(name), recipe.seed
+            trained = train_as_asked(args, task, stage.training, folders[name], seed, device, progress, len(stages))
         weights[name] = trained.weights
         validation = trained.validation
         print(

@@ -19,8 +19,11 @@ from Med3DCore.errors import Cancelled
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
+    from Med3DCore.inference.device import Device
     from Med3DCore.progress import MetricCallback
     from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.learning.loop_settings import LoopSettings
+    from Med3DCore.training.learning.task import Task, Trained
 
 _GO_ON = "Run the same command to go on"
 
@@ -139,6 +142,34 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
         raise _Stopped(f"{stop} {_GO_ON}{hint}.") from None
     finally:
         bar.close()
+
+
+def train_as_asked(
+    args: argparse.Namespace,
+    task: Task,
+    settings: LoopSettings,
+    folder: Path,
+    seed: int,
+    device: Device,
+    progress: Progress,
+    trainings: int = 1,
+) -> Trained:
+    """:func:`Med3DCore.training.learning.loop.train` with what :func:`add_training_options` asked for.
+
+    Args:
+        args: The arguments.
+        task: As for ``train``, and so are all others.
+        settings: How long and how fast.
+        folder: Where checkpoint and log go.
+        seed: Seed.
+        device: Where to compute.
+        progress: Told after each step; may cancel.
+        trainings: How many, one after the other, share the time that was given.
+    """
+    from Med3DCore.training.learning.loop import train
+
+    minutes = None if args.minutes is None else args.minutes / trainings
+    return train(task, settings, folder, seed, device, progress, minutes, finish=args.finish, workers=args.workers)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from Med3DCore.models.package import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
+from Med3DCore.training.cases.cache import CaseCache
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.cases.prepared import prepare_case
@@ -170,11 +171,15 @@ def test_a_new_label_begins_as_a_copy_of_stages_that_see_it(parent, tmp_path):
 def test_what_nobody_labelled_is_learned_from_the_parent(parent, tmp_path):
     case = RunFolder(tmp_path).store_case(1, replace(boxes(tmp_path, 1)[0], split="training"))
     stage = parent.stages[0]
-    prepared = prepare_case(case, Preprocessing.from_dict(stage.preprocessing), stage.labels)
+    preprocessing = Preprocessing.from_dict(stage.preprocessing)
+    prepared = prepare_case(case, preprocessing, stage.labels)
     assert (prepared.target[1] == UNKNOWN).all()
     (filled,) = remembered([prepared], stage, parent.read_weights("coarse"), CPU, Progress())
     assert np.array_equal(filled.target[0], prepared.target[0]), "what the user drew is what counts"
     assert set(np.unique(filled.target[1])) == {0, 1} and 0.02 < filled.target[1].mean() < 0.9
+    cached = CaseCache(tmp_path / "cache").prepare(case, preprocessing, stage.labels)
+    (again,) = remembered([cached], stage, parent.read_weights("coarse"), CPU, Progress())
+    assert np.array_equal(again.target, filled.target), "a case on disk is filled in memory"
     held_out = replace(prepared, case=replace(case, split="validation"))
     assert remembered([held_out], stage, parent.read_weights("coarse"), CPU, Progress())[0] is held_out
 

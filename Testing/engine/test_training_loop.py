@@ -283,6 +283,9 @@ def test_early_stopping_keeps_the_best(tmp_path):
     best = checkpoint.load_checkpoint(tmp_path, torch.device("cpu"), "best.pt")
     assert best["score"] == 0.5 and same(trained.weights, best["weights"])
     assert not same(trained.weights, state(tmp_path)["averaged"])
+    (tmp_path / "best.pt").unlink()
+    with pytest.raises(DataError, match=r"has lost best\.pt"):
+        run(tmp_path, Line(), settings)
 
 
 def test_a_time_budget_ends_the_run_and_its_learning_rate(tmp_path):
