@@ -48,12 +48,13 @@ def write_label_maps(labels: LabelMap, paths: Iterable[str | Path], origin: Orig
 
     Raises:
         OutputError: As :func:`.write_volume`.
-        VolumeError: Labels overlap, for which none of these formats has a place here.
+        VolumeError: Labels overlap, for which only DICOM has a place here.
     """
-    if labels.overlaps:
-        raise VolumeError(f"The labels of {labels.name} overlap, which cannot be written; save it in 3D Slicer.")
     with ExitStack() as files:
         for path in map(Path, paths):
+            if labels.overlaps and kind_of_output(path) is None:
+                sentence = f"The labels of {labels.name} overlap, for which {path} has no place; save it in 3D Slicer."
+                raise VolumeError(sentence)
             if kind_of_output(path) is not None:
                 if origin is None:
                     raise OutputError(f"{path} cannot be written: only a DICOM series can have results in DICOM.")

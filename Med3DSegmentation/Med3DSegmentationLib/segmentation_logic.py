@@ -17,8 +17,10 @@ from Med3DSegmentationLib.engine.jobs import Job, Step
 from Med3DSegmentationLib.engine.preview_step import PreviewStep
 from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
 from Med3DSegmentationLib.engine.results import PreviewResult, SegmentationResult, SequenceResult
+from Med3DSegmentationLib.engine.save_dicom_step import SaveDicomStep
 from Med3DSegmentationLib.engine.scene_jobs import SceneJobs, calling
 from Med3DSegmentationLib.engine.segment_steps import FrameStep, SegmentStep
+from Med3DSegmentationLib.scene.dicom_database import canWrite, exportBySlicer
 from Med3DSegmentationLib.scene.edit_watch import EditWatch
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
@@ -225,6 +227,32 @@ class SegmentationLogic:
             return [PreviewStep(self.scene, volumeNode, choices, stage, outputVolumeNode, outputRoiNode)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
+
+    def saveToDicom(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[str], None] | None = None,
+        onError: OnError | None = None,
+    ) -> Job | str:
+        """Save a segmentation as DICOM SEG into Slicer's DICOM database, beside the series of its volume.
+
+        All segments that hold something are saved, with names, colours and codes; the result is the new series' UID.
+
+        Args:
+            segmentationNode: Of a volume that was loaded from that database.
+            wait: See :meth:`segment`.
+            onProgress: See the class.
+            onFinished: See the class.
+            onError: See the class.
+        """
+        self._requireNodes(segmentationNode)
+        if canWrite():
+            steps, combine = [SaveDicomStep(segmentationNode)], _only
+        else:
+            steps, combine = [], lambda _outcomes: exportBySlicer(segmentationNode)
+        return self._run(lambda: steps, combine, wait, onProgress, onFinished, onError)
 
     def cancel(self) -> None:
         """Stop all jobs; each ends with Cancelled within about a second."""

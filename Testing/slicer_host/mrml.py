@@ -86,7 +86,7 @@ class Host:
         self.app.layoutManager().close()
         self.scene.Clear(1)
         self.application_logic.SetMRMLScene(None)
-        for name in ("mrmlScene", "app", "modules"):
+        for name in ("mrmlScene", "app", "modules", "dicomDatabase"):
             if hasattr(slicer, name):
                 delattr(slicer, name)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -2,6 +2,6 @@
 
 from Med3DCore.io.dicom.choice import choose_series, series_of_file
 from Med3DCore.io.dicom.read import read_series
-from Med3DCore.io.dicom.series import Series, list_series
+from Med3DCore.io.dicom.series import Series, list_series, series_of_files
 
-__all__ = ["Series", "choose_series", "list_series", "read_series", "series_of_file"]
+__all__ = ["Series", "choose_series", "list_series", "read_series", "series_of_file", "series_of_files"]

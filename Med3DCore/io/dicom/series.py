@@ -178,6 +178,11 @@ def series_beside(path: Path, progress: Progress | None = None) -> list[Series]:
     return _series_in(neighbours, [], progress)
 
 
+def series_of_files(paths: Iterable[Path], progress: Progress | None = None) -> list[Series]:
+    """The series of images that some files make, whatever else lies beside them; by series number."""
+    return _series_in(paths, [], progress)
+
+
 def _series_in(paths: Iterable[Path], unreadable: list[Path], progress: Progress | None) -> list[Series]:
     """The series that files make; what cannot be read is told, and may be what a series lacks."""
     parts = parts_of(images_in(paths, unreadable))

@@ -4,13 +4,14 @@ By highdicom and pydicom, which 3D Slicer ships; elsewhere they are the extra ``
 """
 
 from Med3DCore.io.dicom_results.kinds import DICOM_ENDINGS, DicomKind, is_dicom_label, kind_of_file, kind_of_output
-from Med3DCore.io.dicom_results.origin import Origin, require_origin
+from Med3DCore.io.dicom_results.origin import Maker, Origin, require_origin
 from Med3DCore.io.dicom_results.read import dicom_names, read_dicom_labels
 from Med3DCore.io.dicom_results.write import dicom_written
 
 __all__ = [
     "DICOM_ENDINGS",
     "DicomKind",
+    "Maker",
     "Origin",
     "dicom_names",
     "dicom_written",

@@ -35,6 +35,21 @@ OF_THE_STUDY = (
 
 
 @dataclass(frozen=True)
+class Maker:
+    """Who found or drew a label.
+
+    Args:
+        kind: ``"AUTOMATIC"``, ``"SEMIAUTOMATIC"`` if a person corrected it since, or ``"MANUAL"``.
+        model: name-version of the model; empty if none took part.
+        digest: SHA-256 of that, hexadecimal, or empty.
+    """
+
+    kind: str = "AUTOMATIC"
+    model: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a label map comes from.
 
@@ -43,12 +58,18 @@ class Origin:
         model: name-version of what made it.
         digest: SHA-256 of that, hexadecimal.
         labelmap: Whether a SEG is stored as a label map (newer, smaller, read by few) instead of a bit a voxel.
+        makers: One a label, where they are not all what the model found.
     """
 
     series: Series
     model: str
     digest: str
     labelmap: bool = False
+    makers: tuple[Maker, ...] = ()
+
+    def maker(self, value: int) -> Maker:
+        """Who made the label with that value, from 1."""
+        return self.makers[value - 1] if self.makers else Maker("AUTOMATIC", self.model, self.digest)
 
     @cached_property
     def images(self) -> list[Dataset]:

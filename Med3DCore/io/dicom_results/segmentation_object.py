@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import Med3DCore
 from Med3DCore.errors import OutputError
 from Med3DCore.io.dicom_results.origin import OF_THE_STUDY, Origin
 from Med3DCore.tasks import Code, Label
+from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
@@ -35,16 +35,15 @@ _OF_PEOPLE = {
 }
 
 
-def segmentation_object(slices: np.ndarray, labels: Sequence[Label], origin: Origin) -> Segmentation:
+def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
     """A label map as SEG; only frames that hold something are stored.
 
     Args:
-        slices: uint8 ``[slice, y, x]`` in the order of the series' images.
-        labels: What the values 1, 2, ... mean.
+        labels: As many slices as the series has images, in their order.
         origin: The series, and what found the labels.
 
     Raises:
-        OutputError: The series lacks what a SEG needs.
+        OutputError: The series lacks what a SEG needs, or labels overlap, for which a label map has no place.
     """
     import highdicom
     from highdicom.seg import Segmentation
@@ -52,16 +51,17 @@ def segmentation_object(slices: np.ndarray, labels: Sequence[Label], origin: Ori
 
     logging.getLogger("highdicom").setLevel(logging.ERROR)
     images = origin.images
-    frames = slices
+    if origin.labelmap and labels.overlaps:
+        raise OutputError("Labels overlap, for which a DICOM label map has no place; write a SEG of one bit a voxel.")
+    frames = _one_by_one(labels) if labels.overlaps else labels.array
     if images[0].get("NumberOfFrames", 1) > 1:
-        frames = _by_frame(slices, images, origin)
-    present = [value for value in range(1, len(labels) + 1) if (frames == value).any()]
+        frames = _by_frame(frames, images, origin)
     try:
         made = Segmentation(
             source_images=images,
             pixel_array=frames,
             segmentation_type="LABELMAP" if origin.labelmap else "BINARY",
-            segment_descriptions=[_described(labels[value - 1], value, origin) for value in range(1, len(labels) + 1)],
+            segment_descriptions=[_described(label, value, origin) for value, label in enumerate(labels.labels, 1)],
             series_instance_uid=highdicom.UID(),
             series_number=_SERIES_NUMBER,
             sop_instance_uid=highdicom.UID(),
@@ -73,7 +73,7 @@ def segmentation_object(slices: np.ndarray, labels: Sequence[Label], origin: Ori
             content_label="SEGMENTATION",
             content_description=f"Segmentation by {origin.model}"[:64],
             series_description=f"Segmentation by {origin.model}"[:64],
-            omit_empty_frames=bool(present),
+            omit_empty_frames=bool(frames.any()),
             transfer_syntax_uid=JPEGLSLossless if origin.labelmap else ExplicitVRLittleEndian,
         )
     except (AttributeError, TypeError, ValueError) as error:
@@ -90,6 +90,11 @@ def _forget_the_rest(made: Dataset) -> None:
     for element in list(made):
         if (element.tag.group == 0x0010 or element.keyword in _OF_PEOPLE) and element.keyword not in OF_THE_STUDY:
             del made[element.tag]
+
+
+def _one_by_one(labels: LabelMap) -> np.ndarray:
+    """uint8 ``[slice, y, x, label]``, since some are at the same place."""
+    return np.stack([labels.mask(label.name).view(np.uint8) for label in labels.labels], axis=-1)
 
 
 def _by_frame(slices: np.ndarray, images: list[Dataset], origin: Origin) -> np.ndarray:
@@ -114,22 +119,24 @@ def _described(label: Label, number: int, origin: Origin) -> SegmentDescription:
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    name, _, version = origin.model.rpartition("-")
+    maker = origin.maker(number)
+    name, _, version = maker.model.rpartition("-")
+    algorithm = AlgorithmIdentificationSequence(
+        name=name or maker.model or "Med3D",
+        family=codes.DCM.ArtificialIntelligence,
+        version=version or Med3DCore.__version__,
+        source="Med3D",
+        parameters={"model": maker.model, "sha256": maker.digest},
+    )
     described = SegmentDescription(
         number,
         label.title,
         CodedConcept(*_code(label.category)),
         CodedConcept(*_code(label.type)),
-        "AUTOMATIC",
-        AlgorithmIdentificationSequence(
-            name=name or origin.model,
-            family=codes.DCM.ArtificialIntelligence,
-            version=version or Med3DCore.__version__,
-            source="Med3D",
-            parameters={"model": origin.model, "sha256": origin.digest},
-        ),
-        tracking_uid=generate_uid(entropy_srcs=[origin.series.uid, origin.digest, label.name]),
-        tracking_id=f"{label.title} by {origin.model}"[:64],
+        maker.kind,
+        None if maker.kind == "MANUAL" else algorithm,
+        tracking_uid=generate_uid(entropy_srcs=[origin.series.uid, maker.digest, label.name]),
+        tracking_id=f"{label.title} by {maker.model or 'hand'}"[:64],
         display_color=CIELabColor.from_rgb(*label.colour),
     )
     if label.modifier is not None:

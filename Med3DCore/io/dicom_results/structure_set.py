@@ -13,6 +13,7 @@ from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom_results.origin import OF_THE_STUDY, Origin
 from Med3DCore.io.dicom_results.outlines import outlines_of
 from Med3DCore.tasks import Label
+from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -23,15 +24,14 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _SERIES_NUMBER = 301
 
 
-def structure_set(slices: np.ndarray, labels: Sequence[Label], origin: Origin) -> FileDataset:
+def structure_set(labels: LabelMap, origin: Origin) -> FileDataset:
     """A label map as RTSTRUCT: closed planar contours along the edges of voxels, in the planes of the images.
 
     Holes stay holes in every program that fills contours: each is part of the contour around it, see
     :mod:`.outlines`. A label that was not found is a structure without contours.
 
     Args:
-        slices: uint8 ``[slice, y, x]`` in the order of the series' images.
-        labels: What the values 1, 2, ... mean.
+        labels: As many slices as the series has images, in their order.
         origin: The series, and what found the labels.
 
     Raises:
@@ -41,17 +41,18 @@ def structure_set(slices: np.ndarray, labels: Sequence[Label], origin: Origin) -
     made = _general(images[0], origin)
     made.ReferencedFrameOfReferenceSequence = [_reference(images)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
-    for value, label in enumerate(labels, start=1):
+    for value, label in enumerate(labels.labels, start=1):
+        maker = origin.maker(value)
         made.StructureSetROISequence.append(
             _data_set(
                 ROINumber=value,
                 ReferencedFrameOfReferenceUID=images[0].FrameOfReferenceUID,
                 ROIName=label.title,
-                ROIGenerationAlgorithm="AUTOMATIC",
-                ROIGenerationDescription=origin.model[:64],
+                ROIGenerationAlgorithm=maker.kind,
+                ROIGenerationDescription=maker.model[:64],
             )
         )
-        contours = list(_contours(slices == value, origin.series.images, images))
+        contours = list(_contours(labels.mask(label.name), origin.series.images, images))
         made.ROIContourSequence.append(
             _data_set(
                 ROIDisplayColor=list(label.colour),

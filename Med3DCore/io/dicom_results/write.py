@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,24 +44,25 @@ def dicom_written(labels: LabelMap, path: Path, origin: Origin) -> Iterator[None
 
 
 def _made(labels: LabelMap, path: Path, origin: Origin) -> Dataset:
-    slices = measured_slices(labels, origin)
+    measured = _measured(labels, origin)
     if kind_of_output(path) is DicomKind.SEG:
         from Med3DCore.io.dicom_results.segmentation_object import segmentation_object
 
-        return segmentation_object(slices, labels.labels, origin)
+        return segmentation_object(measured, origin)
     from Med3DCore.io.dicom_results.structure_set import structure_set
 
-    return structure_set(slices, labels.labels, origin)
+    return structure_set(measured, origin)
 
 
-def measured_slices(labels: LabelMap, origin: Origin) -> np.ndarray:
-    """The label map on the slices as they were taken.
+def _measured(labels: LabelMap, origin: Origin) -> LabelMap:
+    """The label map on the slices as they were taken: as many as the series has images, each of an image's size.
 
-    Those that were filled in are no images to point to, and those of a tilted gantry are shifted back aside.
-
-    Returns:
-        uint8 ``[slice, y, x]``, as many as the series has images, each of an image's size.
+    Those that were filled in are no images to point to, and those of a tilted gantry are shifted back aside. Where it
+    lies is told by the images then, not by its geometry.
     """
     series = origin.series
     slices = np.delete(labels.array, series.missing, axis=0) if series.missing else labels.array
-    return slices if series.tilt is None else series.tilt.slanted(slices)
+    if series.tilt is not None:
+        slices = series.tilt.slanted(slices)
+    depth, rows, columns = slices.shape
+    return replace(labels, array=slices, geometry=replace(labels.geometry, size=(columns, rows, depth)))

@@ -34,6 +34,7 @@ def _beginnings() -> dict[str, str]:
 def _titles() -> dict[str, str]:
     return {
         "read": _("Reading the volume"),
+        "read slices": _("Reading the slices"),
         "start torch": _("Starting PyTorch"),
         "load model": _("Loading the model"),
         "orientation": _("Looking how the patient lies"),

@@ -15,11 +15,10 @@ def seriesOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> dict[str, Any] | Non
     Returns:
         ``title``, for people; ``modality``, empty if not noted; ``series_number``, or None; ``slices``.
     """
-    instances = (volumeNode.GetAttribute(_INSTANCES) or "").split()
     constants = slicer.vtkMRMLSubjectHierarchyConstants
     modality = _noted(volumeNode, constants.GetDICOMSeriesModalityAttributeName())
     number = _noted(volumeNode, constants.GetDICOMSeriesNumberAttributeName())
-    if not (instances or modality or number):
+    if not (instancesOf(volumeNode) or modality or number):
         return None
     return {
         "title": " ".join(filter(None, (modality, f"'{volumeNode.GetName()}'"))),
@@ -29,7 +28,22 @@ def seriesOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> dict[str, Any] | Non
     }
 
 
+def instancesOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """SOP instance UIDs of the slices that a volume was loaded from; empty if it is from no DICOM series."""
+    noted = volumeNode.GetAttribute(_INSTANCES)
+    if not noted:
+        hierarchy, item = _item(volumeNode)
+        name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMInstanceUIDName()
+        noted = hierarchy.GetItemUID(item, name) if item else ""
+    return (noted or "").split()
+
+
 def _noted(node: slicer.vtkMRMLNode, attribute: str) -> str:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
+    hierarchy, item = _item(node)
     return (hierarchy.GetItemAttribute(item, attribute) or "").strip() if item else ""
+
+
+def _item(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode | None, int]:
+    """The subject hierarchy and the node's item in it, or 0."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    return hierarchy, hierarchy.GetItemByDataNode(node) if hierarchy else 0

@@ -10,12 +10,14 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
+from Med3DCore.io.overlay import Overlay
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment, orientedImage
 from Med3DSegmentationLib.scene.volume_nodes import (
     arrayFromVolumeNode,
     geometryFromNode,
+    geometryInFile,
     ijkToRasMatrix,
     toArray,
     toMatrix,
@@ -27,22 +29,24 @@ def labelMapFromSegmentation(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
     segments: dict[str, Label],
+    inFile: bool = False,
 ) -> LabelMap:
     """Segments as labels on a volume's grid: a case to train with.
 
     Args:
         segmentationNode: May lie on another grid and under another linear transform; resampled to the nearest voxel.
         volumeNode: The grid.
-        segments: Segment ID to label. Several may mean the same; where different ones overlap, the later wins.
+        segments: Segment ID to label. Several may mean the same; where different ones overlap both are kept.
+        inFile: Whether the grid is told as the volume's file has it, instead of where it lies in the world by now.
 
     Raises:
         SettingError: There is no such segment.
-        VolumeError: The volume cannot be used, see :func:`.volume_nodes.volumeFromNode`.
+        VolumeError: The volume cannot be used, see :func:`.volume_nodes.volumeFromNode`, or more segments overlap than
+            can be kept apart.
     """
-    geometry = geometryFromNode(volumeNode)
-    array = np.zeros(arrayFromVolumeNode(volumeNode).shape, np.uint8)
+    grid, toVolume = geometryInFile(volumeNode), _between(segmentationNode, volumeNode)
     labels = tuple(dict.fromkeys(segments.values()))
-    toWorld = worldMatrix(segmentationNode.GetParentTransformNode(), segmentationNode)
+    overlay = Overlay(arrayFromVolumeNode(volumeNode).shape, len(labels), segmentationNode.GetName())
     for segmentId, label in segments.items():
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
         if segment is None:
@@ -50,18 +54,29 @@ def labelMapFromSegmentation(
             raise SettingError(sentence.format(segmentation=segmentationNode.GetName(), segment=segmentId))
         found = maskOfSegment(segment)
         if found is not None:
-            _paint(array, geometry, found, toWorld, labels.index(label) + 1)
-    return LabelMap(array, geometry, segmentationNode.GetName(), labels)
+            _lay(overlay, grid, found, toVolume, labels.index(label) + 1)
+    geometry = grid if inFile else geometryFromNode(volumeNode)
+    return LabelMap(overlay.array, geometry, segmentationNode.GetName(), labels, overlay.overlaps)
 
 
-def _paint(
-    array: np.ndarray,
-    geometry: Geometry,
+def _between(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> np.ndarray:
+    """4x4 matrix from below a segmentation's transform to below the volume's."""
+    if segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID():
+        return np.eye(4)
+    ours, theirs = (worldMatrix(node.GetParentTransformNode(), node) for node in (segmentationNode, volumeNode))
+    return np.linalg.inv(theirs) @ ours
+
+
+def _lay(
+    overlay: Overlay,
+    grid: Geometry,
     found: tuple[np.ndarray, slicer.vtkOrientedImageData],
-    toWorld: np.ndarray,
+    toVolume: np.ndarray,
     value: int,
 ) -> None:
-    """Write a value where a segment's mask lies on a grid."""
+    """Lay a segment's mask over the others, where it lies on a grid."""
     mask, image = found
     part, start = cropToContent(mask)
     if part.size == 0:
@@ -70,20 +85,20 @@ def _paint(
     image.GetImageToWorldMatrix(matrix)
     extent = image.GetExtent()
     start = tuple(first + extent[2 * (2 - axis)] for axis, first in enumerate(start))
-    sourceToWorld, referenceToWorld = toWorld @ toArray(matrix), toArray(ijkToRasMatrix(geometry))
-    shift = _voxelShift(np.linalg.inv(referenceToWorld) @ sourceToWorld)
+    toGrid = toVolume @ toArray(matrix)
+    shift = _voxelShift(np.linalg.inv(toArray(ijkToRasMatrix(grid))) @ toGrid)
     if shift is not None:
-        target, inside = _overlap(array, part, start + shift)
-        target[inside] = value
+        place, inside = _place(overlay.array.shape, part, start + shift)
+        overlay.lay(inside * np.uint8(value), place)
         return
-    source = orientedImage(part, start, toMatrix(sourceToWorld))
+    source = orientedImage(part, start, toMatrix(toGrid))
     reference = slicer.vtkOrientedImageData()
-    reference.SetDimensions(geometry.size)
-    reference.SetGeometryFromImageToWorldMatrix(ijkToRasMatrix(geometry))
+    reference.SetDimensions(grid.size)
+    reference.SetGeometryFromImageToWorldMatrix(ijkToRasMatrix(grid))
     resampled = slicer.vtkOrientedImageData()
     slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(source, reference, resampled)
     values = vtk_to_numpy(resampled.GetPointData().GetScalars())
-    array[values.reshape(array.shape) > 0] = value
+    overlay.lay((values.reshape(overlay.array.shape) > 0) * np.uint8(value))
 
 
 def _voxelShift(toReference: np.ndarray) -> np.ndarray | None:
@@ -94,10 +109,12 @@ def _voxelShift(toReference: np.ndarray) -> np.ndarray | None:
     return shift[::-1].astype(int) if np.allclose(toReference, moved, atol=1e-3) else None
 
 
-def _overlap(array: np.ndarray, part: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a part that begins at an index lies in an array, and that piece of the part."""
-    first, last = np.maximum(start, 0), np.minimum(start + part.shape, array.shape)
+def _place(
+    shape: tuple[int, int, int], part: np.ndarray, start: np.ndarray
+) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+    """Where a part that begins at an index lies in an array of a shape, and that piece of the part."""
+    first, last = np.maximum(start, 0), np.minimum(start + part.shape, shape)
     last = np.maximum(first, last)
     here = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
     there = tuple(slice(a, b) for a, b in zip(first - start, last - start, strict=True))
-    return array[here], part[there]
+    return here, part[there]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
+from Med3DCore.io.label_names import described_label
 from Med3DCore.tasks import LABELS, Code, Label
 
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -32,6 +33,21 @@ def labelOfSegment(segment: slicer.vtkSegment) -> Label | None:
     entry = tagOfSegment(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
     codes = _codes(entry) if entry else None
     return next((label for label in LABELS.values() if codes == _codes(serializeLabel(label))), None)
+
+
+def describedSegment(segment: slicer.vtkSegment, position: int) -> Label:
+    """A segment with its own name, colour and codes, as others shall know it.
+
+    Args:
+        segment: The segment; one without a terminology has the codes of its name, if that is one of an organ's.
+        position: Its place among the segments, from 0.
+    """
+    entry = tagOfSegment(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
+    codes = [tuple(part.split("^")[:3]) for part in entry.split("~")[1:4]] if entry else []
+    complete = len(codes) == 3 and all(len(code) == 3 for code in codes) and all(codes[0]) and all(codes[1])
+    rgb = [255 * channel for channel in segment.GetColor()]
+    known = (codes[0], codes[1], codes[2] if codes[2][1] else None) if complete else None
+    return described_label(segment.GetName() or "segment", position, known, rgb)
 
 
 def tagOfSegment(segment: slicer.vtkSegment, name: str) -> str | None:

@@ -86,9 +86,22 @@ def geometryFromNode(
     Raises:
         VolumeError: Its transform is not linear, or its axes are not perpendicular in the world.
     """
+    return _geometry(volumeNode, worldMatrix(transformNode or volumeNode.GetParentTransformNode(), volumeNode))
+
+
+def geometryInFile(volumeNode: slicer.vtkMRMLVolumeNode) -> Geometry:
+    """The node's grid as its file has it, LPS mm, whatever transform it was put under since.
+
+    Raises:
+        VolumeError: Its axes are not perpendicular.
+    """
+    return _geometry(volumeNode, np.eye(4))
+
+
+def _geometry(volumeNode: slicer.vtkMRMLVolumeNode, toWorld: np.ndarray) -> Geometry:
     ijkToRas = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(ijkToRas)
-    matrix = LPS_RAS @ worldMatrix(transformNode or volumeNode.GetParentTransformNode(), volumeNode) @ toArray(ijkToRas)
+    matrix = LPS_RAS @ toWorld @ toArray(ijkToRas)
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     if not np.isfinite(matrix).all() or spacing.min() <= 0:
         sentence = _("{volume} has no usable grid: a spacing is zero or not a number.")

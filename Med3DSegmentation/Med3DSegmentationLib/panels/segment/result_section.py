@@ -61,6 +61,12 @@ class ResultSection:
                 self._withoutResult.discard(volumeId)
         self._rows.measure()
 
+    def note(self, volume: slicer.vtkMRMLScalarVolumeNode | None, line: str) -> None:
+        """Tell what has become of a volume's result, under what is told of it already."""
+        if volume is not None:
+            told = [each for each in self._notes.get(volume.GetID(), ()) if each != line]
+            self._notes[volume.GetID()] = [*told, line]
+
     def refresh(
         self,
         volumes: Sequence[slicer.vtkMRMLScalarVolumeNode],

@@ -16,6 +16,7 @@ from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
+from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
@@ -58,6 +59,7 @@ class SegmentPanel(Panel):
         ui.allVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(True))
         ui.noVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(False))
         self._results = ResultSection(services, ui, self._choose)
+        self._dicom = DicomButton(services, ui.dicomButton, self._progress, self._results.note)
         self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
         for name, organs in _ORGANS.items():
             getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
@@ -83,9 +85,10 @@ class SegmentPanel(Panel):
     def refresh(self) -> None:
         """Show what can be done now, and why the rest cannot."""
         ui, parameters = self.ui, self.parameterNode
-        ui.progressRow.visible = self._job is not None
+        ui.progressRow.visible = self._isRunning
         if parameters is None:
             self._results.refresh([], [], None)
+            self._dicom.refresh(None)
             self._roi.follow(None)
             self._allow(_("The scene is being read or closed."))
             return
@@ -101,6 +104,7 @@ class SegmentPanel(Panel):
         for box, toolTip in self._ofOneVolume.items():
             allow(box, several if parameters.severalVolumes else "", toolTip)
         self._results.refresh(self._chosenVolumes(), self._chosenPairs(), parameters.segmentation)
+        self._dicom.refresh(parameters.segmentation)
         self._allow(whyNot(self.services, parameters, self._volumes.chosen(), self._isSequence()))
 
     def onModelsChanged(self) -> None:
@@ -140,7 +144,7 @@ class SegmentPanel(Panel):
             hint = hint or why
         ui.hintLabel.text = hint
         ui.installButton.visible = not self.services.installer.isReady()
-        ui.hintRow.visible = bool(hint) and self._job is None
+        ui.hintRow.visible = bool(hint) and not self._isRunning
 
     def _whatFor(self, wanted: Sequence[str], organs: Mapping[str, str]) -> str:
         """What a button does: which organs, and where they go."""
@@ -152,6 +156,10 @@ class SegmentPanel(Panel):
         """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""
         model = self.parameterNode and self.services.catalogue.find(self.parameterNode.model)
         return model.organs if model else {}
+
+    @property
+    def _isRunning(self) -> bool:
+        return self._job is not None or self._dicom.isRunning
 
     def _isSequence(self) -> bool:
         volume = self.parameterNode.inputVolume
@@ -221,6 +229,7 @@ class SegmentPanel(Panel):
     def _cancel(self) -> None:
         if self._job is not None:
             self._job.cancel()
+        self._dicom.cancel()
 
     def _onFinished(self, outcome: Any) -> None:
         frames = outcome if isinstance(outcome, SequenceResult) else None

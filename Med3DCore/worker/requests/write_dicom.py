@@ -1,0 +1,124 @@
+"""``write_dicom``: a label map as DICOM SEG or RTSTRUCT, beside the series that it was drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from Med3DCore.errors import ModelError, OutputError, VolumeError
+from Med3DCore.geometry import Geometry
+from Med3DCore.io import Series, write_label_maps
+from Med3DCore.io.dicom import series_of_files, tags
+from Med3DCore.io.dicom.elements import read_elements
+from Med3DCore.io.dicom_results import Maker, Origin, require_origin
+from Med3DCore.models.archive import sha256_of
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.volume import LabelMap
+from Med3DCore.worker.exchange import read_volume_array
+from Med3DCore.worker.job import Job
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the request says.
+
+    Args:
+        labels: Description of the label map, see :mod:`Med3DCore.worker.exchange`: on the grid of the series, whose
+            axes may run the other way.
+        files: The slices of the series.
+        path: What to write: a file that ends with ``.seg.dcm`` or ``.rtstruct.dcm``.
+        makers: One a label: ``kind``, ``"AUTOMATIC"``, ``"SEMIAUTOMATIC"`` or ``"MANUAL"``, and ``model``,
+            name-version or empty. None: all are drawn by hand.
+    """
+
+    labels: dict
+    files: list[str]
+    path: str
+    makers: list[dict] | None = None
+
+
+def run(fields: Fields, job: Job) -> dict:
+    """Write it.
+
+    Returns:
+        ``path``; ``series_uid`` and ``instance_uid`` of the new object.
+
+    Raises:
+        OutputError: It cannot be written, or nothing is marked.
+        VolumeError: The slices cannot be read, or the label map does not lie on them.
+    """
+    path = Path(fields.path)
+    with job.progress.stage("read slices", share=0.4):
+        labels = read_volume_array(fields.labels)
+        if not isinstance(labels, LabelMap) or not labels.array.any():
+            raise OutputError(f"Nothing is marked in {labels.name}; segment something first.")
+        series = _series(fields.files, labels, job)
+        require_origin(series, [path])
+    with job.progress.stage("write", share=0.6):
+        makers = _makers(fields.makers or [{}] * len(labels.labels))
+        models = [maker for maker in makers if maker.model]
+        leading = models[0] if models else Maker("MANUAL", "Med3D")
+        origin = Origin(series, leading.model, leading.digest, makers=makers)
+        write_label_maps(_on_the_slices(labels, series), [path], origin)
+    written, _ = read_elements(path)
+    return {
+        "path": str(path),
+        "series_uid": written.text(tags.SERIES_UID),
+        "instance_uid": written.text(tags.IMAGE_UID),
+    }
+
+
+def _series(files: Sequence[str], labels: LabelMap, job: Job) -> Series:
+    """The series that some files make and the label map lies on."""
+    found = series_of_files(map(Path, files), job.progress)
+    fitting = [one for one in found if not one.problem and _turned(labels.geometry, one.geometry)]
+    if fitting:
+        return max(fitting, key=lambda one: one.slices)
+    flaw = next((f": {one.problem}" for one in found if one.problem), "")
+    raise VolumeError(
+        f"{labels.name} does not lie on the slices of its DICOM series{flaw or ', as they are on the disk'}; a volume "
+        "that was cropped, resampled or straightened has no DICOM result. Save the segmentation as .seg.nrrd instead."
+    )
+
+
+def _turned(ours: Geometry, theirs: Geometry) -> bool:
+    """Whether two grids have the same voxels, whatever the order of axes and the way they run."""
+    between = np.linalg.inv(ours.index_to_physical) @ theirs.index_to_physical
+    turn = np.rint(between)
+    last = np.array([*(n - 1 for n in theirs.size), 1.0])
+    corners = np.array([[x, y, z, 1.0] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * last
+    lie_on_voxels = np.abs(corners @ (between - turn).T).max() < 0.05
+    ends = np.sort(np.stack([turn @ [0, 0, 0, 1], turn @ last])[:, :3], axis=0)
+    return bool(lie_on_voxels and (ends[0] == 0).all() and (ends[1] == np.array(ours.size) - 1).all())
+
+
+def _on_the_slices(labels: LabelMap, series: Series) -> LabelMap:
+    if labels.geometry.is_close(series.geometry):
+        return labels
+    array = labels.sampled(series.geometry, 0, nearest=True)
+    return replace(labels, array=array, geometry=series.geometry)
+
+
+def _makers(values: Sequence[dict]) -> tuple[Maker, ...]:
+    models = dict.fromkeys(str(value.get("model") or "") for value in values)
+    digests = {model: _digest(model) for model in models}
+    return tuple(
+        Maker(str(value.get("kind") or "MANUAL"), model, digests[model])
+        for value in values
+        for model in [str(value.get("model") or "")]
+    )
+
+
+def _digest(model: str) -> str:
+    """SHA-256 of a model's file; empty if it is not on this computer any more."""
+    try:
+        path = Catalogue().find(model).path if model else None
+    except ModelError:
+        path = None
+    if path is None:
+        return ""
+    with path.open("rb") as stream:
+        return sha256_of(stream)

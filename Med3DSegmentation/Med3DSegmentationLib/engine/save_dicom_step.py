@@ -1,0 +1,80 @@
+"""A segmentation as DICOM SEG: written by the engine, and put into Slicer's DICOM database beside its scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.io.label_names import distinct
+from Med3DCore.worker.exchange import write_volume_in_pieces
+from Med3DSegmentationLib.engine.jobs import Pieces
+from Med3DSegmentationLib.scene.dicom_database import addToDatabase, filesOf, requireDatabase
+from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
+from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TYPE_TAG, MODEL_TAG, noteEdits, sourceVolume
+from Med3DSegmentationLib.scene.segment_arrays import maskOfSegment
+from Med3DSegmentationLib.scene.terminology import describedSegment, tagOfSegment
+
+
+@dataclass(eq=False)
+class SaveDicomStep:
+    """Save all segments that hold something.
+
+    Args:
+        segmentationNode: The segmentation, of a volume from DICOM.
+    """
+
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    type: str = field(default="write_dicom", init=False)
+
+    @property
+    def title(self) -> str:
+        """The segmentation's name by now."""
+        return self.segmentationNode.GetName()
+
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
+        """Send the segments on the grid of the volume as its slices say it, whatever transform it lies under."""
+        requireDatabase(self.segmentationNode)
+        volume, segmentation = sourceVolume(self.segmentationNode), self.segmentationNode.GetSegmentation()
+        files = filesOf(volume)
+        for _piece in noteEdits(segmentation):
+            yield _("Looking for edits")
+        yield _("Looking for edits")
+        shown = [segmentId for segmentId in segmentation.GetSegmentIDs() if _holdsSomething(segmentation, segmentId)]
+        segments = [segmentation.GetSegment(segmentId) for segmentId in shown]
+        labels = distinct(describedSegment(segment, place) for place, segment in enumerate(segments))
+        yield _("Handing over the segments")
+        labelMap = labelMapFromSegmentation(self.segmentationNode, volume, dict(zip(shown, labels, strict=True)), True)
+        for description in write_volume_in_pieces(labelMap, folder, "labels"):  # noqa: B007 - the same each time
+            yield _("Handing over the segments")
+        return {
+            "labels": description,
+            "files": files,
+            "path": str(Path(folder, "result.seg.dcm")),
+            "makers": [_maker(segment) for segment in segments],
+        }
+
+    def place(self, answer: dict[str, Any]) -> str:
+        """Put the file into the database; returns the UID of its series."""
+        addToDatabase(answer["path"], answer["instance_uid"])
+        return answer["series_uid"]
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """The segmentation, and the volume while it is its source."""
+        return node is self.segmentationNode or node is sourceVolume(self.segmentationNode)
+
+
+def _holdsSomething(segmentation: slicer.vtkSegmentation, segmentId: str) -> bool:
+    found = maskOfSegment(segmentation.GetSegment(segmentId))
+    return found is not None and bool(found[0].any())
+
+
+def _maker(segment: slicer.vtkSegment) -> dict[str, str]:
+    """Who made a segment: what is not of an algorithm is by hand."""
+    return {
+        "kind": tagOfSegment(segment, ALGORITHM_TYPE_TAG) or "MANUAL",
+        "model": tagOfSegment(segment, MODEL_TAG) or "",
+    }
