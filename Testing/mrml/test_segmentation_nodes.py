@@ -115,12 +115,12 @@ def test_names_colours_and_codes_are_those_slicer_knows(scene):
 def test_the_segmentation_refers_to_its_volume_and_is_shown_smoothly_in_3d(scene, vtk_messages):
     import slicer
 
-    from Med3DSegmentationLib.scene.surfaces import makeSurface
+    from Med3DSegmentationLib.scene.pieces import atOnce
+    from Med3DSegmentationLib.scene.surfaces import makeSurfaces
 
     volume = addVolume(scene)
     node = write(scene, volume).segmentationNode
-    while makeSurface(node):
-        pass
+    atOnce(makeSurfaces(node))
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
     assert node.GetNodeReference(role) is volume and node.GetName() == "CT segmentation"
     segmentation = node.GetSegmentation()
@@ -339,7 +339,9 @@ def _check_reloaded(node, volume):
 
 
 def test_one_step_back_and_no_further(scene):
-    from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory, formerSegments
+    from Med3DSegmentationLib.scene.pieces import atOnce
+    from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapInPieces
 
     volume = addVolume(scene)
     history = SegmentationHistory()
@@ -347,15 +349,17 @@ def test_one_step_back_and_no_further(scene):
     assert not history.canRestore(None) and not history.canRestore(node)
     edit(node, "liver", volume)
     edited = segmentArray(node, "liver", volume)
-    former = formerSegments(node, ["liver", "lungs"])
-    written = write(scene, volume, ("liver", "lungs"), node, keepEdits=False)
-    history.remember(node, former, written.segmentIds.values(), madeNode=False)
+    labels = makeLabels(makeVolume(GEOMETRIES["anisotropic"]))
+    with history.noting(node, madeNode=False) as changes:
+        atOnce(labelMapInPieces(changes, labels, volume, keepEdits=False))
     assert not history.losesEdits(node)
     assert history.canRestore(node) and history.restore(node)
     assert list(segmentsOf(node)) == ["Liver"] and np.array_equal(segmentArray(node, "liver", volume), edited)
     assert write(scene, volume, ("liver",), node).kept == ("Liver (edited)",)  # it is known as edited, as before
     assert not history.canRestore(node) and not history.restore(node)
-    history.remember(node, {}, (), madeNode=False)
+    with history.noting(node, madeNode=False):
+        pass
+    assert history.canRestore(node)
     history.forget(node)
     assert not history.canRestore(node)
 

@@ -35,6 +35,16 @@ class _Watch:
         self._watched, self._tags = None, []
 
 
+def _with_node(function):
+    """An observer of a scene whose function gets the node of the event, too."""
+
+    def observer(scene, event: str, node=None) -> None:
+        function(scene, event, node)
+
+    observer.CallDataType = vtk.VTK_OBJECT
+    return observer
+
+
 @stand_in
 class qMRMLWidget(QtWidgets.QWidget):
     """A widget that knows the scene: the top of a module panel."""
@@ -124,7 +134,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if scene is not None:
             events = slicer.vtkMRMLScene
             watched = (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndImportEvent, events.EndCloseEvent)
-            self._watch.start(scene, watched, self._scene_changed)
+            self._watch.start(scene, watched, _with_node(self._scene_changed))
         self.mrmlSceneChanged.emit(scene)
         self._fill()
 
@@ -209,7 +219,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 )
         return False
 
-    def _scene_changed(self, scene, event: str) -> None:
+    def _scene_changed(self, scene, event: str, node) -> None:
+        if node is not None and not any(node.IsA(name) for name in self._types):
+            return  # as qMRMLSceneModel, which looks at the node that comes or goes only
         if not scene.IsBatchProcessing() or event in ("EndImportEvent", "EndCloseEvent"):
             self._fill()
 

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
-from Med3DSegmentationLib.engine.jobs import Pieces
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.regions import Region
 
 
@@ -57,7 +57,7 @@ class Choices:
             **({"series": series} if series else {}),
         }
 
-    def readLabels(self, answer: dict[str, Any]) -> LabelMap:
+    def readLabels(self, answer: dict[str, Any]) -> Pieces[LabelMap]:
         """Labels of an answer to the request ``segment``, cut to the region."""
         labelMap = read_volume_array(answer["labels"])
-        return self.region.cut(labelMap) if self.region else labelMap
+        return (yield from self.region.cut(labelMap)) if self.region else labelMap

@@ -6,10 +6,10 @@ import logging
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from inspect import isgenerator
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol
 
 import slicer
 from slicer.i18n import tr as _
@@ -19,9 +19,9 @@ from Med3DCore.progress import ProgressCallback
 from Med3DCore.worker.exchange import new_exchange_folder
 from Med3DSegmentationLib.engine.process import EngineProcess
 from Med3DSegmentationLib.engine.progress_texts import stageTitle
+from Med3DSegmentationLib.scene.pieces import Pieces
 
-_Value = TypeVar("_Value")
-Pieces: TypeAlias = Generator[str, None, _Value]  # yields what it does next, for people, and the window may breathe
+_TURN_SECONDS = 0.02
 
 
 class Step(Protocol):
@@ -39,7 +39,7 @@ class Step(Protocol):
     def prepare(self, folder: str) -> dict[str, Any] | Pieces[dict[str, Any]]:
         """Write the volume to the job's private folder; returns the request's fields.
 
-        What takes long is a generator: whenever it yields what comes next, for people, the window may breathe.
+        What takes long is a generator: whenever it yields, the window may breathe.
         """
 
     def place(self, answer: dict[str, Any]) -> Any | Pieces[Any]:
@@ -184,21 +184,26 @@ class Job:
             then(work)
 
     def _workOn(self, then: Callable[[Any], None]) -> None:
-        """Do the next piece."""
+        """Do the next pieces, for a while."""
         if self._work is None:  # cancelled meanwhile
             return
+        until = time.monotonic() + _TURN_SECONDS
         try:
             if self._stopReason is not None:
                 raise self._stopReason
             stage = next(self._work)
+            while time.monotonic() < until:
+                stage = next(self._work) or stage
         except StopIteration as end:
             self._work = None
             then(end.value)
         except Exception as error:
+            self._work.close()
             self._work = None
             self._continue(_asOurs(error))
         else:
-            self._report(stage, self._fraction, None)
+            if stage is not None:
+                self._report(stage, self._fraction, None)
             self._engine.callSoon(lambda: self._workOn(then))
 
     @property

@@ -10,10 +10,10 @@ from slicer.i18n import tr as _
 
 from Med3DCore.worker.exchange import read_volume_array
 from Med3DSegmentationLib.engine.choices import Choices
-from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.engine.results import Normalisation, PreviewResult, PreviewRow
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.regions import boxToRoiNode
-from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, volumeFromNode, volumeToNode
+from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, imageInPieces, showImage, volumeFromNode
 
 
 @dataclass(eq=False)
@@ -47,15 +47,15 @@ class PreviewStep:
         fields = yield from self.choices.toFields(volumeFromNode(self.volumeNode), folder)
         return {**fields, "stage": self.stage}
 
-    def place(self, answer: dict[str, Any]) -> PreviewResult:
+    def place(self, answer: dict[str, Any]) -> Pieces[PreviewResult]:
         """Show the prepared volume, window from its lowest to its highest value, and the box."""
+        yield _("Showing the result")
         volume = read_volume_array(answer["volume"])
+        image = yield from imageInPieces(volume)
         outputs = [node if node and node.GetScene() else None for node in (self.outputVolumeNode, self.outputRoiNode)]
-        volumeNode = volumeToNode(self.scene, volume, f"{self.title} preview", outputs[0])
+        window = (answer["after"]["minimum"], answer["after"]["maximum"])
+        volumeNode = showImage(self.scene, image, volume.geometry, f"{self.title} preview", outputs[0], window)
         volumeNode.SetAttribute(PREVIEW_ATTRIBUTE, "1")
-        display = volumeNode.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(answer["after"]["minimum"], answer["after"]["maximum"])
         return PreviewResult(
             volumeNode=volumeNode,
             roiNode=boxToRoiNode(self.scene, answer["box"], f"{self.title} preview box", outputs[1]),

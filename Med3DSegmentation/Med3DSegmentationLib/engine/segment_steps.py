@@ -13,17 +13,13 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import VolumeError
 from Med3DCore.volume import LabelMap, Volume
 from Med3DSegmentationLib.engine.choices import Choices
-from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.engine.results import OrganResult, SegmentationResult
 from Med3DSegmentationLib.scene.dicom_series import seriesOf
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.segment_arrays import LabelPart, partsOfLabels
-from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory, formerSegments
-from Med3DSegmentationLib.scene.segmentation_nodes import (
-    WrittenSegments,
-    labelMapToSegmentation,
-    requireWritable,
-    writeSegments,
-)
+from Med3DSegmentationLib.scene.segment_writing import WrittenSegments, writeSegments
+from Med3DSegmentationLib.scene.segmentation_history import Changes, SegmentationHistory
+from Med3DSegmentationLib.scene.segmentation_nodes import labelMapInPieces, newSegmentationNode, requireWritable
 from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
 from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode
@@ -67,7 +63,7 @@ class SegmentStep:
         return self.choices.toFields(volumeFromNode(self.volumeNode), folder, seriesOf(self.volumeNode))
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
-        """Write the segments, all at once.
+        """Write the segments; all of them, or none if it is cancelled meanwhile.
 
         The volume may have been moved meanwhile, with its transform, and the result goes along.
 
@@ -75,33 +71,44 @@ class SegmentStep:
             VolumeError: The volume has another grid than it had.
             SettingError: See :func:`.segmentation_nodes.requireWritable`.
         """
-        labels = self.choices.readLabels(answer)
-        parts = yield from _cutOut(labels)
+        yield _("Showing the result")
+        labels = yield from self.choices.readLabels(answer)
+        parts = yield from partsOfLabels(labels)
         self._requireGrid()
         means = yield from _means(arrayFromVolumeNode(self.volumeNode), parts)
-        node = self.segmentationNode
-        former = formerSegments(node, [label.name for label in labels.labels]) if node else {}
-        yield _("Showing the result")
-        # From here on there is no turn of the event loop in which it could be cancelled.
         self._requireGrid()
-        labelMap = LabelMap(labels.array, geometryFromNode(self.volumeNode), self.title, labels.labels)
-        if node is not None and node.GetScene() is None:
-            node, former = None, {}
-        if node is None and not any(part.mask.size for part in parts):  # for nothing, no node is made
-            written = WrittenSegments(None, {}, {part.label.name: 0 for part in parts}, ())
-            return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
-        if node is not None:
-            requireWritable(node)
-        shown = node is None or removeSurfaces(node)
-        model = answer["report"]["model"]
-        written = labelMapToSegmentation(
-            self.scene, labelMap, self.volumeNode, node, self.keepEdits, model, parts=parts
-        )
-        changed = (*written.segmentIds.values(), *written.removed)
-        self.history.remember(written.segmentationNode, former, changed, madeNode=node is None)
-        if shown:
-            self.surfaces.showLater(written.segmentationNode)
+        labelMap = replace(labels, geometry=geometryFromNode(self.volumeNode), name=self.title)
+        written = yield from self._write(labelMap, parts, answer["report"]["model"])
         return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
+
+    def _write(self, labelMap: LabelMap, parts: list[LabelPart], model: str) -> Pieces[WrittenSegments]:
+        """Into the segmentation, or into a new one if there is none (any more); for nothing, no node is made."""
+        node = self.segmentationNode
+        if node is not None and node.GetScene() is not None:
+            requireWritable(node)
+            shown = removeSurfaces(node)
+        elif any(part.mask.size for part in parts):
+            node, shown = None, True
+        else:
+            return WrittenSegments(None, {}, {part.label.name: 0 for part in parts}, ())
+        target = node or newSegmentationNode(self.scene, self.volumeNode)
+        with self.history.noting(target, madeNode=node is None) as changes:
+            pieces = labelMapInPieces(changes, labelMap, self.volumeNode, self.keepEdits, model, parts)
+            written = yield from self._whileItFits(pieces)
+        if target.GetScene() is None:  # somebody removed it just now
+            return (yield from self._write(labelMap, parts, model))
+        if shown:
+            self.surfaces.showLater(target)
+        return written
+
+    def _whileItFits(self, pieces: Pieces[WrittenSegments]) -> Pieces[WrittenSegments]:
+        """The same pieces, as long as nobody gives the volume another grid."""
+        while True:
+            self._requireGrid()
+            try:
+                yield next(pieces)
+            except StopIteration as end:
+                return end.value
 
     def _checked(self, result: SegmentationResult) -> SegmentationResult:
         """The result; with a warning if the scan was changed meanwhile."""
@@ -160,30 +167,22 @@ class FrameStep:
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
         """Keep the frame's segmentation for the sequence."""
-        labelMap = self.choices.readLabels(answer)
-        parts = yield from _cutOut(labelMap)
+        yield _("Showing the result")
+        labelMap = yield from self.choices.readLabels(answer)
+        parts = yield from partsOfLabels(labelMap)
         means = yield from _means(arrayFromVolumeNode(self._frame), parts)
         frame = self._frame
         node = slicer.vtkMRMLSegmentationNode()
         node.SetName(_("{volume} segmentation").format(volume=self.volumeNode.GetName()))
         ijkToNode = vtk.vtkMatrix4x4()
         frame.GetIJKToRASMatrix(ijkToNode)
-        written = writeSegments(node, parts, ijkToNode, model=answer["report"]["model"])
+        written = yield from writeSegments(Changes(node), parts, ijkToNode, model=answer["report"]["model"])
         self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
         return _segmentationResult(answer, labelMap, self.volumeNode, written, means)
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """The sequence and its proxy."""
         return node is self.sequenceNode or node is self.volumeNode
-
-
-def _cutOut(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
-    """The labels' voxels, one label after the other."""
-    parts = []
-    for part in partsOfLabels(labelMap):
-        parts.append(part)
-        yield _("Showing the result")
-    return parts
 
 
 def _means(array: np.ndarray, parts: list[LabelPart]) -> Pieces[dict[str, float | None]]:
@@ -195,8 +194,8 @@ def _means(array: np.ndarray, parts: list[LabelPart]) -> Pieces[dict[str, float 
         for values, mask in zip(array[z, y, x], part.mask, strict=True):
             voxels += int(np.count_nonzero(mask))
             total += float(values[mask].sum(dtype=np.float64))
+            yield
         means[part.label.name] = total / voxels if voxels else None
-        yield _("Showing the result")
     return means
 
 

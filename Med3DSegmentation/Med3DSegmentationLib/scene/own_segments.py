@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.scene.segment_arrays import fingerprint, fingerprintInPieces
+from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
+from Med3DSegmentationLib.scene.segment_arrays import fingerprint, voxelTime
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, tagOfSegment
 
 FINGERPRINT_TAG = "Med3D.fingerprint"
@@ -28,14 +27,15 @@ def otherDivision(labelName: str) -> tuple[str, ...]:
     return _DIVIDED.get(labelName) or tuple(whole for whole, parts in _DIVIDED.items() if labelName in parts)
 
 
-def mark(segment: slicer.vtkSegment, model: str) -> None:
+def mark(segment: slicer.vtkSegment, model: str, written: str) -> None:
     """Remember that Med3D wrote a segment as it is now.
 
     Args:
         segment: The segment; its label's name is in a tag already.
         model: name-version of the model.
+        written: Fingerprint of its voxels, see :func:`.segment_arrays.fingerprint`.
     """
-    segment.SetTag(FINGERPRINT_TAG, fingerprint(segment))
+    segment.SetTag(FINGERPRINT_TAG, written)
     segment.SetTag(MODEL_TAG, model)
     segment.SetTag(ALGORITHM_TYPE_TAG, AUTOMATIC)
     segment.SetTag(ALGORITHM_NAME_TAG, f"Med3D {model}".strip())
@@ -43,8 +43,17 @@ def mark(segment: slicer.vtkSegment, model: str) -> None:
 
 def wasEdited(segment: slicer.vtkSegment) -> bool:
     """Whether the voxels of a segment that Med3D wrote have changed since; False for any other segment."""
+    return atOnce(wasEditedInPieces(segment))
+
+
+def wasEditedInPieces(segment: slicer.vtkSegment) -> Pieces[bool]:
+    """The same, yielding often; true of the segment as it is when this ends."""
     written = tagOfSegment(segment, FINGERPRINT_TAG)
-    return written is not None and fingerprint(segment) != written
+    found, looked = written, None
+    while written is not None and looked != voxelTime(segment):  # again, if somebody edited it meanwhile
+        looked = voxelTime(segment)
+        found = yield from fingerprint(segment)
+    return found != written
 
 
 def isUntouched(segment: slicer.vtkSegment) -> bool:
@@ -52,15 +61,13 @@ def isUntouched(segment: slicer.vtkSegment) -> bool:
     return bool(tagOfSegment(segment, MODEL_TAG)) and not wasEdited(segment)
 
 
-def noteEdits(segmentation: slicer.vtkSegmentation) -> Generator[None, None, None]:
+def noteEdits(segmentation: slicer.vtkSegmentation) -> Pieces[None]:
     """Tag the segments that Med3D wrote as made by it alone, or as edited since; yields often."""
     for segmentId in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segmentId)
-        written = segment and tagOfSegment(segment, FINGERPRINT_TAG)
-        if written is None:
+        if segment is None or tagOfSegment(segment, FINGERPRINT_TAG) is None:
             continue
-        found = yield from fingerprintInPieces(segment)
-        kind = AUTOMATIC if found == written else SEMIAUTOMATIC
+        kind = SEMIAUTOMATIC if (yield from wasEditedInPieces(segment)) else AUTOMATIC
         if tagOfSegment(segment, ALGORITHM_TYPE_TAG) != kind:
             segment.SetTag(ALGORITHM_TYPE_TAG, kind)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import SettingError
 from Med3DCore.volume import LabelMap
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS, toArray
 
 _BOX_COLOUR = (1.0, 0.8, 0.2)
@@ -50,7 +51,7 @@ class Region:
         corners = signs * self.halfSize @ matrix[:3, :3].T + matrix[:3, 3]
         return [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()]
 
-    def cut(self, labelMap: LabelMap) -> LabelMap:
+    def cut(self, labelMap: LabelMap) -> Pieces[LabelMap]:
         """The labels whose voxel centres lie inside: of a turned box, the engine labels all of its bounds."""
         matrix = self.lpsToBox @ labelMap.geometry.index_to_physical
         array = np.zeros_like(labelMap.array)
@@ -61,7 +62,8 @@ class Region:
                 for row, half in zip(matrix[:3], self.halfSize, strict=True):
                     inside &= np.abs(row[0] * x + row[1] * y + (row[2] * z + row[3])) <= half + 1e-6
                 array[z] = labels * inside
-        return LabelMap(array, labelMap.geometry, labelMap.name, labelMap.labels)
+            yield
+        return replace(labelMap, array=array)
 
 
 def boxToRoiNode(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import slicer
 import vtk
+from scipy.ndimage import find_objects
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import toArray
 
 Start = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
 _SLICES_AT_ONCE = 8  # whole bytes of bits, whatever the size of a slice
+_NOWHERE = (slice(0, 0), slice(0, 0), slice(0, 0))
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,41 @@ def cropToContent(mask: np.ndarray) -> tuple[np.ndarray, Start]:
     return mask[z, y, x], (z.start, y.start, x.start)
 
 
-def partsOfLabels(labelMap: LabelMap) -> Iterator[LabelPart]:
-    """Cut out each label, one at a time: of a large scan, each takes some hundredths of a second."""
-    content, start = cropToContent(labelMap.array)
+def partsOfLabels(labelMap: LabelMap) -> Pieces[list[LabelPart]]:
+    """Cut out each label, where others are, too, included; yields often, as each may take some hundredths of a second.
+
+    Each voxel is looked at once to find the boxes, however many labels there are.
+    """
+    boxes = yield from _boxesOfValues(labelMap.array)
+    parts = []
     for value, label in enumerate(labelMap.labels, start=1):
-        mask, offset = cropToContent(content == value)
-        yield LabelPart(label, np.ascontiguousarray(mask), tuple(a + b for a, b in zip(start, offset, strict=True)))
+        meaning = labelMap.with_overlaps([value])
+        box = _around([boxes[each] for each in meaning if each in boxes])
+        content = labelMap.array[box]
+        mask = np.isin(content, meaning) if len(meaning) > 1 else content == value
+        parts.append(LabelPart(label, np.ascontiguousarray(mask), tuple(axis.start for axis in box)))
+        yield
+    return parts
+
+
+def _boxesOfValues(array: np.ndarray) -> Pieces[dict[int, Box]]:
+    """The box of each value that there is in a label map ``[z, y, x]``, but 0."""
+    boxes: dict[int, Box] = {}
+    for first in range(0, len(array), _SLICES_AT_ONCE):
+        for value, found in enumerate(find_objects(array[first : first + _SLICES_AT_ONCE]), start=1):
+            if found is not None:
+                z, y, x = found
+                here = (slice(z.start + first, z.stop + first), y, x)
+                boxes[value] = _around([boxes[value], here]) if value in boxes else here
+        yield
+    return boxes
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """The box around boxes."""
+    if not boxes:
+        return _NOWHERE
+    return tuple(slice(min(a.start for a in axis), max(a.stop for a in axis)) for axis in zip(*boxes, strict=True))
 
 
 def _span(hits: Sequence[bool] | np.ndarray) -> slice:
@@ -95,6 +128,13 @@ def maskOfSegment(segment: slicer.vtkSegment) -> tuple[np.ndarray, slicer.vtkOri
     return array == segment.GetLabelValue(), image
 
 
+def voxelTime(segment: slicer.vtkSegment) -> tuple[int, int]:
+    """Changes with the image that a segment lives in, and with its value there."""
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    image = segment.GetRepresentation(name)
+    return image.GetMTime() if image else 0, segment.GetLabelValue()
+
+
 def holdsVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether its segments are voxels; those of an STL file are surfaces, which voxels would take the place of."""
     name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
@@ -112,36 +152,36 @@ def imageOfSegment(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData:
     return orientedImage(mask, image.GetExtent()[4::-2], matrix)
 
 
-def fingerprint(segment: slicer.vtkSegment) -> str:
+def fingerprint(segment: slicer.vtkSegment) -> Pieces[str]:
     """A word that changes with any voxel of the segment and with its place, and with nothing else.
 
     It must survive saving and loading, for which Slicer crops segments and puts several into one image under other
-    label values: so only the box of the segment's own voxels counts.
+    label values: so only the box of the segment's own voxels counts. Yields after some slices; the word is of the
+    segment as it was before the first.
     """
-    pieces = fingerprintInPieces(segment)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value
-
-
-def fingerprintInPieces(segment: slicer.vtkSegment) -> Generator[None, None, str]:
-    """The same, yielding after some slices."""
     found = maskOfSegment(segment)
     if found is None:
         return "empty"
     yield
     mask, start = cropToContent(found[0])
+    yield
+    extent, matrix = found[1].GetExtent(), vtk.vtkMatrix4x4()
+    found[1].GetImageToWorldMatrix(matrix)
+    corner = tuple(first + extent[2 * (2 - axis)] for axis, first in enumerate(start))
+    return (yield from _digest(mask, corner, matrix))
+
+
+def fingerprintOfPart(part: LabelPart, ijkToNode: vtk.vtkMatrix4x4) -> Pieces[str]:
+    """That of the segment which a label becomes; ``ijkToNode`` as for :func:`orientedImage`."""
+    return (yield from _digest(part.mask, part.start, ijkToNode))
+
+
+def _digest(mask: np.ndarray, corner: Start, ijkToNode: vtk.vtkMatrix4x4) -> Pieces[str]:
+    """Of the box of a segment's voxels, and of the place of its first one, whose index is ``(z, y, x)``."""
     if mask.size == 0:
         return "empty"
-    yield
-    image = found[1]
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    corner = [first + image.GetExtent()[2 * axis] for axis, first in enumerate(reversed(start))]
     # Hundredths of a mm; the offset keeps round numbers away from the steps, where a file's last digit would matter.
-    place = np.floor(toArray(matrix)[:3] @ [*corner, 1.0] * 100 + 0.3719).astype(int).tolist()
+    place = np.floor(toArray(ijkToNode)[:3] @ [*reversed(corner), 1.0] * 100 + 0.3719).astype(int).tolist()
     digest = hashlib.sha1(repr((mask.shape, place)).encode(), usedforsecurity=False)
     for first in range(0, len(mask), _SLICES_AT_ONCE):
         digest.update(np.packbits(mask[first : first + _SLICES_AT_ONCE]).tobytes())

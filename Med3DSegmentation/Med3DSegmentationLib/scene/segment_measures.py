@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 import slicer
 import vtk
 
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment
 from Med3DSegmentationLib.scene.volume_nodes import (
     LPS_RAS,
@@ -34,7 +34,7 @@ class Measures:
 
 def measureSegment(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLScalarVolumeNode
-) -> Generator[None, None, Measures]:
+) -> Pieces[Measures]:
     """Measure a segment in the world, on its own grid; the volume is read at the nearest voxel.
 
     Yields after each slice, so that the window may breathe.
@@ -48,7 +48,9 @@ def measureSegment(
         VolumeError: See :func:`.volume_nodes.volumeFromNode`; or the segmentation's transform is not linear.
     """
     found = maskOfSegment(segmentationNode.GetSegmentation().GetSegment(segmentId))
+    yield
     mask, start = cropToContent(found[0]) if found else (np.zeros((0, 0, 0), bool), (0, 0, 0))
+    yield
     if mask.size == 0:
         return Measures(0.0, None)
     image, matrix = found[1], vtk.vtkMatrix4x4()

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import slicer
 
-from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TAGS, OWN_TAGS, findOwnSegment, otherDivision, wasEdited
+from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TAGS, OWN_TAGS, wasEdited
 from Med3DSegmentationLib.scene.segment_arrays import holdsVoxels, imageOfSegment
 from Med3DSegmentationLib.scene.terminology import tagOfSegment
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What a result did to a segmentation.
+@dataclass
+class Changes:
+    """What a result does to a segmentation, noted as it is done.
 
     Args:
-        former: Copies of the segments that Med3D had written for the same labels, by their ID.
+        segmentationNode: The segmentation.
+        madeNode: Whether the node was made for the result.
+        former: Copies of the segments that it replaced, removed or renamed, by their ID.
         written: IDs of the segments that it wrote or removed.
-        madeNode: Whether the node was made for it.
     """
 
-    former: dict[str, slicer.vtkSegment]
-    written: frozenset[str]
-    madeNode: bool
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    madeNode: bool = False
+    former: dict[str, slicer.vtkSegment] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+
+    def keep(self, segmentId: str) -> None:
+        """Remember a segment that will be replaced, removed or renamed next."""
+        if segmentId not in self.former and segmentId not in self.written:
+            self.former[segmentId] = _copy(self.segmentationNode.GetSegmentation().GetSegment(segmentId))
+
+    def undo(self) -> None:
+        """Make the segmentation what it was; a node that was made for the result goes if it holds nothing else."""
+        node, segmentation = self.segmentationNode, self.segmentationNode.GetSegmentation()
+        for segmentId in self.written - self.former.keys():
+            segmentation.RemoveSegment(segmentId)
+        for segmentId, former in self.former.items():
+            _putBack(node, segmentId, former, segmentId in self.written)
+        if self.madeNode and segmentation.GetNumberOfSegments() == 0:
+            node.GetScene().RemoveNode(node)
 
 
 class SegmentationHistory:
@@ -35,24 +53,25 @@ class SegmentationHistory:
     """
 
     def __init__(self) -> None:
-        self._results: dict[str, _Result] = {}
+        self._results: dict[str, Changes] = {}
 
-    def remember(
-        self,
-        segmentationNode: slicer.vtkMRMLSegmentationNode,
-        former: dict[str, slicer.vtkSegment],
-        written: Collection[str],
-        madeNode: bool,
-    ) -> None:
-        """Remember a result, in place of the one before.
+    @contextmanager
+    def noting(self, segmentationNode: slicer.vtkMRMLSegmentationNode, madeNode: bool) -> Iterator[Changes]:
+        """Remember a result while it is written, in place of the one before; undone at once if that does not end well.
 
         Args:
-            segmentationNode: Where it was written to.
-            former: What :func:`formerSegments` gave before.
-            written: IDs of the segments that it wrote or removed.
+            segmentationNode: Where it is written to.
             madeNode: Whether the node was made for it.
         """
-        self._results[segmentationNode.GetID()] = _Result(former, frozenset(written), madeNode)
+        changes = Changes(segmentationNode, madeNode)
+        try:
+            yield changes
+        except BaseException:  # also where a job is cancelled between two segments
+            if segmentationNode.GetScene() is not None:
+                changes.undo()
+            raise
+        if segmentationNode.GetScene() is not None:
+            self._results[segmentationNode.GetID()] = changes
 
     def canRestore(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether there is a state to go back to."""
@@ -72,29 +91,12 @@ class SegmentationHistory:
         """
         if not self.canRestore(segmentationNode):
             return False
-        result = self._results.pop(segmentationNode.GetID())
-        segmentation = segmentationNode.GetSegmentation()
-        for segmentId in result.written - result.former.keys():
-            segmentation.RemoveSegment(segmentId)
-        for segmentId, former in result.former.items():
-            _putBack(segmentationNode, segmentId, former, segmentId in result.written)
-        if result.madeNode and segmentation.GetNumberOfSegments() == 0:
-            segmentationNode.GetScene().RemoveNode(segmentationNode)
+        self._results.pop(segmentationNode.GetID()).undo()
         return True
 
     def forget(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Drop what was remembered of a node that goes."""
         self._results.pop(segmentationNode.GetID(), None)
-
-
-def formerSegments(
-    segmentationNode: slicer.vtkMRMLSegmentationNode, labelNames: Collection[str]
-) -> dict[str, slicer.vtkSegment]:
-    """Copies of the segments that a result for these labels will replace, remove or rename, by their ID."""
-    segmentation = segmentationNode.GetSegmentation()
-    names = [other for name in labelNames for other in (name, *otherDivision(name))]
-    found = filter(None, (findOwnSegment(segmentation, name) for name in names))
-    return {segmentId: _copy(segmentation.GetSegment(segmentId)) for segmentId in found}
 
 
 def _copy(segment: slicer.vtkSegment) -> slicer.vtkSegment:

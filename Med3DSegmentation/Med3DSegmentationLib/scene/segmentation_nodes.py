@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
@@ -12,36 +11,16 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
-from Med3DSegmentationLib.scene.own_segments import findOwnSegment, giveToUser, mark, otherDivision, wasEdited
-from Med3DSegmentationLib.scene.segment_arrays import LabelPart, holdsVoxels, orientedImage, partsOfLabels
-from Med3DSegmentationLib.scene.terminology import LABEL_TAG, serializeLabel
+from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
+from Med3DSegmentationLib.scene.segment_arrays import LabelPart, holdsVoxels, partsOfLabels
+from Med3DSegmentationLib.scene.segment_writing import WrittenSegments, writeSegments
+from Med3DSegmentationLib.scene.segmentation_history import Changes
 from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS, geometryFromNode, toMatrix, worldMatrix
 
 # Surface nets take a seventh of the time of Slicer's default, flying edges and a windowed sinc filter, during which
 # the window would stand still: 0.4 s instead of 3.0 s for an organ of 200 x 260 x 200 voxels.
 SURFACE = {"Smoothing factor": "0.5", "Conversion method": "1", "SurfaceNets smoothing": "1"}
-
-
-@dataclass(frozen=True)
-class WrittenSegments:
-    """What :func:`labelMapToSegmentation` did.
-
-    Args:
-        segmentationNode: The node; None if there was nothing to write, and no node for it.
-        segmentIds: Label name to segment ID, of the labels that have voxels.
-        voxels: Label name to its number of voxels.
-        kept: Names under which segments that were edited by hand stay.
-        removed: IDs of segments of labels without voxels, and of those whose tissue is now divided otherwise, such as
-            the lungs into left and right.
-    """
-
-    segmentationNode: slicer.vtkMRMLSegmentationNode | None
-    segmentIds: dict[str, str]
-    voxels: dict[str, int]
-    kept: tuple[str, ...]
-    removed: tuple[str, ...] = ()
 
 
 def labelMapToSegmentation(
@@ -51,7 +30,6 @@ def labelMapToSegmentation(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
     keepEdits: bool = True,
     model: str = "",
-    parts: Sequence[LabelPart] | None = None,
 ) -> WrittenSegments:
     """Put labels beside a volume, each as a named, coloured and coded segment.
 
@@ -67,21 +45,39 @@ def labelMapToSegmentation(
             hierarchy, shown in slice views; see :mod:`.surfaces` for 3D.
         keepEdits: Whether a segment of an earlier call that was edited since stays under another name.
         model: Name of the model, kept in a tag.
-        parts: The label map's parts, if they are cut out already.
 
     Raises:
         VolumeError: The segmentation or the volume lies under a non-linear transform.
     """
     if segmentationNode is None:
         segmentationNode = newSegmentationNode(scene, volumeNode)
-    matrix = gridMatrix(labelMap.geometry, volumeNode, segmentationNode)
-    modifying = segmentationNode.StartModify()
-    try:
-        written = writeSegments(segmentationNode, parts or partsOfLabels(labelMap), matrix, keepEdits, model)
-    finally:
-        segmentationNode.EndModify(modifying)
-    referToVolume(segmentationNode, volumeNode, matrix, labelMap.geometry.size)
-    return written
+    return atOnce(labelMapInPieces(Changes(segmentationNode), labelMap, volumeNode, keepEdits, model))
+
+
+def labelMapInPieces(
+    changes: Changes,
+    labelMap: LabelMap,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    keepEdits: bool = True,
+    model: str = "",
+    parts: Sequence[LabelPart] | None = None,
+) -> Pieces[WrittenSegments]:
+    """The same into the segmentation of which the changes are noted, yielding often; see :func:`.writeSegments`.
+
+    Args:
+        changes: Of the segmentation, see :mod:`.segmentation_history`.
+        labelMap: See :func:`labelMapToSegmentation`; and so on.
+        volumeNode: As there.
+        keepEdits: As there.
+        model: As there.
+        parts: The label map's parts, if they are cut out already.
+    """
+    node = changes.segmentationNode
+    matrix = gridMatrix(labelMap.geometry, volumeNode, node)
+    referToVolume(node, volumeNode, matrix, labelMap.geometry.size)
+    if parts is None:
+        parts = yield from partsOfLabels(labelMap)
+    return (yield from writeSegments(changes, parts, matrix, keepEdits, model))
 
 
 def newSegmentationNode(
@@ -176,63 +172,3 @@ def gridMatrix(
         return matrix
     toWorld = worldMatrix(segmentationNode.GetParentTransformNode(), segmentationNode)
     return toMatrix(np.linalg.inv(toWorld) @ LPS_RAS @ geometry.index_to_physical)
-
-
-def writeSegments(
-    segmentationNode: slicer.vtkMRMLSegmentationNode,
-    parts: Iterable[LabelPart],
-    ijkToNode: vtk.vtkMatrix4x4,
-    keepEdits: bool = True,
-    model: str = "",
-) -> WrittenSegments:
-    """Write each label to its segment; see :func:`labelMapToSegmentation`.
-
-    Args:
-        segmentationNode: Also one that is in no scene.
-        parts: Of a label map.
-        ijkToNode: From its voxel index to mm in the node.
-        keepEdits: As there.
-        model: As there.
-    """
-    segmentIds: dict[str, str] = {}
-    voxels: dict[str, int] = {}
-    kept: list[str] = []
-    removed: list[str] = []
-    segmentation = segmentationNode.GetSegmentation()
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    for part in parts:
-        name = part.label.name
-        voxels[name] = int(np.count_nonzero(part.mask))
-        former = [*otherDivision(name), *(() if voxels[name] else (name,))]  # of these, nothing is there any more
-        for formerId in filter(None, (findOwnSegment(segmentation, each) for each in former)):
-            if keepEdits and wasEdited(segmentation.GetSegment(formerId)):
-                kept.append(giveToUser(segmentation, segmentation.GetSegment(formerId)))
-            else:
-                segmentation.RemoveSegment(formerId)
-                removed.append(formerId)
-        if not voxels[name]:
-            continue
-        segmentId = findOwnSegment(segmentation, name)
-        if segmentId and keepEdits and wasEdited(segmentation.GetSegment(segmentId)):
-            kept.append(giveToUser(segmentation, segmentation.GetSegment(segmentId)))
-            segmentId = ""
-        image = orientedImage(part.mask, part.start, ijkToNode)
-        if segmentId:
-            logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE)
-        else:
-            segmentId = _addSegment(segmentation, part.label, image)
-        mark(segmentation.GetSegment(segmentId), model)
-        segmentIds[name] = segmentId
-    return WrittenSegments(segmentationNode, segmentIds, voxels, tuple(kept), tuple(removed))
-
-
-def _addSegment(segmentation: slicer.vtkSegmentation, label: Label, image: slicer.vtkOrientedImageData) -> str:
-    segment = slicer.vtkSegment()
-    segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), image)
-    segment.SetName(label.title)
-    segment.SetColor(*(channel / 255 for channel in label.colour))
-    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), serializeLabel(label))
-    segment.SetTag(LABEL_TAG, label.name)
-    segmentId = segmentation.GenerateUniqueSegmentID(label.name)
-    segmentation.AddSegment(segment, segmentId)
-    return segmentId

@@ -7,6 +7,8 @@ or switches *Show 3D* off and on, Slicer makes its own.
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,14 +16,17 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment
+from Med3DSegmentationLib.scene.pieces import Pieces
+from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment, voxelTime
 
+_TURN_SECONDS = 0.02
 _SPACING_MM = 2.5
+_BLOCKS_AT_ONCE = 8
 _ITERATIONS, _PASS_BAND = 12, 0.02  # of the smoothing: steps of a voxel go, an organ's shape stays
 
 
 class Surfaces:
-    """Makes the surfaces that a segmentation lacks.
+    """Makes the surfaces that segmentations lack.
 
     Args:
         callSoon: Calls a function when the window had its turn.
@@ -32,23 +37,34 @@ class Surfaces:
 
     def showLater(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Show all segments in 3D, one after the other; comes back at once."""
-        self._callSoon(lambda: self._next(segmentationNode))
+        self._goOn(makeSurfaces(segmentationNode))
 
-    def _next(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        if segmentationNode.GetScene() is not None and makeSurface(segmentationNode):
-            self.showLater(segmentationNode)
+    def _goOn(self, pieces: Pieces[None]) -> None:
+        self._callSoon(lambda: self._next(pieces))
+
+    def _next(self, pieces: Pieces[None]) -> None:
+        until = time.monotonic() + _TURN_SECONDS
+        for _piece in pieces:
+            if time.monotonic() > until:
+                self._goOn(pieces)
+                return
 
 
-def makeSurface(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Give the first segment that has no closed surface one; False if all have one."""
+def makeSurfaces(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Pieces[None]:
+    """Give each segment that has no closed surface one, as long as the node is in a scene."""
     name = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
     segmentation = segmentationNode.GetSegmentation()
-    for i in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(i)
-        if segment.GetRepresentation(name) is None:
-            segment.AddRepresentation(name, surfaceOfSegment(segment))
-            return True
-    return False
+    for segmentId in segmentation.GetSegmentIDs():
+        segment, made, looked = segmentation.GetSegment(segmentId), None, None
+        while segment is not None and segment.GetRepresentation(name) is None and looked != voxelTime(segment):
+            looked = voxelTime(segment)  # again, if somebody edits it meanwhile
+            made = yield from surfaceOfSegment(segment)
+            if segmentationNode.GetScene() is None:
+                return
+            segment = segmentation.GetSegment(segmentId)
+        if segment is not None and made is not None and segment.GetRepresentation(name) is None:
+            segment.AddRepresentation(name, made)
+            yield
 
 
 def removeSurfaces(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
@@ -60,57 +76,75 @@ def removeSurfaces(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
     return shown
 
 
-def surfaceOfSegment(segment: slicer.vtkSegment) -> vtk.vtkPolyData:
+def surfaceOfSegment(segment: slicer.vtkSegment) -> Pieces[vtk.vtkPolyData]:
     """A smooth closed surface in mm of the segmentation node; empty for an empty segment."""
     found = maskOfSegment(segment)
+    yield
     mask, start = cropToContent(found[0]) if found else (np.zeros((0, 0, 0), bool), (0, 0, 0))
+    yield
     if mask.size == 0:
         return vtk.vtkPolyData()
     image = found[1]
     factors = [min(6, max(1, round(_SPACING_MM / spacing))) for spacing in reversed(image.GetSpacing())]
+    toNode = _blocksToNode(image, start, factors)
+    counts = yield from _shareInBlocks(mask, factors)
     coarse = vtk.vtkImageData()
-    counts = _shareInBlocks(mask, factors)
     coarse.SetDimensions(counts.shape[::-1])
     coarse.GetPointData().SetScalars(numpy_to_vtk(counts.ravel(), deep=True))
+    filters = (*_contour(coarse, toNode), *_smoothing(toNode))
+    for before, after in itertools.pairwise(filters):
+        after.SetInputConnection(before.GetOutputPort())
+    for each in filters:
+        each.Update()
+        yield
+    return filters[-1].GetOutput()
+
+
+def _contour(coarse: vtk.vtkImageData, toNode: vtk.vtkTransform) -> tuple[vtk.vtkAlgorithm, ...]:
     contour = vtk.vtkFlyingEdges3D()
     contour.SetInputData(coarse)
     contour.SetValue(0, 32.0)
     contour.ComputeNormalsOff()
     contour.ComputeGradientsOff()
     contour.ComputeScalarsOff()
-    toNode = _blocksToNode(image, start, factors)
     place = vtk.vtkTransformPolyDataFilter()
-    place.SetInputConnection(contour.GetOutputPort())
     place.SetTransform(toNode)
+    return contour, place
+
+
+def _smoothing(toNode: vtk.vtkTransform) -> tuple[vtk.vtkAlgorithm, ...]:
     smooth = vtk.vtkWindowedSincPolyDataFilter()
-    smooth.SetInputConnection(place.GetOutputPort())
     smooth.SetNumberOfIterations(_ITERATIONS)
     smooth.SetPassBand(_PASS_BAND)
     smooth.NormalizeCoordinatesOn()
     normals = vtk.vtkPolyDataNormals()
-    normals.SetInputConnection(smooth.GetOutputPort())
     normals.SplittingOff()
     normals.ConsistencyOff()
     normals.SetFlipNormals(toNode.GetMatrix().Determinant() < 0)
-    normals.Update()
-    return normals.GetOutput()
+    return smooth, normals
 
 
-def _shareInBlocks(mask: np.ndarray, factors: list[int]) -> np.ndarray:
+def _shareInBlocks(mask: np.ndarray, factors: list[int]) -> Pieces[np.ndarray]:
     """64 times the share of True voxels in and, less so, around each block of a mask ``[z, y, x]``, float32.
 
     There are two empty blocks on each side.
     """
-    padding = [(2 * f, 2 * f + -n % f) for n, f in zip(mask.shape, factors, strict=True)]
-    counts = np.pad(mask, padding).view(np.uint8)
-    for axis, factor in enumerate(factors):
-        counts = sum(counts[(slice(None),) * axis + (slice(i, None, factor),)] for i in range(factor))
-    counts = counts / np.float32(np.prod(factors))
+    z, y, x = factors
+    counts = []
+    for first in range(0, len(mask), z * _BLOCKS_AT_ONCE):
+        slab = mask[first : first + z * _BLOCKS_AT_ONCE]
+        slab = np.pad(slab, [(0, -n % f) for n, f in zip(slab.shape, factors, strict=True)]).view(np.uint8)
+        for axis, factor in ((0, z), (1, y), (2, x)):
+            slab = sum(slab[(slice(None),) * axis + (slice(i, None, factor),)] for i in range(factor))
+        counts.append(slab)
+        yield
+    share = np.pad(np.concatenate(counts), 2) / np.float32(np.prod(factors))
     for axis in range(3):
         low, middle, high = ((slice(None),) * axis + (slice(i, i - 2 or None),) for i in range(3))
-        inner = counts[low] + 2 * counts[middle] + counts[high]
-        counts = np.pad(inner, [(1, 1) if i == axis else (0, 0) for i in range(3)])
-    return np.ascontiguousarray(counts)
+        inner = share[low] + 2 * share[middle] + share[high]
+        share = np.pad(inner, [(1, 1) if i == axis else (0, 0) for i in range(3)])
+        yield
+    return np.ascontiguousarray(share)
 
 
 def _blocksToNode(image: slicer.vtkOrientedImageData, start: tuple, factors: list[int]) -> vtk.vtkTransform:

@@ -11,14 +11,16 @@ import slicer
 import slicer.util
 import vtk
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.volume import Volume
+from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
 
 # The same matrix leads from LPS to RAS and back.
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_PIECE_BYTES = 8_000_000
 
 
 def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
@@ -160,13 +162,52 @@ def volumeToNode(
         name: Name of a new node.
         volumeNode: Write to this one, which keeps its name; None makes one. It is taken out of any transform.
     """
-    if volumeNode is None:
-        volumeNode = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
+    return showImage(scene, atOnce(imageInPieces(volume)), volume.geometry, name, volumeNode)
+
+
+def imageInPieces(volume: Volume) -> Pieces[vtk.vtkImageData]:
+    """A copy of a volume's voxels as VTK has them, without a place; yields often."""
+    array = volume.array
+    scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(array.dtype))
+    scalars.UnRegister(None)
+    scalars.SetNumberOfTuples(array.size)
+    copy = vtk_to_numpy(scalars).reshape(array.shape)
+    slices = max(1, _PIECE_BYTES * len(array) // array.nbytes)
+    for first in range(0, len(array), slices):
+        copy[first : first + slices] = array[first : first + slices]
+        yield
     image = vtk.vtkImageData()
     image.SetDimensions(volume.geometry.size)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def showImage(
+    scene: slicer.vtkMRMLScene,
+    image: vtk.vtkImageData,
+    geometry: Geometry,
+    name: str,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+    window: tuple[float, float] | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node of :func:`volumeToNode` for an image that is made already.
+
+    Args:
+        scene: As there.
+        image: Its voxels.
+        geometry: Where they lie in the world.
+        name: As there.
+        volumeNode: As there.
+        window: Values from black to white; None lets Slicer look through all voxels for them, which takes a while.
+    """
+    if volumeNode is None:
+        volumeNode = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     volumeNode.SetAndObserveTransformNodeID(None)
-    volumeNode.SetIJKToRASMatrix(ijkToRasMatrix(volume.geometry))
+    volumeNode.SetIJKToRASMatrix(ijkToRasMatrix(geometry))
+    if window is not None:
+        volumeNode.CreateDefaultDisplayNodes()
+        volumeNode.GetDisplayNode().SetAutoWindowLevel(False)
+        volumeNode.GetDisplayNode().SetWindowLevelMinMax(*window)
     volumeNode.SetAndObserveImageData(image)
     volumeNode.CreateDefaultDisplayNodes()
     return volumeNode

@@ -19,9 +19,9 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import DataError, Med3DError
 from Med3DCore.tasks import LABELS, Label
 from Med3DCore.worker.exchange import write_volume_in_pieces
-from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 from Med3DSegmentationLib.scene.own_segments import isUntouched
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, worldMatrix
 from Med3DSegmentationLib.training.labels import labelsOfSegmentation
 

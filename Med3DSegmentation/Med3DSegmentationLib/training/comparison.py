@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.own_segments import OWN_TAGS
-from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+from Med3DSegmentationLib.scene.pieces import Pieces
+from Med3DSegmentationLib.scene.segmentation_history import Changes
+from Med3DSegmentationLib.scene.segmentation_nodes import labelMapInPieces, newSegmentationNode
 from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
 from Med3DSegmentationLib.training.pairs import COMPARISON_ATTRIBUTE
 
@@ -18,8 +22,8 @@ COLOURS = {BEFORE: (0.90, 0.62, 0.0), AFTER: (0.0, 0.45, 0.85)}
 
 def addComparison(
     scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode, labelMap: LabelMap, when: str
-) -> slicer.vtkMRMLSegmentationNode:
-    """Put a result beside its volume, as outlines in one colour.
+) -> Pieces[slicer.vtkMRMLSegmentationNode]:
+    """Put a result beside its volume, as outlines in one colour; yields often.
 
     Args:
         scene: The scene of the volume.
@@ -28,11 +32,12 @@ def addComparison(
         when: ``BEFORE`` or ``AFTER``.
     """
     if labelMap.array.shape == volumeNode.GetImageData().GetDimensions()[::-1]:
-        labelMap = LabelMap(labelMap.array, geometryFromNode(volumeNode), labelMap.name, labelMap.labels)
-    node = labelMapToSegmentation(scene, labelMap, volumeNode).segmentationNode
+        labelMap = replace(labelMap, geometry=geometryFromNode(volumeNode))
+    node = newSegmentationNode(scene, volumeNode)
     title = _("{volume} before") if when == BEFORE else _("{volume} after")
     node.SetName(scene.GenerateUniqueName(title.format(volume=volumeNode.GetName())))
     node.SetAttribute(COMPARISON_ATTRIBUTE, when)
+    yield from labelMapInPieces(Changes(node), labelMap, volumeNode)
     segmentation = node.GetSegmentation()
     for segmentId in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segmentId)

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.tasks import Label
 from Med3DCore.worker.exchange import read_volume_array
-from Med3DSegmentationLib.engine.jobs import Pieces
+from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.training.cases import SceneCase, TrainingCase, uniqueNames
 from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, addComparison, volumeOfCase
 
@@ -183,7 +183,8 @@ class TrainStep:
             if volumeNode is None or volumeNode.GetScene() is None:
                 return None
             if held[when]:
-                shown[when] = addComparison(self.scene, volumeNode, read_volume_array(held[when]), when)
+                labels = read_volume_array(held[when])
+                shown[when] = yield from addComparison(self.scene, volumeNode, labels, when)
         return Comparison(held["name"], volumeNode, shown[BEFORE], shown[AFTER])
 
 

@@ -170,7 +170,7 @@ class PreviewPanel(Panel):
         result.roiNode.SetDisplayVisibility(parameters.previewShowsBox)
         self._result = result
         parameters.previewVolume, parameters.previewBox = result.volumeNode, result.roiNode
-        self._compare()
+        self.services.engine.callSoon(self._compareNew)  # new views take their time: not all in one turn
 
     def _onError(self, error: Med3DError) -> None:
         self._end()
@@ -213,6 +213,11 @@ class PreviewPanel(Panel):
         if self._views.isShown:
             self._views.restore()
         else:
+            self._compare()
+
+    def _compareNew(self) -> None:
+        """Show what was just made, if it is still there."""
+        if self.parameterNode is not None and self.parameterNode.previewVolume is not None:
             self._compare()
 
     def _compare(self) -> None:

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import VolumeError
 from Med3DSegmentationLib.engine.results import SequenceResult
-from Med3DSegmentationLib.scene.own_segments import wasEdited
+from Med3DSegmentationLib.scene.own_segments import wasEditedInPieces
 from Med3DSegmentationLib.scene.segment_arrays import holdsVoxels
 from Med3DSegmentationLib.scene.segment_measures import Measures, measureSegment
 
@@ -124,7 +124,7 @@ class LiveRows:
                 except VolumeError:  # under a transform that bends, there is no single volume of a voxel
                     measures = None
             name = segment.GetName()
-            if wasEdited(segment):
+            if (yield from wasEditedInPieces(segment)):
                 name = _("{name} (edited)").format(name=name)
             rows.append(ResultRow(volume.GetName(), name, segment.GetColor(), measures, volume, node))
             yield
