@@ -74,7 +74,7 @@ def manyOrgans(count):
     return array
 
 
-@pytest.mark.parametrize("count", [2, 20, 100])
+@pytest.mark.parametrize("count", [2, 100])
 def test_segment(slicer_gui, monkeypatch, tmp_path, busy, count):
     monkeypatch.setenv("MED3D_MODELS", str(tmp_path))
     module = openModule(slicer_gui)
@@ -91,10 +91,9 @@ def test_segment(slicer_gui, monkeypatch, tmp_path, busy, count):
         segmentation = panel.parameterNode.segmentation
         if module.services.activity.isRunning or segmentation is None:
             return False
-        segments = [
-            segmentation.GetSegmentation().GetSegment(i) for i in segmentation.GetSegmentation().GetSegmentIDs()
-        ]
-        return len(segments) > 1 and all(segment.GetRepresentation("Closed surface") for segment in segments)
+        shown = segmentation.GetSegmentation()
+        surfaces = [shown.GetSegment(each).GetRepresentation("Closed surface") for each in shown.GetSegmentIDs()]
+        return None not in surfaces and len(surfaces) == panel.ui.resultTable.rowCount > 1
 
     turns = Turns(slicer_gui)
     for _ in range(2):  # a new segmentation, then again into the same one

@@ -4,10 +4,9 @@ import os
 import signal
 import time
 
-import numpy as np
-from module_helpers import addModel, organMask
+from module_helpers import addModel
 from mrml_helpers import addVolume
-from segment_panel_helpers import press, reason, rows, settle, shown, wait
+from segment_panel_helpers import press, reason, rows, settle, wait
 
 
 def test_another_volume_that_is_picked_during_a_run_stays(module, panel, ct):
@@ -131,33 +130,3 @@ def test_closing_the_scene_during_a_run(module, panel, ct):
     press(panel, "liverButton")
     wait(panel)
     assert rows(panel)
-
-
-def test_the_window_never_waits(module, panel):
-    """CPU seconds of the main thread between two turns of the event loop: how busy the computer is does not count."""
-    from Med3DCore.geometry import Geometry
-    from Med3DCore.volume import Volume
-    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
-
-    z, y, x = np.ogrid[:200, :400, :400]
-    array = np.full((200, 400, 400), -100, np.int16)
-    array[((z - 60) / 50) ** 2 + ((y - 200) / 120) ** 2 + ((x - 130) / 100) ** 2 < 1] = 120
-    array[((z - 150) / 45) ** 2 + ((y - 200) / 120) ** 2 + ((x - 280) / 100) ** 2 < 1] = -800
-    geometry = Geometry((400, 400, 200), (0.8, 0.8, 1.5), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
-    node = volumeToNode(module.services.scene, Volume(array, geometry, "large"), "large")
-    settle(panel)
-    ticks = []
-    timer = module.host.qt.QTimer()
-    timer.setInterval(10)
-    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
-    for _ in range(2):  # a new segmentation, then again into the same one
-        timer.start()
-        press(panel, "bothButton")
-        wait(panel)
-        segmentation = panel.parameterNode.segmentation
-        assert panel.host.process_events(30, until=lambda s=segmentation: shown(panel, s))
-        panel.host.process_events(0.1)
-        timer.stop()
-        assert max(np.diff(ticks)) < 0.1, np.sort(np.diff(ticks))[-5:]
-        ticks.clear()
-    assert np.array_equal(organMask(segmentation, "liver", node), array > 60)

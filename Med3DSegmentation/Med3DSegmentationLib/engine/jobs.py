@@ -191,9 +191,9 @@ class Job:
         try:
             if self._stopReason is not None:
                 raise self._stopReason
-            stage = next(self._work)
-            while time.monotonic() < until:
-                stage = next(self._work) or stage
+            self._report(next(self._work))
+            while self._work is not None and time.monotonic() < until:
+                self._report(next(self._work))
         except StopIteration as end:
             self._work = None
             then(end.value)
@@ -202,8 +202,6 @@ class Job:
             self._work = None
             self._continue(_asOurs(error))
         else:
-            if stage is not None:
-                self._report(stage, self._fraction, None)
             self._engine.callSoon(lambda: self._workOn(then))
 
     @property
@@ -213,7 +211,7 @@ class Job:
 
     def _send(self, fields: dict[str, Any]) -> None:
         step = self._steps[len(self._outcomes)]
-        self._report(_("Starting the engine"), self._fraction, None)  # until it tells more: it may have to load much
+        self._report(_("Starting the engine"))  # until it tells more: it may have to load much
         callbacks = self._onResult, self._onFailure, self._advance
         self._requestId = self._engine.request(step.type, fields, *callbacks, **getattr(step, "options", {}))
 
@@ -265,11 +263,12 @@ class Job:
 
     def _advance(self, stage: str, fraction: float, secondsLeft: float | None) -> None:
         self._fraction = fraction
-        self._report(stageTitle(stage), fraction, secondsLeft)
+        self._report(stageTitle(stage), secondsLeft)
 
-    def _report(self, stage: str, fraction: float, secondsLeft: float | None) -> None:
-        if not self._onProgress or self._cancelReason:
+    def _report(self, stage: str | None, secondsLeft: float | None = None) -> None:
+        if stage is None or not self._onProgress or self._cancelReason:
             return
+        fraction = self._fraction
         done, count = len(self._outcomes), len(self._steps)
         if count > 1:
             stage = f"{self._steps[done].title} ({done + 1}/{count}): {stage}"

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from logic_helpers import Ear, segmentations, until
 from mrml_helpers import addVolume, segmentArray
-from test_segmentation_logic import Ear, until
 from test_segmentation_nodes import edit, segmentsOf
 
 from Med3DCore.errors import Cancelled
@@ -17,12 +17,6 @@ def piecewise(monkeypatch):
 
     monkeypatch.setattr(exchange, "_PIECE_BYTES", 1)
     monkeypatch.setattr(jobs, "_TURN_SECONDS", 0.0)
-
-
-def segmentations(scene):
-    import slicer.util
-
-    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)
 
 
 @pytest.mark.parametrize("when", ["Handing over the volume", "Showing the result", "a segment is written"])
