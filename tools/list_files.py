@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each CMake file: what its names are relative to, and the folders that each of its lists is for.
-LISTS = {
+LISTS: dict[str, tuple[Path, dict[str, tuple[str, ...]]]] = {
     "Med3DCore/CMakeLists.txt": (
         ROOT,
         {

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -143,7 +143,7 @@ def _plain_text(text: str) -> str:
     return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
-def _default(item: object) -> str:
+def _default(item: Field) -> str:
     if item.default is not MISSING:
         return f"`{json.dumps(item.default)}`"
     return "needed" if item.default_factory is MISSING else f"`{_plain(item.default_factory())}`"

@@ -74,7 +74,7 @@ def main() -> None:
     stacked = {name: np.stack([network[name] for network in networks]) for name in networks[0]}
     fold_of = {patient: fold for fold, group in enumerate(folds) for patient in group}
     left_out = [[case, str(fold_of[patient])] for case, patient in patient_of.items()]
-    np.savez(arguments.output, left_out=np.array(left_out), **stacked)
+    np.savez(arguments.output, left_out=np.array(left_out), **stacked)  # type: ignore[arg-type] # no name is allow_pickle
     print(f"wrote {arguments.output}; measure it with Testing/benchmarks/orientation.py")
 
 
@@ -191,6 +191,7 @@ def folded(network: Network) -> dict[str, np.ndarray]:
     """The weights with batch norm in the convolutions, as the engine reads them."""
     stored = {"head": network.head.weight[0].detach().numpy()}
     for layer, (conv, norm) in enumerate(zip(network.convs, network.norms, strict=True)):
+        assert isinstance(norm, torch.nn.BatchNorm3d) and norm.running_var is not None
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         stored[f"weight{layer}"] = (conv.weight * gain[:, None, None, None, None]).detach().numpy().astype(np.float16)
         stored[f"bias{layer}"] = (norm.bias - norm.running_mean * gain).detach().numpy()

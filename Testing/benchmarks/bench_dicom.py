@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -25,6 +26,7 @@ from ct_series import write_ct_series
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import find_scan, read_volume, write_label_maps
+from Med3DCore.io.dicom.series import Series
 from Med3DCore.io.dicom_results import Origin
 from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
@@ -58,6 +60,7 @@ def compare(folder: Path, slices: int, rounds: int) -> None:
         mine, other = (statistics.median(each[place] for each in times) for times in (ours, theirs))
         print(f"{other / mine:.2f} times ({kind})")
     scan, array = find_scan(folder / "ct"), organs(geometry.shape)
+    assert isinstance(scan, Series)
     labels = LabelMap(array, scan.geometry, "labels", find_labels(["liver", "lungs"]))
     for name, labelmap in (("r.seg.dcm", False), ("l.seg.dcm", True), ("r.rtstruct.dcm", False)):
         origin = Origin(scan, "liver-lungs-0.0.0", "", labelmap)
@@ -86,7 +89,7 @@ def read_with_itk(folder: Path) -> sitk.Image:
     return reader.Execute()
 
 
-def timed(work: Callable[[], object]) -> tuple[object, tuple[float, float]]:
+def timed(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
     """What it gives, wall clock and processor time in seconds."""
     start, start_cpu = time.perf_counter(), time.process_time()
     result = work()

@@ -47,7 +47,9 @@ class Plain:
         one = self.task.training[number % len(self.task.training)]
         image = load(open_picture(self.task.pictures.source.read(one.name), one.name), one.name).convert("RGB")
         box = self.views._random_box(*image.size, rng)
-        array = np.asarray(image.crop(tuple(map(round, box))).resize((self.views.size,) * 2))
+        array = np.asarray(
+            image.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3]))).resize((self.views.size,) * 2)
+        )
         tensor = torch.from_numpy(array.copy()).permute(2, 0, 1).float()
         tensor = tensor.flip(2) if rng.random() < 0.5 else tensor
         return (tensor[torch.randperm(3)] - self.views.mean) / self.views.deviation
@@ -69,7 +71,8 @@ class Ours:
 
     def __init__(self, task: PicturePreTraining) -> None:
         self.task, self.device = task, choose_device("cpu")
-        self.network = task.build().to(memory_format=torch.channels_last_3d)
+        self.network = task.build()
+        self.device.place(self.network)
         self.optimizer = make_optimizer("sgd", [ParameterGroup(tuple(self.network.parameters()))], 0.01, 1e-4)
 
     def step(self, number: int) -> None:
@@ -87,7 +90,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     task = PicturePreTraining(read_picture_recipe(args.recipe), read_picture_set(args.pictures))
-    loops = {"med3d": Ours(task), "plain": Plain(task, False), "plain, autocast": Plain(task, True)}
+    loops: dict[str, Ours | Plain] = {
+        "med3d": Ours(task),
+        "plain": Plain(task, False),
+        "plain, autocast": Plain(task, True),
+    }
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(args.steps + _NOT_COUNTED):
         for name, loop in loops.items():

@@ -57,7 +57,7 @@ def make_scan() -> Path:
             "-m",
             "Med3DCore.cli.main",
             "phantom",
-            FOLDER,
+            str(FOLDER),
             "--seed",
             "3",
             "--spacing",
@@ -118,7 +118,7 @@ def plain_pipeline(scan: Path) -> None:
 
     package = Catalogue().default_for(["liver", "lungs"])
     device = choose_device()
-    networks = Pipeline(package, device)
+    networks = Pipeline(package, device).networks
     image = sitk.ReadImage(str(scan), sitk.sitkFloat32)
     result = np.zeros(image.GetSize()[::-1], np.uint8)
     for value, name in enumerate(("liver", "lungs"), start=1):
@@ -129,7 +129,7 @@ def plain_pipeline(scan: Path) -> None:
         ]
         coarse = sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), preprocessing.spacing)
         array = preprocessing.intensity.measure(None).normalise(sitk.GetArrayFromImage(coarse))
-        network = networks._network(stage)
+        network = networks.network(stage)
         probability = sliding_window(network, array, stage.window, device, stage.activation, overlap=0.5)
         full = torch.nn.functional.interpolate(torch.from_numpy(probability)[None], result.shape, mode="trilinear")
         result[full[0, stage.labels.index(name)].numpy() > 0.5] = value

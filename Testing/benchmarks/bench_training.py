@@ -46,7 +46,7 @@ from Med3DCore.system.allocator import keep_freed_memory
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import case_from_dict
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.recipe import StageRecipe, stage_from_dict
 from Med3DCore.training.segmentation.trainer import SegmentationTask
@@ -143,7 +143,7 @@ def take_turns(arguments: argparse.Namespace, cases: list[Case], folder: Path) -
 
 
 def monai_peers(
-    arguments: argparse.Namespace, recipe: StageRecipe, prepared: Sequence[PreparedCase], device: torch.device
+    arguments: argparse.Namespace, recipe: StageRecipe, prepared: Sequence[Prepared], device: torch.device
 ) -> dict[str, Callable[[], np.ndarray]]:
     """MONAI's loop without and with augmentation; none where it is not installed."""
     if find_spec("monai") is None:

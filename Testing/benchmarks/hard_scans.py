@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from robustness import dice, on_grid
 
-from Med3DCore.geometry import IDENTITY, Geometry
+from Med3DCore.geometry import IDENTITY, Geometry, triple
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.inference.segment import conclude
@@ -158,7 +158,7 @@ def cropped(scan: Scan, axis: int, first: int, stop: int) -> Scan:
     place = tuple(slice(first, stop) if a == axis else slice(None) for a in range(3))
     start, end = [0, 0, 0], list(scan.volume.geometry.size)
     start[2 - axis], end[2 - axis] = first, stop
-    volume = Volume(scan.volume.array[place], scan.volume.geometry.crop(tuple(start), tuple(end)), scan.volume.name)
+    volume = Volume(scan.volume.array[place], scan.volume.geometry.crop(triple(start), triple(end)), scan.volume.name)
     return Scan(volume, scan.organ, scan.truth[place])
 
 

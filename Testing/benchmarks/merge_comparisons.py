@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from Med3DCore.training.comparison.comparison import Comparison
 from Med3DCore.training.comparison.picture import draw
@@ -24,7 +25,8 @@ def read(path: Path, suffix: str) -> Comparison:
     values = json.loads(path.read_text(encoding="utf-8"))
     plan = values["plan"]
     inits = tuple(Init(init["name"] + suffix, init["source"]) for init in plan.pop("inits"))
-    plan = Plan(inits, **{name: tuple(v) if isinstance(v, list) else v for name, v in plan.items()})
+    others: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plan.items()}
+    plan = Plan(inits, **others)
     outcomes = []
     for entry in values["runs"]:
         run = Run(entry.pop("init") + suffix, entry.pop("rate"), entry.pop("seed"), entry.pop("share"))

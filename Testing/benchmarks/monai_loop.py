@@ -25,7 +25,7 @@ from monai.transforms import (
 from torch import nn
 
 from Med3DCore.preprocessing.intensity import Intensity
-from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.patches.augmentation import Augmentation
 
 _KEYS = ("image", "label")
@@ -34,7 +34,7 @@ _PATCHES = 8  # of each case
 
 def monai_steps(
     network: nn.Module,
-    cases: Sequence[PreparedCase],
+    cases: Sequence[Prepared],
     intensity: Intensity,
     size: int,
     batch: int,

@@ -14,7 +14,7 @@ import numpy as np
 from hard_scans import Scan
 from scipy import ndimage
 
-from Med3DCore.geometry import Geometry
+from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing import resample
 
 # Noise of thin slices is made on a grid of 1 mm, in grains as in the two scans of the data folder's native/: there the
@@ -36,7 +36,7 @@ def _with(scan: Scan, array: np.ndarray, truth: np.ndarray | None = None) -> Sca
 def thin_noise(scan: Scan, hu: float) -> Scan:
     """As from 1 mm slices with noise of so many HU, on the scan's own grid, which averages it as the network's does."""
     grid = scan.volume.geometry
-    size = tuple(max(1, round(n * mm / _THIN_MM)) for n, mm in zip(grid.size, grid.spacing, strict=True))
+    size = triple(max(1, round(n * mm / _THIN_MM)) for n, mm in zip(grid.size, grid.spacing, strict=True))
     white = _random(scan, "noise").standard_normal(size[::-1], dtype=np.float32)
     grains = ndimage.gaussian_filter(white, _GRAIN_MM / _THIN_MM)
     thin = Geometry(size, (_THIN_MM,) * 3)
