@@ -15,7 +15,7 @@ import argparse
 import math
 from pathlib import Path
 
-from Med3DCore.models.package import load_package, save_package
+from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.training.fine_tuning.blend import blend
 
 BIAS = "decoder.logits.0.bias"

@@ -35,7 +35,8 @@ _SPACING = (
 def page() -> str:
     """The whole page, Markdown."""
     from Med3DCore.inference.postprocessing import Cleaning
-    from Med3DCore.models.package import ModelPackage, Stage
+    from Med3DCore.models.package import ModelPackage
+    from Med3DCore.models.stage import Stage
     from Med3DCore.networks.factory import DECODERS, ENCODERS, GIVEN_BY_ENCODER
     from Med3DCore.preprocessing.intensity import METHODS
     from Med3DCore.training.co_training.domains import DEFAULTS, CoTrainingRecipe

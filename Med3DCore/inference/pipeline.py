@@ -21,7 +21,8 @@ from Med3DCore.inference.scan_end import end_at_padding, touched_ends, warn_of_c
 from Med3DCore.inference.second_look import is_better, unusual_by, with_window_moved
 from Med3DCore.inference.stage_networks import InferenceSettings, StageNetworks
 from Med3DCore.inference.stage_result import StageResult
-from Med3DCore.models.package import ModelPackage, Stage
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from Med3DCore.inference.stage_result import StageResult
-from Med3DCore.models.package import Stage
+from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.padding import Seen
 from Med3DCore.preprocessing.preprocessing import Box
 

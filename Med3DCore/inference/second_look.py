@@ -13,7 +13,7 @@ import numpy as np
 from Med3DCore.inference.plausibility import TYPICAL, agreement, ml_in_scan
 from Med3DCore.inference.reading import Look
 from Med3DCore.inference.stage_result import StageResult
-from Med3DCore.models.package import Stage
+from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing import resample
 from Med3DCore.volume import Volume
 

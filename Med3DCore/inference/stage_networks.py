@@ -12,7 +12,8 @@ from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, smaller_window
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.io.memory import is_out_of_memory
-from Med3DCore.models.package import ModelPackage, Stage
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.stage import Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.progress import Progress

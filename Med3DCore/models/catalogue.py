@@ -5,19 +5,19 @@ from __future__ import annotations
 import builtins
 import os
 import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import Med3DCore
 from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
 from Med3DCore.io.files import as_path
 from Med3DCore.io.write import remove_unfinished, written_beside
 from Med3DCore.models.archive import SUFFIX, sha256_of
-from Med3DCore.models.package import PIPELINE, ModelPackage, load_package, package_file, save_package
+from Med3DCore.models.entry import ModelEntry, SoundModel, read_entry, sound_models
+from Med3DCore.models.folders import shipped_folder, user_folder
+from Med3DCore.models.package import PIPELINE, ModelPackage
+from Med3DCore.models.package_file import load_package, package_file, save_package
 from Med3DCore.models.proof import why_unproven
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked
@@ -27,86 +27,6 @@ if TYPE_CHECKING:
 
 MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
 _PATIENCE_SECONDS = 60.0  # copying a large model to a slow disk
-_LONG = ("provenance", "metrics", "members")
-
-
-def shipped_folder() -> Path:
-    """``Resources/Models`` beside Med3DCore, in the source tree as in the installed extension."""
-    return Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Models"
-
-
-def user_folder() -> Path:
-    """The folder for the user's own models: ``MED3D_MODELS``, or where the platform keeps a program's data."""
-    if chosen := os.environ.get("MED3D_MODELS"):
-        return as_path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "Med3D" / "models"
-
-
-def trainings_folder() -> Path:
-    """Where trainings are kept until their models are made: beside the user's models."""
-    return user_folder().parent / "trainings"
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A model file of the catalogue.
-
-    Args:
-        path: The file.
-        shipped: True if it came with Med3D, False if it is the user's own.
-        size: Bytes.
-        package: Its description, or None if the file is broken.
-        problem: Why it is broken, one sentence, or None.
-    """
-
-    path: Path
-    shipped: bool
-    size: int
-    package: ModelPackage | None
-    problem: str | None = None
-
-    @property
-    def reference(self) -> str:
-        """name-version; of a broken file, what its file name says."""
-        return self.package.reference if self.package else self.path.name.removesuffix(SUFFIX)
-
-    def to_dict(self) -> dict:
-        """Plain values for programs.
-
-        ``unproven`` says why nobody should use it who did not choose it, or is null. Of a sound model, ``model`` is its
-        ``model.json`` but for what may be long: provenance, metrics and members.
-        """
-        package = self.package
-        return {
-            "reference": self.reference,
-            "path": str(self.path),
-            "shipped": self.shipped,
-            "bytes": self.size,
-            "problem": self.problem,
-            "unproven": package and why_unproven(package),
-            "model": package and {key: value for key, value in package.to_dict().items() if key not in _LONG},
-        }
-
-    def answers_to(self, name: str) -> bool:
-        """Whether ``name`` is this model's name, name-version or file name."""
-        return self.is_exactly(name) or (self.package is not None and name == self.package.name)
-
-    def is_exactly(self, name: str) -> bool:
-        """Whether ``name`` is this model's name-version or file name."""
-        return name in (self.reference, self.path.name)
-
-
-class _Sound(NamedTuple):
-    """A model whose file can be read."""
-
-    package: ModelPackage
-    shipped: bool
 
 
 class Catalogue:
@@ -124,8 +44,8 @@ class Catalogue:
 
     def list(self) -> list[ModelEntry]:
         """All models, by name and version. A broken file is an entry with its problem and hides no other."""
-        entries = [_entry(path, path.parent == self.shipped) for path in self._files()]
-        return sorted(entries, key=_order)
+        entries = [read_entry(path, path.parent == self.shipped) for path in self._files()]
+        return sorted(entries, key=lambda entry: entry.place_in_list)
 
     def find(self, name_or_path: str | Path) -> ModelPackage:
         """Open a model.
@@ -170,13 +90,14 @@ class Catalogue:
             SettingError: No model at all has one of them.
         """
         entries = self.list()
-        fitting = [sound for sound in _sound(entries) if set(labels) <= set(sound.package.label_names)]
+        fitting = [sound for sound in sound_models(entries) if set(labels) <= set(sound.package.label_names)]
         shipped = [sound.package for sound in fitting if sound.shipped and sound.package.kind == PIPELINE]
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
         name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
         named = [sound for sound in fitting if sound.package.name == name]
-        return max((s for s in named if s.shipped or why_unproven(s.package) is None), key=_age).package
+        trusted = [sound for sound in named if sound.shipped or why_unproven(sound.package) is None]
+        return max(trusted, key=lambda sound: sound.age).package
 
     def verify(self, name_or_path: str | Path) -> ModelPackage:
         """Check every hash of a model and that its weights fit its networks.
@@ -276,8 +197,8 @@ class Catalogue:
 
     def _find_sound(self, name: str) -> ModelPackage:
         answering = [entry for entry in self.list() if entry.answers_to(name)]
-        if usable := _sound(answering):
-            return max(usable, key=_age).package
+        if usable := sound_models(answering):
+            return max(usable, key=lambda sound: sound.age).package
         if answering:
             raise ModelError(str(answering[0].problem))
         raise self._unknown(name)
@@ -306,7 +227,7 @@ class Catalogue:
         return ModelError(f"There is no model '{name}'; known models: {known}.")
 
 
-def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[_Sound]) -> Med3DError:
+def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[SoundModel]) -> Med3DError:
     """Why there is no default for some labels, and what to do."""
     known = sorted({name for entry in entries if entry.package for name in entry.package.label_names})
     unknown = [name for name in labels if name not in known]
@@ -321,28 +242,6 @@ def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: lis
     if known:
         return ModelError(f"No model finds {wanted} together; ask for one after the other.")
     return ModelError(f"There is no model for {wanted} on this computer; add one, such as `med3d models install FILE`.")
-
-
-def _entry(path: Path, shipped: bool) -> ModelEntry:
-    size = path.stat().st_size if path.exists() else 0  # a link may lead nowhere
-    try:
-        return ModelEntry(path, shipped, size, load_package(path))
-    except ModelError as error:
-        return ModelEntry(path, shipped, size, None, str(error))
-
-
-def _order(entry: ModelEntry) -> tuple:
-    sound = _sound([entry])
-    return (sound[0].package.name, *_age(sound[0])) if sound else (entry.reference,)
-
-
-def _sound(entries: Iterable[ModelEntry]) -> list[_Sound]:
-    return [_Sound(entry.package, entry.shipped) for entry in entries if entry.package]
-
-
-def _age(sound: _Sound) -> tuple:
-    """Newer is larger; of equal versions the user's own is."""
-    return (sound.package.version_numbers, not sound.shipped)
 
 
 def _same_bytes(a: Path, b: Path) -> bool:

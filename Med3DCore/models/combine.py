@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from Med3DCore.errors import ModelError
-from Med3DCore.models.package import ModelPackage, Stage, utc_now
+from Med3DCore.models.package import ModelPackage, utc_now
+from Med3DCore.models.stage import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ def combine(
         title: Shown to people; by default the first model's.
 
     Returns:
-        Its description and the weights of its stages, as :func:`Med3DCore.models.package.save_package` wants them.
+        Its description and the weights of its stages, as :func:`Med3DCore.models.package_file.save_package` wants them.
 
     Raises:
         ModelError: There are fewer than two models, one of them does not segment, or they are not alike.

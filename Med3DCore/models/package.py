@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.errors import ModelError, OutputError, SettingError
+from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.models import archive as zips
-from Med3DCore.models.document import SCHEMA_VERSION, document_from_bytes, document_to_bytes
+from Med3DCore.models.document import SCHEMA_VERSION
+from Med3DCore.models.stage import Stage
 from Med3DCore.tasks import Label
 
 if TYPE_CHECKING:
@@ -27,52 +28,6 @@ PIPELINE = "pipeline"
 CLASSIFIER = "classifier"
 CLASSIFYING = "classification"
 """Name of the decoder that makes a network a classifier."""
-BACKGROUND = "background"
-"""The first class of a stage whose labels exclude each other (softmax)."""
-
-CARD = "card.md"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One network of a pipeline.
-
-    Args:
-        name: Such as ``"coarse"``; letters a-z, digits, ``_`` and ``-``.
-        network: Description for :func:`.build_network`.
-        preprocessing: Description for ``Preprocessing.from_dict``.
-        labels: Label name of each output channel; with softmax, channel 0 is ``"background"``. Of a classifier the
-            classes, always with softmax.
-        activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel).
-        window: Size (z, y, x) in voxels of the sliding window, rounded down to multiples of 16, or of what a
-            classifier looks at.
-        region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm
-            around it, of this stage's labels as that earlier stage found them.
-        postprocessing: Per label, such as ``{"liver": {"keep_largest": 1, "fill_holes": True, "min_ml": 20}}``.
-        mirror: Axes (0=z, 1=y, 2=x) along which it was taught mirrored anatomy.
-    """
-
-    name: str
-    network: dict
-    preprocessing: dict
-    labels: tuple[str, ...]
-    activation: str
-    window: tuple[int, int, int]
-    region: dict | None = None
-    postprocessing: dict[str, dict] = field(default_factory=dict)
-    mirror: tuple[int, ...] = ()
-
-    @property
-    def found(self) -> tuple[str, ...]:
-        """The labels without ``"background"``: what it looks for."""
-        return tuple(name for name in self.labels if name != BACKGROUND)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Stage:
-        """The inverse of ``dataclasses.asdict``."""
-        window = tuple(int(v) for v in values["window"])
-        mirror = tuple(values.get("mirror", ()))
-        return cls(**{**values, "labels": tuple(values["labels"]), "window": window, "mirror": mirror})
 
 
 def utc_now() -> str:
@@ -225,7 +180,7 @@ class ModelPackage:
         """
         from Med3DCore.models.weights import tensors_from_bytes
 
-        member = _weights_member(part)
+        member = weights_member(part)
         entry = next((entry for entry in self.members if entry["name"] == member), None)
         if self.path is None or entry is None:
             raise ModelError(f"{self.reference} has no weights '{part}'; it has: {', '.join(self.parts)}.")
@@ -270,88 +225,6 @@ class ModelPackage:
             raise ModelError(f"{self.reference} cannot be used by this version of Med3D: {error}") from error
 
 
-def save_package(
-    package: ModelPackage, weights: Mapping[str, Mapping[str, Tensor]], path: str | Path, half: bool = True
-) -> Path:
-    """Write a model package; equal content gives equal bytes.
-
-    Args:
-        package: Its description; ``path`` and ``members`` are ignored.
-        weights: State dict of each of ``package.parts``.
-        path: A folder, in which the file is called name-version.med3d.zip, or a file that ends so.
-        half: Store kernels as float16 (see :func:`Med3DCore.models.weights.tensors_to_bytes`).
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        ModelError: The description is not complete, or the weights do not belong to it.
-        OutputError: The file cannot be written.
-    """
-    from Med3DCore.models.weights import tensors_to_bytes
-
-    if set(weights) != set(package.parts):
-        raise ModelError(
-            f"{package.reference} needs weights for {', '.join(package.parts) or 'at least one stage'},"
-            f" but got {', '.join(weights) or 'none'}."
-        )
-    files = {
-        _weights_member(part): tensors_to_bytes(weights[part], half, f"'{part}' of {package.reference}")
-        for part in package.parts
-    }
-    if package.card:
-        files[CARD] = package.card.encode()
-    members = tuple(zips.describe_member(name, data) for name, data in files.items())
-    document = document_to_bytes(replace(package, members=members).to_dict(), package.reference)
-    target = package_file(package, path)
-    zips.write_archive(target, {zips.DOCUMENT: document, **files})
-    return target
-
-
-def check_description(package: ModelPackage) -> None:
-    """Refuse, before a training, what :func:`.save_package` would refuse after it.
-
-    Raises:
-        ModelError: The description is not complete, or its parts do not fit together.
-    """
-    members = tuple(zips.describe_member(_weights_member(part), b"later") for part in package.parts)
-    document_to_bytes(replace(package, members=members).to_dict(), package.reference)
-
-
-def load_package(path: str | Path) -> ModelPackage:
-    """Open a model package. Reads and checks all but the weights, so it is fast and needs no torch.
-
-    Raises:
-        ModelError: The file is missing, damaged, unsafe, or of an unknown schema version.
-    """
-    path = Path(path)
-    with zips.open_archive(path) as archive:
-        document = document_from_bytes(zips.read_document(archive, path.name), path.name)
-        for member in document["members"]:
-            zips.check_size(archive, member, path.name)
-        unlisted = set(archive.namelist()) - {zips.DOCUMENT} - {member["name"] for member in document["members"]}
-        if unlisted:
-            raise ModelError(f"{path.name} is refused: its model.json does not list {min(unlisted)}.")
-        card = next((member for member in document["members"] if member["name"] == CARD), None)
-        text = zips.read_member(archive, card, path.name).decode() if card else ""
-    return replace(ModelPackage.from_dict(document), path=path, card=text)
-
-
-def package_file(package: ModelPackage, path: str | Path) -> Path:
-    """Where to write a package when told a folder or a file.
-
-    Raises:
-        OutputError: It is neither a folder nor a file name that ends with .med3d.zip.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return path / package.file_name
-    if not path.name.endswith(zips.SUFFIX):
-        raise OutputError(
-            f"Cannot write {path}: a model needs an existing folder or a file name that ends with {zips.SUFFIX}."
-        )
-    return path
-
-
-def _weights_member(part: str) -> str:
+def weights_member(part: str) -> str:
+    """The archive's entry with the weights of a stage or of the encoder."""
     return f"weights/{part}.pt"

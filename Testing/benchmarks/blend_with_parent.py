@@ -19,7 +19,8 @@ from liver_in_heart import heart_ml
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io import read_volume
-from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.fine_tuning.blend import blend

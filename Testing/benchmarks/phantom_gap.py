@@ -21,7 +21,7 @@ from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.phantom.data_set import write_phantom_data_set
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case

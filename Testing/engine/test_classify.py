@@ -15,8 +15,10 @@ from Med3DCore.errors import DataError, ModelError, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.classify import Classifier, at_prevalence
 from Med3DCore.io import read_volume, write_volume
-from Med3DCore.models.catalogue import Catalogue, ModelEntry
-from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.models.entry import ModelEntry
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.phantom.shapes import turned
 from Med3DCore.preprocessing.cube import cut_block, require_inside

@@ -11,7 +11,7 @@ from training_boxes import CPU, write_case, write_data
 from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError, ModelError, SettingError
 from Med3DCore.geometry import Geometry
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.spacing import spacing_of
 from Med3DCore.progress import Progress

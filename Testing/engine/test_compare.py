@@ -10,7 +10,8 @@ from training_boxes import CPU, write_boxes, write_case, write_data, write_recip
 
 from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError, ModelError, SettingError
-from Med3DCore.models.package import ModelPackage, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import save_package
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.description import read_cases

@@ -19,7 +19,7 @@ from torch import nn
 from training_boxes import CPU, save_parent, write_boxes, write_recipe
 
 from Med3DCore.errors import Med3DError, SettingError
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.learning.checkpoint import read_log

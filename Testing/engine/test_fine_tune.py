@@ -13,7 +13,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError, Med3DError, SettingError
 from Med3DCore.inference.device import Device
 from Med3DCore.io import read_label_map, read_volume
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress

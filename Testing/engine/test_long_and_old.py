@@ -10,7 +10,7 @@ from training_boxes import save_parent
 
 from Med3DCore.errors import Med3DError, ModelError, OutputError
 from Med3DCore.io import check_output
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.models.weights import load_tensors
 from Med3DCore.system.folders import make_private
 from Med3DCore.training.learning.checkpoint import training_lock

@@ -8,7 +8,7 @@ from test_models_package import make_encoder_package, make_package, make_weights
 
 import Med3DCore
 from Med3DCore.errors import ModelError, OutputError, SettingError
-from Med3DCore.models import Catalogue, catalogue, load_package, save_package
+from Med3DCore.models import Catalogue, folders, load_package, save_package
 from Med3DCore.tasks import find_labels
 
 
@@ -239,12 +239,12 @@ def test_where_models_live(monkeypatch, tmp_path):
     expected = {"linux": ".local/share", "darwin": "Library/Application Support", "win32": "AppData/Local"}
     for platform, folder in expected.items():
         monkeypatch.setattr(sys, "platform", platform)
-        assert catalogue.user_folder() == tmp_path / folder / "Med3D" / "models"
+        assert folders.user_folder() == tmp_path / folder / "Med3D" / "models"
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert catalogue.user_folder() == tmp_path / "local" / "Med3D" / "models"
+    assert folders.user_folder() == tmp_path / "local" / "Med3D" / "models"
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
-    assert catalogue.user_folder() == tmp_path / "xdg" / "Med3D" / "models"
+    assert folders.user_folder() == tmp_path / "xdg" / "Med3D" / "models"
     # Installed: Med3DCore and Resources side by side.
     monkeypatch.setattr(Med3DCore, "__file__", str(tmp_path / "lib" / "Med3DCore" / "__init__.py"))
     assert Catalogue().shipped == tmp_path / "lib" / "Resources" / "Models"

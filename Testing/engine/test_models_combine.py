@@ -10,7 +10,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.errors import ModelError
 from Med3DCore.models import save_package
 from Med3DCore.models.combine import combine
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.training.learning.recipe import TrainingSettings

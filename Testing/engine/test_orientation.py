@@ -12,7 +12,7 @@ from test_worker_requests import make_stage, save_model
 from Med3DCore.inference.orientation import LOOKS, check_orientation, doubted_axes
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_volume
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.phantom import PhantomSettings, make_phantom
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume

@@ -12,7 +12,8 @@ import torch
 from Med3DCore.cli.main import main
 from Med3DCore.errors import Cancelled, DataError, ModelError, SettingError
 from Med3DCore.inference.device import choose_device
-from Med3DCore.models.package import Stage, load_package
+from Med3DCore.models.package_file import load_package
+from Med3DCore.models.stage import Stage
 from Med3DCore.models.weights import compare
 from Med3DCore.networks import build_network
 from Med3DCore.progress import Progress

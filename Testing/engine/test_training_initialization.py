@@ -10,7 +10,8 @@ from training_boxes import save_parent, write_boxes, write_recipe
 from Med3DCore.cli.main import main
 from Med3DCore.errors import ModelError
 from Med3DCore.models.catalogue import Catalogue
-from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.networks import build_network
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.training.learning.initialization import find_start, set_weights

@@ -16,7 +16,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.cli.tensorboard import TensorBoardLog
 from Med3DCore.errors import Cancelled, DataError, SettingError
 from Med3DCore.io import read_label_map, read_volume, write_volume
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.description import read_cases

@@ -13,7 +13,9 @@ from Med3DCore.errors import Cancelled, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
 from Med3DCore.io.orientation import turned
-from Med3DCore.models.package import ModelPackage, Stage, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import load_package, save_package
+from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from Med3DCore.evaluation.classification import ClassificationReport, evaluate_classification
 from Med3DCore.inference.classify import Classifier, class_probabilities, taught_prevalence
 from Med3DCore.inference.device import Device
-from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage

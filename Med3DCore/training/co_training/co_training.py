@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from Med3DCore.inference.device import Device
-from Med3DCore.models.package import save_package
+from Med3DCore.models.package_file import save_package
 from Med3DCore.networks.med3d import Med3D, build_med3d
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress

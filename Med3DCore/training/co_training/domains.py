@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.models.package import ModelPackage, check_description
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import check_description
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, training_spacings
 from Med3DCore.training.data_sets import read_data_set

@@ -23,7 +23,7 @@ from Med3DCore.training.segmentation.checks import require_apart, require_taught
 from Med3DCore.training.segmentation.trainer import SegmentationTask
 
 if TYPE_CHECKING:
-    from Med3DCore.models.package import Stage
+    from Med3DCore.models.stage import Stage
 
 
 Curve = tuple[tuple[int, float], ...]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io import read_label_map, write_label_map
-from Med3DCore.models.package import ModelPackage, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.system.folders import make_private
 from Med3DCore.training.fine_tuning.adapt import TunedStage

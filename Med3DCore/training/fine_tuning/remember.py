@@ -9,7 +9,7 @@ from torch import Tensor
 
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.sliding_window import sliding_window
-from Med3DCore.models.package import Stage
+from Med3DCore.models.stage import Stage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing.preprocessing import Preprocessing

@@ -19,7 +19,8 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError, SettingError
 from Med3DCore.io import write_volume, written_beside
-from Med3DCore.models.package import ModelPackage, load_package, utc_now
+from Med3DCore.models.package import ModelPackage, utc_now
+from Med3DCore.models.package_file import load_package
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.system.folders import make_private
 from Med3DCore.tasks import Label

@@ -18,7 +18,7 @@ from Med3DCore.models.weights import compare, load_into
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from Med3DCore.models.package import Stage
+    from Med3DCore.models.stage import Stage
     from Med3DCore.networks.average import Average
     from Med3DCore.networks.network import Network
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple
-from Med3DCore.models.package import ModelPackage, Stage
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.stage import Stage
 from Med3DCore.networks.checks import check_counts
 from Med3DCore.preprocessing import domain_spacing
 from Med3DCore.training.learning.loop_settings import LoopSettings

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from Med3DCore.errors import SettingError
-from Med3DCore.models.package import ModelPackage, check_description
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import check_description
 from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.learning.recipe import package_of
 from Med3DCore.training.pictures.views import ViewSettings

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.postprocessing import Cleaning
 from Med3DCore.inference.sliding_window import LEAST_WINDOW
-from Med3DCore.models.package import BACKGROUND, CLASSIFYING, Stage
+from Med3DCore.models.package import CLASSIFYING
+from Med3DCore.models.stage import BACKGROUND, Stage
 from Med3DCore.networks import build_network
 from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.factory import last_stride

@@ -18,7 +18,8 @@ from Med3DCore.evaluation import CaseReport, LabelPair, evaluate
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io.label_names import label_for
-from Med3DCore.models.package import ModelPackage, check_description, load_package, save_package
+from Med3DCore.models.package import ModelPackage
+from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import digest
 from Med3DCore.training.cases.case import AnyCase, Case, read_image

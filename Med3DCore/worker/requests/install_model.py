@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from Med3DCore.models.catalogue import Catalogue
-from Med3DCore.models.package import load_package
+from Med3DCore.models.package_file import load_package
 from Med3DCore.worker.job import Job
 
 

@@ -18,7 +18,7 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
     """List the models.
 
     Returns:
-        ``models``: of each what :meth:`Med3DCore.models.catalogue.ModelEntry.to_dict` says, also of broken ones;
+        ``models``: of each what :meth:`Med3DCore.models.entry.ModelEntry.to_dict` says, also of broken ones;
         ``automatic``: reference of the model that is taken for a label when none is named; ``start``: of the one that
         the request ``train`` starts from then, or null; ``folder``: where the user's own are kept, which may not exist
         yet.

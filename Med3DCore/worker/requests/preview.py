@@ -22,7 +22,7 @@ from Med3DCore.worker.warm import interruptible
 
 if TYPE_CHECKING:
     from Med3DCore.inference.pipeline import Pipeline
-    from Med3DCore.models.package import Stage
+    from Med3DCore.models.stage import Stage
     from Med3DCore.progress import Progress
 
 

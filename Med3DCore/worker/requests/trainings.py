@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from Med3DCore.models.catalogue import trainings_folder
+from Med3DCore.models.folders import trainings_folder
 from Med3DCore.training.fine_tuning.run_list import list_runs, remove_never_begun
 from Med3DCore.worker.job import Job
 

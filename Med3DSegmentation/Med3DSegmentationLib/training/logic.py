@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.io.label_names import slug
-from Med3DCore.models.catalogue import trainings_folder
+from Med3DCore.models.folders import trainings_folder
 from Med3DCore.progress import ProgressCallback
 from Med3DCore.tasks import Label
 from Med3DCore.worker.protocol import Metric
