@@ -168,6 +168,14 @@ def test_without_a_frame_of_reference_there_is_no_dicom(series, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ct"]
 
 
+def test_slices_that_only_a_location_places_have_no_dicom_result(series, tmp_path):
+    labels, origin = series()
+    images = tuple(replace(image, located=True) for image in origin.series.images)
+    located = replace(origin, series=replace(origin.series, images=images))
+    with pytest.raises(OutputError, match="does not say how its slices lie"):
+        write_label_maps(labels, [tmp_path / "r.seg.dcm"], located)
+
+
 def test_outlines_give_back_any_mask_and_a_piece_is_one_outline():
     random = np.random.default_rng(1)
     for _ in range(200):

@@ -10,6 +10,7 @@ import pytest
 from dicom_files import write_frames, write_series
 from dicom_scans import GEOMETRY, WRITERS, every, hounsfield, read, refusal, write
 
+from Med3DCore.geometry import Geometry
 from Med3DCore.io import find_scan
 from Med3DCore.io.dicom import tags
 
@@ -93,6 +94,60 @@ def test_slices_without_a_place_are_refused(tmp_path):
     assert "does not say where its slices lie (ImagePositionPatient is missing)" in refusal(tmp_path)
     write_series(tmp_path, hounsfield(), change=lambda _: {tags.POSITION: "0\\0\\0"})
     assert "has 24 images at only 1 place" in refusal(tmp_path)
+
+
+def by_location(position: str | None, step: float = 3.0, **more: str) -> Callable[[int], dict]:
+    said = {tags.POSITION: position} | {getattr(tags, name): value for name, value in more.items()}
+    return lambda z: said | {tags.SLICE_LOCATION: f"{step * z - 10:g}"}
+
+
+@pytest.mark.parametrize("position", [None, "0\\0\\0", ""], ids=["none", "all the same", "empty"])
+def test_slices_that_have_only_a_location_lie_by_it_which_is_told(tmp_path, position):
+    write_series(tmp_path, hounsfield(), change=by_location(position))
+    array, geometry, warnings = read(tmp_path)
+    assert np.array_equal(array, hounsfield())
+    assert geometry.is_close(Geometry(GEOMETRY.size, GEOMETRY.spacing, (0.0, 0.0, -10.0)), 1e-6)
+    assert len(warnings) == 1 and "their SliceLocation was taken" in warnings[0] and "which end is up" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "direction"),
+    [
+        ("-1\\0\\0\\0\\1\\0", (-1, 0, 0, 0, 1, 0, 0, 0, -1)),
+        ("1\\0\\0\\0\\0\\-1", (1, 0, 0, 0, 0, 1, 0, -1, 0)),
+        ("0\\1\\0\\0\\0\\-1", (0, 0, -1, 1, 0, 0, 0, -1, 0)),
+    ],
+    ids=["feet first", "coronal", "sagittal"],
+)
+def test_locations_count_towards_the_head_the_back_or_the_left(tmp_path, said, direction):
+    write_series(tmp_path, hounsfield(), change=by_location(None, ORIENTATION=said))
+    array, geometry, _ = read(tmp_path)
+    assert geometry.direction == direction
+    upwards = max(direction[2::3], key=abs) > 0
+    assert np.array_equal(array, hounsfield() if upwards else hounsfield()[::-1])
+
+
+def test_a_location_that_does_not_tell_the_place_is_no_place(tmp_path):
+    write_series(tmp_path, hounsfield(), change=by_location(None, step=0))
+    assert "does not say where its slices lie (ImagePositionPatient is missing)" in refusal(tmp_path)
+    write_series(
+        tmp_path, hounsfield(), change=lambda z: by_location(None)(z) | ({tags.SLICE_LOCATION: "x"} if z == 4 else {})
+    )
+    assert "ImagePositionPatient is missing" in refusal(tmp_path)
+    write_series(tmp_path, hounsfield(), change=lambda z: by_location(None)(z) if z else {})
+    assert "ImagePositionPatient is missing" in refusal(tmp_path)
+    uneven = lambda z: by_location(None)(z) | ({tags.SLICE_LOCATION: "100"} if z == 23 else {})  # noqa: E731
+    write_series(tmp_path, hounsfield(), change=uneven)
+    assert "uneven" in refusal(tmp_path) or "lacks" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("position", [None, "0\\0\\0"])
+def test_phases_that_have_only_locations_are_told_apart(tmp_path, position):
+    for phase in (1, 2):
+        change = by_location(position, ACQUISITION=str(phase))
+        write_series(tmp_path, hounsfield(seed=phase), change=change, first=100 * phase)
+    assert "--acquisition 1" in refusal(tmp_path)
+    assert np.array_equal(read(tmp_path, acquisition=2)[0], hounsfield(seed=2))
 
 
 @WRITERS

@@ -66,6 +66,7 @@ def test_two_studies_that_share_a_uid_are_told_apart(tmp_path):
     write_series(tmp_path / "a", hounsfield())
     write_series(tmp_path / "b", hounsfield(seed=1), change=lambda _: {tags.STUDY_UID: "1.8"})
     assert [one.part_kind for one in list_series(tmp_path)] == ["study", "study"]
+    assert "--acquisition" not in refusal(tmp_path)
     assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
 
 
@@ -90,6 +91,48 @@ def test_copies_with_names_of_their_own_count_once(tmp_path):
     array, _, warnings = read(tmp_path)
     assert np.array_equal(array, hounsfield())
     assert len(warnings) == 1 and "24 of its images are copies of others and count once" in warnings[0]
+
+
+@pytest.mark.parametrize("late", [1, 101], ids=["files mixed", "one after the other"])
+def test_a_copy_in_another_study_is_the_same_series_and_of_one_study(tmp_path, late):
+    copy = {tags.STUDY_UID: "1.8", tags.FRAME_OF_REFERENCE: "1.9", tags.ACQUISITION: "2"}
+    write_series(tmp_path, hounsfield())
+    write_series(tmp_path / "made", hounsfield(), change=lambda z: copy | {tags.IMAGE_UID: f"1.7.{z}"})
+    for path in (tmp_path / "made").iterdir():
+        path.rename(tmp_path / f"{path.stem}-{late}{path.suffix}" if late == 1 else tmp_path / f"z{path.name}")
+    array, geometry, warnings = read(tmp_path)
+    assert np.array_equal(array, hounsfield()) and geometry.is_close(GEOMETRY, 1e-6)
+    assert len(warnings) == 1 and "24 of its images are copies of others and count once" in warnings[0]
+    assert len({image.kin for image in list_series(tmp_path)[0].images}) == 1
+    for path in tmp_path.glob("*.dcm"):
+        assert np.array_equal(read(path)[0], hounsfield())
+
+
+def test_phases_that_were_copied_are_told_apart_and_empty_slices_are_no_copies(tmp_path):
+    late = hounsfield(seed=1)
+    late[[0, 23]] = hounsfield()[[0, 23]]
+    for study, first in (("1.2", 1), ("1.8", 201)):
+        for phase, hu in enumerate((hounsfield(), late)):
+            change = {tags.STUDY_UID: study, tags.ACQUISITION: str(phase)}
+            write_series(tmp_path, hu, change=lambda _, change=change: change, first=first + 100 * phase)
+    assert [one.slices for one in list_series(tmp_path)] == [24, 24]
+    for phase, hu in enumerate((hounsfield(), late)):
+        array, _, warnings = read(tmp_path, acquisition=phase)
+        assert np.array_equal(array, hu) and "copies of others" in warnings[0]
+
+
+def test_a_series_that_was_copied_whole_is_read_once_and_can_be_named(tmp_path):
+    copy = {tags.SERIES_UID: "1.9", tags.STUDY_UID: "1.8", tags.SERIES_NUMBER: "7"}
+    write_series(tmp_path / "a", hounsfield())
+    write_series(tmp_path / "b", hounsfield(), change=lambda _: copy)
+    array, _, warnings = read(tmp_path)
+    assert np.array_equal(array, hounsfield())
+    assert len(warnings) == 1 and "2 series are equal to the last voxel; the first of them was taken" in warnings[0]
+    assert find_scan(tmp_path).uid == "1.2.3" and read(tmp_path, series="1.9")[2] == []
+    other_values = hounsfield()
+    other_values[20, 3, 3] += 1
+    write_series(tmp_path / "b", other_values, change=lambda _: copy)
+    assert "choose one" in refusal(tmp_path)
 
 
 def test_images_of_one_name_and_place_that_show_different_things_are_not_copies(tmp_path):
@@ -160,7 +203,7 @@ def test_something_small_and_flawed_beside_the_scan_is_left_out_by_name(tmp_path
 def test_a_long_list_is_cut(tmp_path):
     for number in range(12):
         change = {tags.SERIES_UID: f"1.{number}", tags.SERIES_NUMBER: str(number)}
-        write_series(tmp_path / str(number), hounsfield(2), change=lambda _, change=change: change)
+        write_series(tmp_path / str(number), hounsfield(2, number), change=lambda _, change=change: change)
     assert "4 more, which `med3d info` lists" in refusal(tmp_path)
 
 

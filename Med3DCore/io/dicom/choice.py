@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from Med3DCore.errors import VolumeError
+from Med3DCore.io.dicom.copies import are_copies
 from Med3DCore.io.dicom.series import Series, series_beside
 from Med3DCore.progress import Progress
 
 _SHOWN = 8
+_SAME_MM = 1e-3
 
 
 def choose_series(
@@ -28,6 +30,7 @@ def choose_series(
     Raises:
         VolumeError: None or several fit, or the one to be expected cannot be read; the sentence lists them.
     """
+    note = ""
     fitting = [one for one in series if acquisition is None or one.part_value == str(acquisition)]
     if not fitting:
         parts = sorted({one.part_value for one in series if one.part_value})
@@ -35,6 +38,8 @@ def choose_series(
         raise VolumeError(f"{folder} holds no acquisition {acquisition}; {known}.")
     if wanted is None:
         found = fitting if len(fitting) == 1 else [one for one in fitting if one.usable]
+        if len(found) > 1 and all(_is_copy(one, found[0]) for one in found[1:]):
+            note, found = f"{len(found)} series are equal to the last voxel; the first of them was taken", found[:1]
     elif str(wanted).isdecimal() and 1 <= int(wanted) <= len(series):
         found = [one for one in (series[int(wanted) - 1],) if one in fitting]
     else:
@@ -45,7 +50,8 @@ def choose_series(
     others = [one for one in fitting if one is not found[0]]
     if wanted is None and (flawed := [one for one in others if _passed_over(one, found[0], others)]):
         raise _refused(series, found[0], flawed, folder)
-    return _telling(series, found[0], asked=(wanted, acquisition) != (None, None))
+    chosen = _telling(series, found[0], asked=(wanted, acquisition) != (None, None))
+    return replace(chosen, notes=(*chosen.notes, note)) if note else chosen
 
 
 def series_of_file(
@@ -81,6 +87,14 @@ def _telling(series: Sequence[Series], chosen: Series, asked: bool) -> Series:
     return replace(chosen, left_out=left_out, notes=(*chosen.notes, note) if lost else chosen.notes)
 
 
+def _is_copy(one: Series, other: Series) -> bool:
+    """Whether two series that can be read are of the same voxels at the same place."""
+    alike = (one.slices, one.missing, one.modality) == (other.slices, other.missing, other.modality)
+    if not alike or not one.geometry.is_close(other.geometry, _SAME_MM):
+        return False
+    return are_copies(zip(one.images, other.images, strict=True))
+
+
 def _passed_over(one: Series, chosen: Series, others: Sequence[Series]) -> bool:
     """Whether somebody would have expected a series that cannot be read, or a part of one, rather than the chosen."""
     if one.usable or not one.scan:
@@ -110,7 +124,11 @@ def _unclear(series: Sequence[Series], found: Sequence[Series], wanted: str | in
         return VolumeError(f"{folder} holds {len(series)} series, but no volume that can be read: {_listed(series)}.")
     example = _number(series, usable[0]) if usable else 1
     advice = f"choose one, such as `--series {example}`"
-    if len({one.uid for one in usable}) == 1 and len({one.part_value for one in usable}) == len(usable) > 1:
+    if (
+        len({one.uid for one in usable}) == 1
+        and len({one.part_value for one in usable}) == len(usable) > 1
+        and usable[0].part_kind != "study"
+    ):
         advice += f" or `--acquisition {usable[0].part_value}`"
     return VolumeError(f"{folder} holds {len(series)} series{asked}; {advice}: {_listed(series)}.")
 

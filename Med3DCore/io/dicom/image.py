@@ -57,6 +57,8 @@ class DicomImage:
         pixels: How the pixels of the file are stored.
         rescale: From stored values to real ones.
         fault: What is wrong with it, as the end of a sentence, or None.
+        location: Slice Location (0020,1041), mm along the normal, or None.
+        located: Whether ``position`` is no more than what the location tells, see :mod:`.location`.
     """
 
     path: Path
@@ -77,6 +79,8 @@ class DicomImage:
     pixels: PixelFormat
     rescale: Rescale
     fault: str | None = None
+    location: float | None = None
+    located: bool = False
 
     @property
     def is_picture(self) -> bool:
@@ -134,6 +138,7 @@ def _image(said: DataSet, pixels: PixelFormat, frame: int) -> DicomImage:
         pixels=pixels,
         rescale=rescale,
         fault=pixels.fault or rescale.fault or _fault(said, axes, known is not None),
+        location=said.number(tags.SLICE_LOCATION),
     )
 
 

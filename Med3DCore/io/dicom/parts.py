@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +9,13 @@ from functools import partial
 
 import numpy as np
 
+from Med3DCore.io.dicom.copies import different, without_copies
 from Med3DCore.io.dicom.image import PARALLEL, DicomImage
+from Med3DCore.io.dicom.location import located
 from Med3DCore.io.dicom.pixels import COLOUR
 from Med3DCore.io.dicom.stack import Stack, stack_images
 from Med3DCore.io.dicom.steps import SAME_PLACE
 
-# Of places where two images lie, looked at before all of them are: phases differ there, copies do not.
-_SAMPLES = 3
 _OWN_UIDS = "each of its images has a series UID of its own; they were taken as one series"
 
 
@@ -45,7 +44,7 @@ def parts_of(images: Sequence[DicomImage]) -> list[Part]:
     groups = _groups(_unique(images))
     strays = _of_one_series(groups)
     taken = {id(image) for group in strays for image in group}
-    parts = [part for group in groups if id(group[0]) not in taken for part in _split(group)]
+    parts = [part for group in groups if id(group[0]) not in taken for part in _split(located(group))]
     return parts + [Part(_noted(_renamed(group), _OWN_UIDS)) for group in strays]
 
 
@@ -55,7 +54,7 @@ def _unique(images: Sequence[DicomImage]) -> list[DicomImage]:
     for image in images:
         place = () if image.position is None else tuple(np.round(image.position, 3))
         alike[image.series_uid, image.image_uid or str(image.path), image.frame, place].append(image)
-    return [image for same in alike.values() for image in _different(same)]
+    return [image for same in alike.values() for image in different(same)]
 
 
 def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
@@ -101,20 +100,26 @@ def _noted(images: Sequence[DicomImage], note: str) -> Stack:
 
 
 def _split(group: list[DicomImage]) -> list[Part]:
+    group = sorted(group, key=lambda image: image.kin != group[0].kin)  # of copies, all of one study are kept
     whole = stack_images(group)
     if whole.problem is None or any(image.fault or image.position is None for image in group):
         return [Part(whole)]
     places = _places(whole)
+    fewer = without_copies(places)
+    if len(fewer) == len(places) < len(group):
+        return _split_copied(group, fewer)
     most = 1 + max(2, *(len(there) for there in places))
     for kind in group[0].marks:
         if parts := _split_by(group, kind, partial(_mark, kind), most):
             return parts
-    if not whole.doubled:
-        return [Part(whole)]
-    fewer = _without_copies(places)
-    if len(fewer) < len(group):
-        return [Part(_noted(fewer, f"{len(group) - len(fewer)} of its images are copies of others and count once"))]
-    return _split_in_turn(group, len(places)) or [Part(whole)]
+    if len(fewer := without_copies(places, of_one_kind=True)) < len(group):
+        return _split_copied(group, fewer)
+    return (whole.doubled and _split_in_turn(group, len(places))) or [Part(whole)]
+
+
+def _split_copied(group: list[DicomImage], fewer: list[DicomImage]) -> list[Part]:
+    note = f"{len(group) - len(fewer)} of its images are copies of others and count once"
+    return [replace(part, stack=replace(part.stack, notes=(*part.stack.notes, note))) for part in _split(fewer)]
 
 
 def _mark(kind: str, image: DicomImage) -> str:
@@ -164,31 +169,3 @@ def _sortable(value: str) -> tuple[int, float, str]:
         return 0, float(value), value
     except ValueError:
         return 1, 0.0, value
-
-
-def _without_copies(places: list[list[DicomImage]]) -> list[DicomImage]:
-    """One image of those at one place whose pixels and values are equal."""
-    doubled = [there for there in places if len(there) > 1]
-    if all(len({_digest(image) for image in there}) == len(there) for there in doubled[:_SAMPLES]):
-        return [image for there in places for image in there]
-    return [image for there in places for image in _different(there)]
-
-
-def _different(images: list[DicomImage]) -> list[DicomImage]:
-    """Those of images that show different things, the first of equals."""
-    if len(images) == 1:
-        return images
-    found: dict[bytes, DicomImage] = {}
-    for image in images:
-        found.setdefault(_digest(image), image)
-    return list(found.values())
-
-
-def _digest(image: DicomImage) -> bytes:
-    """Of what a slice shows."""
-    rescale = image.rescale
-    digest = hashlib.sha256(repr((rescale.slope, rescale.intercept, rescale.first)).encode())
-    digest.update(b"" if rescale.table is None else rescale.table.tobytes())
-    for piece in image.pixels.stored(image.frame):
-        digest.update(piece)
-    return digest.digest()

@@ -18,6 +18,10 @@ from Med3DCore.io.grid import require_grid
 _HEAD_FIRST = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # Cosines of parallel slices that differ more are told.
 _NOTICEABLE = 1e-3
+_LOCATED = (
+    "its slices have no ImagePositionPatient of their own; their SliceLocation was taken, so where they lie in the "
+    "patient, and which end is up, is not sure"
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,11 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     The distance between slices is measured between their positions, never taken from Slice Thickness or Spacing
     Between Slices, which scanners fill in freely. The axes are the rotation nearest to the mean of all images' axes.
     """
-    images, axes, notes = tuple(images), _axes(images), []
+    images, axes, notes = tuple(images), mean_axes(images), []
     kinds = {None if image.axes is None else image.axes.tobytes(): image for image in images}  # most often one
-    if max(np.abs(_axes((image,)) - axes).max() for image in kinds.values()) > _NOTICEABLE:
+    if max(np.abs(mean_axes((image,)) - axes).max() for image in kinds.values()) > _NOTICEABLE:
         notes.append("its slices are turned a little against each other; the mean was taken")
+    notes += [_LOCATED] if images[0].located else []
     problem = next((image.fault for image in images if image.fault), None)
     origins = np.array([(0.0, 0.0, 0.0) if image.position is None else image.position for image in images])
     positions = origins @ axes[:, 2]
@@ -84,8 +89,8 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     return Stack(images, geometry, steps.missing, doubled, problem, tuple(notes), tilt)
 
 
-def _axes(images: Sequence[DicomImage]) -> np.ndarray:
-    """The axes of the array as columns of a rotation."""
+def mean_axes(images: Sequence[DicomImage]) -> np.ndarray:
+    """The axes of the array, as the images have them on average: float64 ``[3, 3]``, columns of a rotation."""
     mean = np.mean([_HEAD_FIRST if image.axes is None else image.axes for image in images], axis=0)
     left, _, right = np.linalg.svd(mean, full_matrices=False)
     rows, columns = left @ right

@@ -89,7 +89,7 @@ class Origin:
                 f"{self.series.name} has no FrameOfReferenceUID, without which no DICOM result can say where it lies; "
                 "write .seg.nrrd or .nii.gz instead."
             )
-        if any(image.axes is None or image.position is None for image in self.series.images):
+        if any(image.axes is None or image.position is None or image.located for image in self.series.images):
             raise OutputError(
                 f"{self.series.name} does not say how its slices lie in the patient, without which no DICOM result can "
                 "lie over them; write .seg.nrrd or .nii.gz instead."
