@@ -145,8 +145,8 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
 
 def _nodules(args: argparse.Namespace, seed: int) -> list[Nodule]:
     """The nodules of the table, each with its split."""
-    from Med3DCore.training.cases.splits import apply_split
-    from Med3DCore.training.classification.nodules import hold_out, read_nodules, require_both
+    from Med3DCore.training.cases.splits import apply_split, hold_out
+    from Med3DCore.training.classification.nodules import read_nodules, require_both
 
     reading = Progress()
     nodules = read_nodules(args.table, args.rule, args.space, reading)
@@ -155,7 +155,8 @@ def _nodules(args: argparse.Namespace, seed: int) -> list[Nodule]:
     if args.splits:
         nodules = apply_split(nodules, args.splits, args.fold)
     elif args.folds and not any(nodule.split == "validation" for nodule in nodules):
-        nodules = hold_out(nodules, args.folds, args.fold, seed)
+        kinds = {nodule.name: {nodule.kind} for nodule in nodules}
+        nodules = hold_out(nodules, kinds, args.folds, args.fold, seed)
     require_both(nodules)
     return nodules
 

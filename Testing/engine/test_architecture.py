@@ -14,9 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "Med3DCore"
 LIBRARY = ROOT / "Med3DSegmentation" / "Med3DSegmentationLib"
-BASE = {"errors", "geometry", "progress", "system", "tasks", "volume"}
+BASE = {"boxes", "errors", "geometry", "progress", "system", "tasks", "volume"}
 # What each room of the engine may import besides itself.
 MAY_IMPORT = {
+    "boxes": {"errors"},
     "errors": set(),
     "geometry": set(),
     "progress": {"errors"},
@@ -42,6 +43,7 @@ PROGRAMMES = {
     "co_training": set(),
     "pictures": set(),
     "classification": set(),
+    "detection": set(),
     "comparison": {"fine_tuning", "co_training", "classification"},
 }
 # The rooms of the module, likewise. Files that stand beside the rooms may import all of them.

@@ -6,8 +6,9 @@ import pytest
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.progress import Progress
+from Med3DCore.training.cases.splits import hold_out
 from Med3DCore.training.classification.malignancy import acs_rule, malignancy, med3d_rule
-from Med3DCore.training.classification.nodules import hold_out, read_centres, read_nodules, require_both
+from Med3DCore.training.classification.nodules import read_centres, read_nodules, require_both
 
 
 @pytest.mark.parametrize(
@@ -99,9 +100,10 @@ def test_a_patient_on_both_sides_is_refused(tmp_path):
 def test_patients_are_held_out_whole_and_classes_evenly(tmp_path):
     rows = [f"a.nii.gz,1,2,3,{int(i % 10 < 4)},P{i // 2}" for i in range(60)]
     nodules = read_nodules(write(tmp_path, "scan,x,y,z,label,patient\n" + "\n".join(rows)))
+    kinds = {nodule.name: {nodule.kind} for nodule in nodules}
     seen = Counter()
     for fold in range(5):
-        split = hold_out(nodules, 5, fold, seed=3)
+        split = hold_out(nodules, kinds, 5, fold, seed=3)
         sides = {side: {n.patient for n in split if n.split == side} for side in ("training", "validation")}
         assert not sides["training"] & sides["validation"]
         held_out = [n for n in split if n.split == "validation"]
@@ -109,7 +111,7 @@ def test_patients_are_held_out_whole_and_classes_evenly(tmp_path):
         seen.update(n.name for n in held_out)
     assert set(seen.values()) == {1} and len(seen) == 60
     with pytest.raises(SettingError, match="folds 0 to 4, not 5"):
-        hold_out(nodules, 5, 5, seed=3)
+        hold_out(nodules, kinds, 5, 5, seed=3)
 
 
 def test_one_class_cannot_be_learned(tmp_path):

@@ -65,6 +65,28 @@ def _fold(cases: Sequence[Case], held_out: set[str]) -> Fold:
     }
 
 
+def hold_out(
+    cases: Sequence[AnyCase], shown: Mapping[str, set[str]], folds: int, fold: int, seed: int
+) -> list[AnyCase]:
+    """Keep the patients of one of several folds for validation.
+
+    Args:
+        cases: All cases.
+        shown: What to spread evenly over the folds, as for :func:`make_folds`.
+        folds: How many; every patient is held out in one of them.
+        fold: Which, from 0.
+        seed: The same seed gives the same folds.
+
+    Raises:
+        SettingError: There is no such fold, or there are fewer patients than folds.
+    """
+    parts = make_folds(cases, shown, folds, seed)
+    if not 0 <= fold < folds:
+        raise SettingError(f"There are the folds 0 to {folds - 1}, not {fold}.")
+    held_out = set(parts[fold]["val"])
+    return [replace(case, split="validation" if case.name in held_out else "training") for case in cases]
+
+
 def labels_shown(cases: Sequence[Case], progress: Progress | None = None) -> dict[str, set[str]]:
     """The labels of which a case's label file holds a voxel, by case name; reads the label files.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from Med3DCore.errors import DataError, SettingError
@@ -20,7 +20,6 @@ from Med3DCore.io.files import as_path
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import check_cases
-from Med3DCore.training.cases.splits import make_folds
 from Med3DCore.training.classification.malignancy import RULES
 from Med3DCore.training.data_sets.rows import read_rows
 from Med3DCore.training.data_sets.table import SPLITS_BY_NAME
@@ -125,25 +124,6 @@ def to_lps(point: Sequence[float], space: str) -> Triple:
         raise SettingError(f"Unknown space '{space}' of centres; choose {' or '.join(SPACES)}.")
     x, y, z = (float(value) for value in point)
     return (x, y, z) if space.upper() == "LPS" else (-x, -y, z)
-
-
-def hold_out(nodules: Sequence[Nodule], folds: int, fold: int, seed: int) -> list[Nodule]:
-    """Keep the patients of one of several folds for validation; each class is spread evenly over the folds.
-
-    Args:
-        nodules: All nodules.
-        folds: How many; every patient is held out in one of them.
-        fold: Which, from 0.
-        seed: The same seed gives the same folds.
-
-    Raises:
-        SettingError: There is no such fold, or there are fewer patients than folds.
-    """
-    parts = make_folds(nodules, {nodule.name: {nodule.kind} for nodule in nodules}, folds, seed)
-    if not 0 <= fold < folds:
-        raise SettingError(f"There are the folds 0 to {folds - 1}, not {fold}.")
-    held_out = set(parts[fold]["val"])
-    return [replace(n, split="validation" if n.name in held_out else "training") for n in nodules]
 
 
 def require_both(nodules: Sequence[Nodule]) -> None:

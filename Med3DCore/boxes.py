@@ -1,0 +1,71 @@
+"""Boxes in a picture: how much they overlap, and which of several overlapping ones to keep.
+
+A box is x1, y1, x2, y2 in pixels, upper left before lower right; several are float64 ``[n, 4]``. All of it is numpy on
+the CPU: torchvision's compiled operators need a build that fits torch's to the letter (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from Med3DCore.errors import SettingError
+
+Box = tuple[float, float, float, float]
+MEASURES = ("iou", "iobb")
+
+
+def areas(boxes: np.ndarray, pixel: float = 0.0) -> np.ndarray:
+    """Area of each box ``[n]``; nothing where a box is turned inside out.
+
+    Args:
+        boxes: Boxes.
+        pixel: What is added to each side: 1 where coordinates are those of the outermost pixels, as in MULAN's code.
+    """
+    sides = np.clip(boxes[:, 2:] - boxes[:, :2] + pixel, 0, None)
+    return sides[:, 0] * sides[:, 1]
+
+
+def overlaps(boxes: np.ndarray, others: np.ndarray, measure: str = "iou", pixel: float = 0.0) -> np.ndarray:
+    """How much of boxes and others is common, 0 to 1, float64 ``[n, m]``.
+
+    Args:
+        boxes: Boxes ``[n, 4]``, such as those found.
+        others: Boxes ``[m, 4]``, such as the true ones.
+        measure: ``"iou"``, common area by that of both together (papers.md C), or ``"iobb"``, by that of the first box.
+        pixel: As for :func:`areas`.
+
+    Raises:
+        SettingError: The measure is unknown.
+
+    Examples:
+        >>> overlaps(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]])).round(3)
+        array([[0.333]])
+    """
+    if measure not in MEASURES:
+        raise SettingError(f"Unknown measure '{measure}' of overlap; choose one of {', '.join(MEASURES)}.")
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = np.prod(np.clip(high - low + pixel, 0, None), axis=-1)
+    whole = np.broadcast_to(areas(boxes, pixel)[:, None], common.shape)
+    if measure == "iou":
+        whole = whole + areas(others, pixel) - common
+    return np.divide(common, whole, out=np.zeros(common.shape), where=whole > 0)
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Which boxes stay when each takes away those that overlap it (IoU) by more than a threshold and score less.
+
+    Args:
+        boxes: Boxes ``[n, 4]``.
+        scores: ``[n]``.
+        threshold: 0 to 1.
+
+    Returns:
+        Their numbers, best first; of equal scores the first comes first.
+    """
+    order, kept = np.argsort(-scores, kind="stable"), []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        order = rest[overlaps(boxes[best][None], boxes[rest])[0] <= threshold]
+    return np.array(kept, dtype=np.intp)
