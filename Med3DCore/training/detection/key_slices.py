@@ -31,8 +31,8 @@ MARGIN = 5.0
 """Pixels that DeepLesion's boxes have around what was measured."""
 
 LICENCE = {"data": TABLE, "licence": "not stated"}
-_NEEDED = ("file_name", "patient_index", "study_index", "series_id", "key_slice_index", "bounding_boxes")
-_NEEDED += ("slice_range", "spacing_mm_px_", "image_size")
+_NEEDED: tuple[str, ...] = ("file_name", "patient_index", "study_index", "series_id", "key_slice_index")
+_NEEDED += ("bounding_boxes", "slice_range", "spacing_mm_px_", "image_size")
 _SPLITS = {"1": "training", "2": "validation", "3": "test"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def prepare_stacks(
         files = [content(case.file(number)) for number in _needed(case, preprocessing.spacing[2], slices)]
         meaning = {"stack": files, "index": case.index, "first": case.first, "spacing": case.spacing, "slices": slices}
         key = entry_key(content(case.image), {**meaning, "preprocessing": preprocessing.to_dict()})
-        prepared.append(cache.keep(case, key, lambda case=case: prepare_stack(case, preprocessing, slices)))
+        prepared.append(cache.keep(case, key, partial(prepare_stack, case, preprocessing, slices)))
     return prepared
 
 
