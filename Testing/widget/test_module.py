@@ -1,13 +1,20 @@
 """The module as a whole: opened, reloaded, saved with a scene, translated, used from the console, and for real."""
 
 import contextlib
+import json
+import os
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
-from module_helpers import MODULE, openModule, organMask
-from mrml_helpers import addVolume
+from module_helpers import MODULE, ROOT, openModule, organMask
+from mrml_helpers import GEOMETRIES, addVolume, makeLabels, makeVolume
+
+from Med3DCore.models.folders import trainings_folder
+
+MRML = ROOT / "Testing" / "mrml"
 
 
 @pytest.fixture(autouse=True)
@@ -161,17 +168,39 @@ def test_every_text_of_the_window_and_of_the_segment_panel_is_translated(make_sl
     assert wrong == [] and len(texts) > 30
 
 
-def test_the_logic_works_from_the_console(slicer_gui):
+BOTH_WORKERS = """
+import known_training_worker, known_worker, sys
+known_worker.find_handler = known_training_worker.find
+sys.exit(known_worker.Server(known_worker.Connection.take_over(), 600.0, known_worker.find).run())
+"""
+
+
+def test_the_block_for_the_console_in_the_docs_runs(slicer_gui, monkeypatch, capsys):
+    import slicer
+
     slicer_gui.load_module(MODULE)
-    from module_helpers import KNOWN_COMMAND
+    from page_commands import blocks
 
     from Med3DSegmentationLib.engine.process import EngineProcess
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
 
-    engine = EngineProcess(KNOWN_COMMAND)
-    logic = sys.modules["Med3DSegmentation"].Med3DSegmentationLogic(engine)
-    result = logic.segment(addVolume(slicer_gui.scene), ["liver"], wait=True)
-    assert result.organs[0].volumeMl > 0 and logic.getParameterNode().device == "auto"
-    logic.close()
+    monkeypatch.setenv("PYTHONPATH", str(MRML), prepend=os.pathsep)
+    (example,) = blocks(ROOT / "docs" / "commands.md", "python")
+    engine = EngineProcess([sys.executable, "-c", BOTH_WORKERS])
+    module = sys.modules["Med3DSegmentation"]
+    monkeypatch.setattr(module, "Med3DSegmentationLogic", partial(module.Med3DSegmentationLogic, engine))
+    volumeNode = addVolume(slicer_gui.scene, name="CTChest")
+    labels = makeLabels(makeVolume(GEOMETRIES["anisotropic"]))
+    corrected = [(volumeNode, labelMapToSegmentation(slicer_gui.scene, labels, volumeNode).segmentationNode)]
+    names = {"__name__": "console", "slicer": slicer, "corrected": corrected}
+    exec(compile(example, "commands.md", "exec"), names)
+    assert names["result"].organs[0].volumeMl > 0 and str(names["result"].organs[0].volumeMl) in capsys.readouterr().out
+    assert names["logic"].getParameterNode().device == "auto"
+    previews = [node.GetName() for node in slicer_gui.scene.GetNodesByClass("vtkMRMLScalarVolumeNode")]
+    assert len(previews) == 2
+    (training,) = trainings_folder().glob("*/state.json")
+    assert json.loads(training.read_text())["state"] == "finished"
+    names["logic"].close()
     engine.close()
 
 
