@@ -10,17 +10,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 # Files of more than a few seconds, which `make quick` leaves out.
 SLOW = {
-    *(
-        "test_cli_segment",
-        "test_command_blocks",
-        "test_compare",
-        "test_distributed",
-        "test_fine_tune",
-        "test_models_combine",
-    ),
-    *("test_networks_decoders", "test_networks_encoders", "test_nodules_phantom", "test_phantom"),
-    *("test_shipped_model", "test_sides", "test_training_loop", "test_training_stage", "test_training_worker"),
-    *("test_worker_process", "test_worker_requests"),
+    *("test_classify", "test_cli_segment", "test_co_training", "test_command_blocks", "test_compare"),
+    *("test_dicom_node", "test_dicom_results", "test_distributed", "test_evaluation_surface", "test_fine_tune"),
+    *("test_gantry_tilt", "test_io_dicom", "test_locks", "test_models_combine", "test_models_safety"),
+    *("test_models_schema", "test_networks_decoders", "test_networks_encoders", "test_networks_vdt"),
+    *("test_nodules_phantom", "test_orientation", "test_orthanc", "test_overlaps", "test_phantom"),
+    *("test_phantom_domains", "test_pictures", "test_second_look", "test_shipped_model", "test_sides"),
+    *("test_training_initialization", "test_training_loop", "test_training_stage", "test_training_worker"),
+    *("test_worker_models", "test_worker_process", "test_worker_requests"),
 }
 
 
