@@ -34,8 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="compare segmentations with their references",
-        description="Compare a segmentation with its reference, or all of a folder with those of the same name in "
-        "another: Dice, VOE, RVD, ASSD, RMSD, HD95, MSSD (Hausdorff), NSD and volumes of each label.",
+        description="Compare a segmentation with its reference, or all of a folder with those of the same name, or of "
+        "the same DICOM series, in another: Dice, VOE, RVD, ASSD, RMSD, HD95, MSSD (Hausdorff), NSD and volumes of "
+        "each label.",
         usage="%(prog)s PRED REF [--labels NAME=VALUE ...] [--ignore VALUE] [--nsd-tolerance MM] [--json FILE]",
     )
     parser.add_argument("prediction", metavar="PRED", type=path, help="label map, or folder of label maps")
@@ -125,8 +126,8 @@ def _evaluate_case(
     files: CaseFiles, labels: list[LabelPair | str] | None, everywhere: list[str], args: argparse.Namespace
 ) -> CaseReport:
     progress = Progress()
-    prediction = read_label_map(files.prediction, progress=progress)
-    reference = read_label_map(files.reference, progress=progress)
+    prediction = read_label_map(files.prediction, progress=progress, grid=files.grid)
+    reference = read_label_map(files.reference, progress=progress, grid=files.grid)
     pairs = [pair_by_name(name, prediction, reference) for name in everywhere] or labels
     # Slicer saves a segmentation cropped to its segments; other images have the grid of the scan, or are a part of it.
     cropped = may_be_cropped(files.reference)
@@ -139,7 +140,7 @@ def _labels_everywhere(cases: list[CaseFiles], ignore_value: int | None) -> list
     names: dict[str, None] = {}
     for files in cases:
         with suppress(Med3DError):  # said when the case is evaluated
-            reference = read_label_map(files.reference, progress=Progress())
+            reference = read_label_map(files.reference, progress=Progress(), grid=files.grid)
             names.update(dict.fromkeys(labels_present(reference, ignore_value)))
     return list(names)
 

@@ -83,7 +83,7 @@ def test_a_segmentation_saved_cropped_is_background_beyond(tmp_path, capsys):
 
 
 def test_overlapping_segments_are_said(tmp_path, monkeypatch, capsys):
-    def warn(path, progress):
+    def warn(path, progress, grid=None):
         progress.warn(f"The segments of {path.name} overlap.")
         return LabelMap(np.ones(GEOMETRY.shape, np.uint8), GEOMETRY, path.name, ORGANS)
 

@@ -104,6 +104,50 @@ def test_cases_from_a_folder(host, panel, tmp_path):
     assert "holds no image with its label" in str(panel.errors[0])
 
 
+def test_structures_of_a_clinic_are_asked_for(host, panel, tmp_path):
+    """Two CTs with RTSTRUCT whose names nobody knows: what is chosen for one counts for both, and is sent."""
+    pytest.importorskip("pydicom")
+    from dataclasses import replace
+
+    from test_dicom_references import add_patient
+
+    from Med3DCore.io.label_names import label_for
+
+    strange = tuple(replace(label_for(title, 0), title=title) for title in ("Lg li", "PTV 1"))
+    for seed in ("a", "b"):
+        add_patient(tmp_path, tmp_path / f"{seed}.rtstruct.dcm", seed, 0, labels=strange)
+    host.dialogs.answer(str(tmp_path))
+    panel.ui.folderButton.click()
+    assert host.process_events(20, until=lambda: panel.errors)
+    assert "not known: 'Lg li' (2), 'PTV 1' (2)" in str(panel.errors.pop())
+    ui = panel.ui
+    assert texts(ui.casesTable, 2) == ["-", "-"]
+    assert "No structure in the labels of a means an organ yet" in ui.trainButton.toolTip
+    ui.casesTable.selectRow(0)
+    assert texts(ui.segmentsTable, 0) == ["lg_li", "ptv_1"]
+    choose(ui.segmentsTable.cellWidget(0, 1), "Left lung (new organ)")
+    assert texts(ui.casesTable, 2) == ["Left lung"] * 2 and "No structure" not in ui.trainButton.toolTip
+    ui.casesTable.selectRow(1)
+    assert ui.segmentsTable.cellWidget(0, 1).currentText.startswith("Left lung")
+    choose(ui.segmentsTable.cellWidget(1, 1), "Left lung (new organ)")
+    panel.setParameterNode(parameters(host.scene))  # as after loading the scene
+    cases = panel._cases.all()
+    sent = _returned(cases[1].fields("b", "", {}))
+    assert (sent["values"], sent["annotated"]) == ({"left_lung": [1, 2]}, ["left_lung"]) and "meanings" not in sent
+    choose(ui.segmentsTable.cellWidget(0, 1), "Nothing")
+    choose(ui.segmentsTable.cellWidget(1, 1), "Nothing")
+    assert texts(ui.casesTable, 2) == ["-", "-"]
+
+
+def _returned(pieces):
+    """What a generator returns."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value
+
+
 def test_results_that_nobody_changed_are_taken_only_when_the_user_says_that_they_are_right(host, panel):
     from test_training_case_nodes import addPair
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.dicom import tags
 from Med3DCore.io.dicom.elements import read_elements
+from Med3DCore.io.files import ending_of, first_bytes, is_dicom
 
 
 class DicomKind(Enum):
@@ -32,13 +33,15 @@ def kind_of_output(path: Path) -> DicomKind | None:
 
 
 def is_dicom_label(path: Path) -> bool:
-    """Whether a file, named as DICOM files are, is a SEG or RTSTRUCT."""
-    return path.suffix.lower() == ".dcm" and path.is_file() and kind_of_file(path) is not None
+    """Whether a path is a SEG or RTSTRUCT; archives often export files without an ending."""
+    return path.is_file() and not ending_of(path) and kind_of_file(path) is not None
 
 
 def kind_of_file(path: Path) -> DicomKind | None:
-    """The kind of a DICOM file, or None if it holds something else or is damaged."""
+    """The kind of a DICOM file, or None if it holds something else, is damaged or is no DICOM at all."""
     try:
+        if not is_dicom(first_bytes(path)):
+            return None
         header, _ = read_elements(path)
     except (VolumeError, OSError):
         return None

@@ -10,6 +10,8 @@ from pathlib import Path
 from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_results.kinds import DicomKind, kind_of_file
+from Med3DCore.io.dicom_results.references import References, references_of
+from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 
 
@@ -39,8 +41,8 @@ def read_dicom_labels(path: Path, grid: Geometry | None, warn: Callable[[str], N
         return read_structure_set(path, grid, warn)
 
 
-def dicom_names(path: Path) -> list[str]:
-    """Names of the labels that :func:`read_dicom_labels` gives, in the order of their values.
+def dicom_labels(path: Path) -> tuple[Label, ...]:
+    """The labels that :func:`read_dicom_labels` gives, in the order of their values.
 
     Raises:
         VolumeError: As there.
@@ -48,12 +50,24 @@ def dicom_names(path: Path) -> list[str]:
     kind = _checked_kind(path)
     with _readable(path, kind):
         if kind is DicomKind.SEG:
-            from Med3DCore.io.dicom_results.read_segmentation_object import segment_names
+            from Med3DCore.io.dicom_results.read_segmentation_object import segment_labels
 
-            return segment_names(path)
-        from Med3DCore.io.dicom_results.read_structure_set import structure_names
+            return segment_labels(path)
+        from Med3DCore.io.dicom_results.read_structure_set import structure_labels
 
-        return structure_names(path)
+        return structure_labels(path)
+
+
+def dicom_references(path: Path) -> References:
+    """What a DICOM file of labels was drawn on.
+
+    Raises:
+        VolumeError: It is another kind of DICOM, or damaged.
+    """
+    with _readable(path, _checked_kind(path)):
+        import pydicom
+
+        return references_of(pydicom.dcmread(path, stop_before_pixels=True))
 
 
 def _checked_kind(path: Path) -> DicomKind:

@@ -10,15 +10,15 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
+from Med3DCore.io.dicom_results.codes import code_of
 from Med3DCore.io.dicom_results.read_tilted import tilted_segments
 from Med3DCore.io.label_names import described_label, distinct
 from Med3DCore.io.overlay import Overlay
-from Med3DCore.tasks import Code, Label
+from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
-    from pydicom import Dataset
 
 
 def read_segmentation_object(path: Path, grid: Geometry | None = None) -> LabelMap:
@@ -49,15 +49,15 @@ def read_segmentation_object(path: Path, grid: Geometry | None = None) -> LabelM
     return LabelMap(overlay.array, geometry, path.name, labels, overlay.overlaps)
 
 
-def segment_names(path: Path) -> list[str]:
-    """Names of the labels, in the order of their values.
+def segment_labels(path: Path) -> tuple[Label, ...]:
+    """The labels, in the order of their values.
 
     Raises:
         VolumeError: It is damaged.
     """
     from highdicom.seg import segread
 
-    return [label.name for label in _labels(segread(path, lazy_frame_retrieval=True), path)]
+    return _labels(segread(path, lazy_frame_retrieval=True), path)
 
 
 def _labels(made: Segmentation, path: Path) -> tuple[Label, ...]:
@@ -104,14 +104,10 @@ def _label(described: SegmentDescription, position: int) -> Label:
     kind = described.SegmentedPropertyTypeCodeSequence[0]
     modifiers = kind.get("SegmentedPropertyTypeModifierCodeSequence")
     codes = (
-        _code(described.SegmentedPropertyCategoryCodeSequence[0]),
-        _code(kind),
-        _code(modifiers[0]) if modifiers else None,
+        code_of(described.SegmentedPropertyCategoryCodeSequence[0]),
+        code_of(kind),
+        code_of(modifiers[0]) if modifiers else None,
     )
     lab = described.get("RecommendedDisplayCIELabValue")
     rgb = CIELabColor.from_dicom_value(lab).to_rgb() if lab else None
     return described_label(described.segment_label, position, codes, rgb)
-
-
-def _code(item: Dataset) -> Code:
-    return item.get("CodingSchemeDesignator", ""), item.get("CodeValue", ""), item.get("CodeMeaning", "")

@@ -13,7 +13,9 @@ from scipy import ndimage
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom.series import list_series
+from Med3DCore.io.dicom_results.codes import code_of
 from Med3DCore.io.dicom_results.outlines import inside
+from Med3DCore.io.dicom_results.references import references_of
 from Med3DCore.io.label_names import described_label, distinct
 from Med3DCore.io.overlay import Overlay
 from Med3DCore.progress import Progress
@@ -63,35 +65,30 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
     return LabelMap(overlay.array, grid, path.name, labels, overlay.overlaps)
 
 
-def structure_names(path: Path) -> list[str]:
-    """Names of the labels, in the order of their values.
+def structure_labels(path: Path) -> tuple[Label, ...]:
+    """The labels, in the order of their values.
 
     Raises:
         VolumeError: It is damaged.
     """
     import pydicom
 
-    return [label.name for label in distinct(label for label, _ in _structures(pydicom.dcmread(path)))]
+    return tuple(distinct(label for label, _ in _structures(pydicom.dcmread(path))))
 
 
 def _grid_beside(path: Path, made: Dataset) -> Geometry:
     """Of the series that a structure set was drawn on."""
-    wanted = {
-        series.SeriesInstanceUID
-        for frame in made.get("ReferencedFrameOfReferenceSequence", [])
-        for study in frame.get("RTReferencedStudySequence", [])
-        for series in study.get("RTReferencedSeriesSequence", [])
-    }
     try:
-        series = [one for one in list_series(path.parent, Progress()) if one.uid in wanted and not one.problem]
+        series = [one for one in list_series(path.parent, Progress()) if one.scan and not one.problem]
     except VolumeError:
         series = []
-    if not series:
+    meant = references_of(made).meant(series)
+    if meant is None:
         raise VolumeError(
             f"{path} is an RTSTRUCT, whose outlines need the series that they were drawn on; put both into one folder, "
             "or load them in 3D Slicer and save the segmentation as .seg.nrrd."
         )
-    return max(series, key=lambda one: one.slices).geometry
+    return meant.geometry
 
 
 def _structures(made: Dataset) -> Iterator[tuple[Label, list[np.ndarray]]]:
@@ -113,11 +110,7 @@ def _codes(observation: Dataset | None) -> tuple[Code, Code, Code | None] | None
     if not codes:
         return None
     modifiers = codes[0].get("SegmentedPropertyTypeModifierCodeSequence")
-    return ("", "", ""), _code(codes[0]), _code(modifiers[0]) if modifiers else None
-
-
-def _code(item: Dataset) -> Code:
-    return item.get("CodingSchemeDesignator", ""), item.get("CodeValue", ""), item.get("CodeMeaning", "")
+    return ("", "", ""), code_of(codes[0]), code_of(modifiers[0]) if modifiers else None
 
 
 def _marked(contours: list[np.ndarray], grid: Geometry) -> tuple[dict[int, np.ndarray], int]:

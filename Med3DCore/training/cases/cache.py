@@ -26,7 +26,9 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.files import as_path, may_be_cropped
+from Med3DCore.io import find_scan
+from Med3DCore.io.dicom import Series
+from Med3DCore.io.files import as_path, first_bytes, is_dicom, may_be_cropped
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -239,7 +241,7 @@ def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str
         "preprocessing": preprocessing.to_dict(),
         "labels": list(labels),
     }
-    return entry_key(content(case.image), meaning)
+    return entry_key(image_digest(case.image, "blake2b"), meaning)
 
 
 def entry_key(image: str, meaning: dict) -> str:
@@ -272,6 +274,19 @@ def content(path: Path) -> str:
         DataError: It cannot be read.
     """
     return digest(path, "blake2b")
+
+
+def image_digest(path: Path, algorithm: str) -> str:
+    """As :func:`digest`; of a slice of a DICOM series that of all its slices, since all of them are read.
+
+    Raises:
+        DataError: It cannot be read.
+        VolumeError: It is no series.
+    """
+    series = find_scan(path, progress=Progress()) if path.is_file() and is_dicom(first_bytes(path)) else None
+    if not isinstance(series, Series):
+        return digest(path, algorithm)
+    return hashlib.new(algorithm, "".join(digest(file, algorithm) for file in series.files).encode()).hexdigest()
 
 
 def digest(path: Path, algorithm: str) -> str:

@@ -13,7 +13,7 @@ from Med3DCore.io import read_volume
 from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import CachedCase, CaseCache, content, entry_key
+from Med3DCore.training.cases.cache import CachedCase, CaseCache, entry_key, image_digest
 from Med3DCore.training.cases.prepared import HEADROOM, Prepared, PreparedCase
 from Med3DCore.training.classification.nodules import Nodule
 
@@ -61,7 +61,7 @@ def prepare_nodules(
     prepared: dict[str, Prepared[Nodule]] = {}
     for scan in dict.fromkeys(nodule.image for nodule in nodules):
         cut = _Scan(scan, preprocessing, shape).cut
-        image = "" if cache is None else content(scan)
+        image = "" if cache is None else image_digest(scan, "blake2b")
         for nodule in (each for each in nodules if each.image == scan):
             progress.update(len(prepared) / len(nodules))
             prepared[nodule.name] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from Med3DCore.models import Catalogue
-from Med3DCore.training.cases.cache import digest
+from Med3DCore.training.cases.cache import image_digest
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.comparison.plan import Init
 from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint, split_way
@@ -48,4 +48,4 @@ def _taught(provenance: dict) -> list[dict]:
 
 
 def _sha256(case: Case) -> str:
-    return digest(case.image, "sha256")
+    return image_digest(case.image, "sha256")

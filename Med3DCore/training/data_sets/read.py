@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from Med3DCore.errors import DataError
@@ -10,7 +11,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, Values
 from Med3DCore.training.cases.description import check_cases, parse_cases, read_json
 from Med3DCore.training.data_sets.decathlon import decathlon_cases, is_decathlon
-from Med3DCore.training.data_sets.names import named_values
+from Med3DCore.training.data_sets.names import Meanings, read_meanings
 from Med3DCore.training.data_sets.nnunet import is_nnunet, nnunet_cases
 from Med3DCore.training.data_sets.pairs import pair_cases
 from Med3DCore.training.data_sets.table import table_cases
@@ -22,7 +23,8 @@ def read_data_set(path: Path, values: dict[str, Values] | None = None, progress:
     Args:
         path: A folder of image and label pairs, also TotalSegmentator's; a folder of the Medical Segmentation Decathlon
             or of nnU-Net (raw), or its ``dataset.json``; a CSV table; or Med3D's own ``dataset.json``.
-        values: What the values of label files mean where the data set does not say it.
+        values: What the values of label files mean where the data set does not say it; names of DICOM labels that are
+            not known are explained in its ``labels.json``.
         progress: Takes the warnings about what is left out; may cancel.
 
     Raises:
@@ -46,10 +48,10 @@ def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Pr
         listed = [path / name for name in ("dataset.json", "dataset.csv") if (path / name).is_file()]
         if not listed:
             _refuse_several(path)
-            return pair_cases(path, values or _values_beside(path), progress)
+            return pair_cases(path, _meanings(path, values), progress)
         path = listed[0]
     if path.suffix.lower() == ".csv":
-        return table_cases(path, values or _values_beside(path.parent), warn)
+        return table_cases(path, _meanings(path.parent, values), warn)
     description = read_json(path)
     if is_decathlon(description):
         return decathlon_cases(description, path, warn)
@@ -69,11 +71,13 @@ def _refuse_several(folder: Path) -> None:
         raise DataError(f"{folder} is no data set but holds some: {', '.join(inside)}; give one of them.")
 
 
-def _values_beside(folder: Path) -> dict[str, Values]:
+def _meanings(folder: Path, values: dict[str, Values] | None) -> Meanings:
+    """What is said of the label files of a folder: in ``labels.json`` in it, or in a call, whose values come first."""
     path = folder / "labels.json"
-    if not path.is_file():
-        return {}
-    labels = read_json(path)
+    labels = read_json(path) if path.is_file() else None
+    if labels is None:
+        return Meanings(values or {}, {})
     if not isinstance(labels, dict):
         raise DataError(f'{path} does not say which value is which label; write such as {{"liver": 1}}.')
-    return named_values(labels, path)[0]
+    said = read_meanings(labels, path)
+    return replace(said, values=values or said.values)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
-from Med3DCore.io.label_names import our_name
-from Med3DCore.training.cases.case import Case, Values
+from Med3DCore.io.label_names import our_name, slug
+from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import case_from_dict
-from Med3DCore.training.data_sets.names import own_values, parse_values
+from Med3DCore.training.data_sets.names import Meanings, OwnLabels, own_labels, parse_values
 from Med3DCore.training.data_sets.rows import read_rows
+from Med3DCore.training.data_sets.strangers import Strangers
 
 _COLUMNS = (
     *("image", "label", "name", "patient", "split", "domain", "modality"),
@@ -27,29 +28,30 @@ SPLITS_BY_NAME = {"": "training", "train": "training", "val": "validation", "val
 LEFT_OUT = ("test", "testing")
 
 
-def table_cases(path: Path, values: dict[str, Values], warn: Callable[[str], None]) -> list[Case]:
+def table_cases(path: Path, meanings: Meanings, warn: Callable[[str], None]) -> list[Case]:
     """The cases of a CSV file; separated by commas, semicolons or tabs.
 
     Args:
         path: The file.
-        values: What the values mean where the table has no ``values``.
+        meanings: What label files mean where the table has no ``values``.
         warn: Told what is left out.
 
     Raises:
         DataError: It cannot be read, has an unknown or missing column, or a row makes no sense.
     """
-    cases, left_out = [], 0
+    cases, left_out, strangers = [], 0, Strangers()
     for number, row in enumerate(_rows(path), start=2):
         split = row["split"].lower()
         if split in LEFT_OUT:
             left_out += 1
             continue
         try:
-            cases.append(_case({**row, "split": SPLITS_BY_NAME.get(split, split)}, path.parent, values))
+            cases.append(_case({**row, "split": SPLITS_BY_NAME.get(split, split)}, path.parent, meanings, strangers))
         except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}.") from None
     if left_out:
         warn(f"{left_out} cases of {path} are of the split 'test'; they are left out.")
+    strangers.tell(path.parent, warn)
     return cases
 
 
@@ -63,19 +65,24 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return [{name: row.get(name, "") for name in _COLUMNS} for row in rows if row["image"]]
 
 
-def _case(row: dict[str, str], folder: Path, values: dict[str, Values]) -> Case:
+def _case(row: dict[str, str], folder: Path, meanings: Meanings, strangers: Strangers) -> Case:
     image = Path(row["image"])
     name = row["name"] or image.name[: len(image.name) - len(ending_of(image))]
     label = folder / row["label"] if row["label"] else None
-    own = parse_values(row["values"]) or (own_values(label) if label and label.exists() else {}) or values
-    if row["label"] and not own:
+    values, annotated = parse_values(row["values"]), _names(row["annotated"])
+    said = own_labels(label, meanings.names) if not values and label and label.exists() else OwnLabels({}, ())
+    if said.values:
+        values, annotated = dict(said.values), annotated or list(said.annotated)
+        strangers.count(name for name in said.unknown if slug(name) not in annotated)
+    values = values or dict(meanings.values)
+    if row["label"] and not values:
         raise ValueError("it does not say what the label values mean; write such as liver=1 in the column 'values'")
     entry = {
         **{key: row[key] for key in ("image", "label", "split", "domain", "modality")},
         "name": name,
         "patient": row["patient"] or name,
-        "values": own,
-        "annotated": _names(row["annotated"]) or list(own),
+        "values": values,
+        "annotated": annotated or ([] if said.values else list(values)),
         "absent": _names(row["absent"]),
         "weight": row["weight"] or 1.0,
         "ignore": row["ignore"] or None,

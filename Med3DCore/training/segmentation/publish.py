@@ -21,7 +21,7 @@ from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import digest
+from Med3DCore.training.cases.cache import digest, image_digest
 from Med3DCore.training.cases.case import AnyCase, Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
@@ -185,8 +185,9 @@ def _data_sets(cases: Sequence[Case]) -> list[dict]:
 
 def _fingerprint(case: Case) -> dict:
     """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
-    files = {"image": case.image, "label": case.label}
-    hashes = {f"{kind}_sha256": digest(path, "sha256") for kind, path in files.items() if path}
+    hashes = {"image_sha256": image_digest(case.image, "sha256")}
+    if case.label:
+        hashes["label_sha256"] = digest(case.label, "sha256")
     return {
         "patient": case.patient,
         "annotated": list(case.annotated),

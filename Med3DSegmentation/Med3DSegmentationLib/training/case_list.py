@@ -73,6 +73,17 @@ class CaseList:
         else:
             self._writeFiles([replace(each, use=use) if each == case else each for each in self._files()])
 
+    def setMeaning(self, case: FileCase, name: str, label: Label | None) -> None:
+        """Say what a name in a label file means, in all files that have it and in which it meant the same before."""
+        self._writeFiles(
+            [
+                each.withMeaning(name, label)
+                if name in each.named() and each.meaningOf(name) == case.meaningOf(name)
+                else each
+                for each in self._files()
+            ]
+        )
+
     def _files(self) -> list[FileCase]:
         """Those outside of the scene; what an edited or foreign scene holds instead of a case is left out."""
         files = []

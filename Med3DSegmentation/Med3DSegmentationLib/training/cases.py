@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -166,10 +166,12 @@ class FileCase:
     Args:
         values: As the request ``train`` takes it: ``name``, ``image``, ``label``, ``values``, ...
         use: What it is for.
+        meanings: Names in the label file to those of the labels that the user chose for them; empty for none.
     """
 
     values: dict[str, Any]
     use: Use = Use.AUTOMATIC
+    meanings: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -179,16 +181,45 @@ class FileCase:
     def titles(self, modelLabels: Mapping[str, Label]) -> list[str]:
         """See TrainingCase."""
         known = {**LABELS, **modelLabels}
-        return [known[name].title if name in known else name for name in self.values["annotated"]]
+        return [known[name].title if name in known else name for name in self._meant()["annotated"]]
 
     def problem(self, modelLabels: Mapping[str, Label]) -> str:  # noqa: ARG002 - one signature for all cases
-        """See TrainingCase: the engine has looked at it when it listed the folder."""
-        return ""
+        """See TrainingCase: the engine has looked at all else when it listed the folder."""
+        if self._meant()["annotated"] or self.values.get("absent"):
+            return ""
+        return _(
+            "No structure in the labels of {case} means an organ yet; select the case and choose what they mean."
+        ).format(case=self.name)
+
+    def meaningOf(self, name: str) -> str:
+        """Which label a name in the label file means, or nothing."""
+        return self.meanings.get(name, name if name in self.values["annotated"] else "")
+
+    def named(self) -> list[str]:
+        """The names in the label file."""
+        return list(self.values.get("values") or ())
+
+    def withMeaning(self, name: str, label: Label | None) -> FileCase:
+        """The same case, with a name in the label file that means a label from now on, or nothing."""
+        return replace(self, meanings={**self.meanings, name: label.name if label else ""})
+
+    def _meant(self) -> dict[str, Any]:
+        """``values`` and ``annotated`` as the user understands them; names that mean the same are one label."""
+        if not self.meanings:
+            return {name: self.values[name] for name in ("values", "annotated") if name in self.values}
+        values: dict[str, list[int]] = {}
+        for name in self.named():
+            numbers = self.values["values"][name]
+            several = [numbers] if isinstance(numbers, int) else numbers
+            values.setdefault(self.meaningOf(name) or name, []).extend(several)
+        said = [name for name in self.values["annotated"] if name not in self.named()]
+        meant = [self.meaningOf(name) for name in self.named() if self.meaningOf(name)]
+        return {"values": values, "annotated": list(dict.fromkeys([*said, *meant]))}
 
     def fields(self, name: str, folder: str, modelLabels: Mapping[str, Label]) -> Pieces[dict[str, Any]]:  # noqa: ARG002
         """See TrainingCase; there is nothing to write."""
         yield from ()
-        return {**self.values, "name": name, "held_out": self.use.value}
+        return {**self.values, **self._meant(), "name": name, "held_out": self.use.value}
 
     @classmethod
     def fromAnswer(cls, values: dict[str, Any]) -> FileCase:
@@ -197,7 +228,7 @@ class FileCase:
 
     def toText(self) -> str:
         """One line, for the scene's parameters."""
-        return json.dumps({**self.values, "use": self.use.name})
+        return json.dumps({**self.values, "use": self.use.name, "meanings": self.meanings})
 
     @classmethod
     def fromText(cls, text: str) -> FileCase:
@@ -209,8 +240,9 @@ class FileCase:
         values = json.loads(text)
         if not isinstance(values, dict) or not {"name", "image", "annotated"} <= values.keys():
             raise ValueError(f"{text[:80]!r} describes no case.")
-        use = values.pop("use", "")
-        return cls(values, Use.__members__.get(use, Use.AUTOMATIC) if isinstance(use, str) else Use.AUTOMATIC)
+        use, meanings = values.pop("use", ""), values.pop("meanings", {})
+        use = Use.__members__.get(use, Use.AUTOMATIC) if isinstance(use, str) else Use.AUTOMATIC
+        return cls(values, use, meanings if isinstance(meanings, dict) else {})
 
 
 def casesOfScene(scene: slicer.vtkMRMLScene) -> list[SceneCase]:

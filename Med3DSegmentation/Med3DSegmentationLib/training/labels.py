@@ -71,7 +71,11 @@ def ownLabel(segment: slicer.vtkSegment, name: str = "") -> Label:
 
 def labelChoices(segment: slicer.vtkSegment, modelLabels: Mapping[str, Label]) -> list[Label]:
     """What the user may let a segment mean: the model's labels first, then a new one, then the others of Med3D."""
-    own = ownLabel(segment)
+    return choicesBeside(ownLabel(segment), modelLabels)
+
+
+def choicesBeside(own: Label, modelLabels: Mapping[str, Label]) -> list[Label]:
+    """As :func:`labelChoices`, with what the new label would be."""
     choices = {**modelLabels, own.name: modelLabels.get(own.name) or LABELS.get(own.name) or own}
     return list({**choices, **{name: label for name, label in LABELS.items() if name not in choices}}.values())
 

@@ -17,7 +17,8 @@ from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.train.case_table import CaseTable
 from Med3DSegmentationLib.panels.train.meaning_table import MeaningTable
 from Med3DSegmentationLib.training.case_list import CaseList
-from Med3DSegmentationLib.training.cases import FileCase, SceneCase, TrainingCase, Use
+from Med3DSegmentationLib.training.cases import FileCase, TrainingCase, Use
+from Med3DSegmentationLib.training.labels import chooseLabel
 from Med3DSegmentationLib.training.pairs import volumeOfSegmentation
 
 
@@ -41,7 +42,7 @@ class CasesSection:
         self._services, self._ui, self._modelLabels, self._onChanged = services, ui, modelLabels, onChanged
         self._cases = CaseList(services.scene)
         self._table = CaseTable(ui.casesTable, self._setUse, self._showMeanings)
-        self._meanings = MeaningTable(ui.segmentsLabel, ui.segmentsTable, onChanged)
+        self._meanings = MeaningTable(ui.segmentsLabel, ui.segmentsTable, self._setMeaning)
         for button, function in (
             (ui.allPairsButton, self._addAllPairs),
             (ui.folderButton, self._addFolder),
@@ -93,9 +94,15 @@ class CasesSection:
     def _showMeanings(self) -> None:
         """Of the selected case, or of the first that needs it."""
         selected = self._table.selected() if self.parameterNode else []
-        pairs = [case for case in selected if isinstance(case, SceneCase)]
         allow(self._ui.removeButton, "" if selected else _("Select the cases to remove."))
-        self._meanings.show(pairs[0] if len(pairs) == 1 else None, self._modelLabels() if pairs else {})
+        self._meanings.show(selected[0] if len(selected) == 1 else None, self._modelLabels() if selected else {})
+
+    def _setMeaning(self, case: TrainingCase, segment: slicer.vtkSegment | str, label: Label | None) -> None:
+        if isinstance(case, FileCase):
+            self._cases.setMeaning(case, segment, label)
+        else:
+            chooseLabel(segment, label)
+        self._onChanged()
 
     def _setUse(self, case: TrainingCase, use: Use) -> None:
         self._cases.setUse(case, use)
