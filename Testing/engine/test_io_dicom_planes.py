@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,22 @@ def test_slices_turned_a_little_are_one_series(tmp_path, stored):
     assert len(warnings) == 1 and "turned a little against each other" in warnings[0]
 
 
+@WRITERS
+@pytest.mark.parametrize(
+    ("size", "problem"),
+    [
+        (3e-3, r"not at right angles \(89.6 degrees\)"),
+        (6e-3, r"turned up to 0.56 degrees from their mean, where up to 0.3"),
+    ],
+)
+def test_slices_turned_too_much_are_refused_in_one_sentence_with_the_number(tmp_path, stored, size, problem):
+    axes = np.array([1, 0, 0, 0, 1, 0]) + np.random.default_rng(0).normal(0, size, (24, 6))
+    said = ["\\".join(f"{v:.8f}" for v in row) for row in axes]
+    write_planes(tmp_path, stored, hounsfield(), lambda z: {tags.ORIENTATION: said[z]})
+    sentence = refusal(tmp_path)
+    assert re.search(problem, sentence) and len(sentence.replace(str(tmp_path), "")) < 200
+
+
 def test_cosines_of_three_decimals_are_the_nearest_rotation(tmp_path):
     angles = np.radians([3, 5, 7])
     rotation = np.eye(3)
@@ -184,7 +201,7 @@ def test_cosines_of_three_decimals_are_the_nearest_rotation(tmp_path):
 
 def test_rows_and_columns_that_are_not_at_right_angles_are_refused(tmp_path):
     write_series(tmp_path, hounsfield(), change=lambda _: {tags.ORIENTATION: "1\\0\\0\\0.1\\0.995\\0"})
-    assert "rows and columns that are not at right angles" in refusal(tmp_path)
+    assert "rows and columns that are not at right angles (84.3 degrees)" in refusal(tmp_path)
 
 
 def test_what_does_not_say_how_it_lies_is_told(tmp_path):

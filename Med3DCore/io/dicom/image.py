@@ -148,7 +148,8 @@ def _fault(said: DataSet, axes: np.ndarray | None, spacing_known: bool) -> str |
     if axes is None and said.values.get(tags.ORIENTATION, b"").strip(b" \0"):
         return "does not say how its slices lie (ImageOrientationPatient makes no sense)"
     if axes is not None and abs(axes[0] @ axes[1]) > PARALLEL:
-        return "has rows and columns that are not at right angles"
+        degrees = np.degrees(np.arccos(axes[0] @ axes[1]))
+        return f"has rows and columns that are not at right angles ({degrees:.1f} degrees)"
     return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from Med3DCore.io.dicom.copies import different, without_copies
 from Med3DCore.io.dicom.image import PARALLEL, DicomImage
 from Med3DCore.io.dicom.location import located
-from Med3DCore.io.dicom.pixels import COLOUR
+from Med3DCore.io.dicom.planes import groups_of_planes
 from Med3DCore.io.dicom.stack import Stack, stack_images
 from Med3DCore.io.dicom.steps import SAME_PLACE
 
@@ -41,7 +41,7 @@ def parts_of(images: Sequence[DicomImage]) -> list[Part]:
     steps, what else tells them apart decides: study, acquisition number, temporal position, echo, ..., time. Copies,
     which are equal to the last pixel, count once.
     """
-    groups = _groups(_unique(images))
+    groups = groups_of_planes(_unique(images))
     strays = _of_one_series(groups)
     taken = {id(image) for group in strays for image in group}
     parts = [part for group in groups if id(group[0]) not in taken for part in _split(located(group))]
@@ -55,27 +55,6 @@ def _unique(images: Sequence[DicomImage]) -> list[DicomImage]:
         place = () if image.position is None else tuple(np.round(image.position, 3))
         alike[image.series_uid, image.image_uid or str(image.path), image.frame, place].append(image)
     return [image for same in alike.values() for image in different(same)]
-
-
-def _groups(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
-    """Images of the same series, size, spacing and plane, each."""
-    found: dict[tuple, list[list[DicomImage]]] = defaultdict(list)
-    for image in images:
-        alike = found[image.series_uid, image.size, image.fault == COLOUR]
-        group = next((group for group in alike if _same_plane(image, group[0])), None)
-        if group is None:
-            alike.append([image])
-        else:
-            group.append(image)
-    return [group for alike in found.values() for group in alike]
-
-
-def _same_plane(image: DicomImage, other: DicomImage) -> bool:
-    if any(abs(a - b) > 1e-3 * b for a, b in zip(image.spacing, other.spacing, strict=True)):
-        return False
-    if image.axes is None or other.axes is None:
-        return image.axes is other.axes
-    return bool(np.abs(image.axes - other.axes).max() <= PARALLEL)
 
 
 def _of_one_series(groups: list[list[DicomImage]]) -> list[list[DicomImage]]:

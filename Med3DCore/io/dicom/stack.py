@@ -10,7 +10,7 @@ import numpy as np
 
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry, triple
-from Med3DCore.io.dicom.image import DicomImage
+from Med3DCore.io.dicom.image import PARALLEL, DicomImage
 from Med3DCore.io.dicom.steps import SAME_PLACE, even_steps
 from Med3DCore.io.dicom.tilt import Tilt, find_tilt
 from Med3DCore.io.grid import require_grid
@@ -55,10 +55,11 @@ def stack_images(images: Sequence[DicomImage]) -> Stack:
     """
     images, axes, notes = tuple(images), mean_axes(images), []
     kinds = {None if image.axes is None else image.axes.tobytes(): image for image in images}  # most often one
-    if max(np.abs(mean_axes((image,)) - axes).max() for image in kinds.values()) > _NOTICEABLE:
+    turned = max(float(np.abs(mean_axes((image,)) - axes).max()) for image in kinds.values())
+    if turned > _NOTICEABLE:
         notes.append("its slices are turned a little against each other; the mean was taken")
     notes += [_LOCATED] if images[0].located else []
-    problem = next((image.fault for image in images if image.fault), None)
+    problem = _shaky(turned) or next((image.fault for image in images if image.fault), None)
     origins = np.array([(0.0, 0.0, 0.0) if image.position is None else image.position for image in images])
     positions = origins @ axes[:, 2]
     order = np.argsort(positions, kind="stable")
@@ -108,6 +109,13 @@ def _impossible(geometry: Geometry, path: Path) -> str | None:
 
 def _floats(values: np.ndarray) -> Iterator[float]:
     return (float(value) for value in values.ravel())
+
+
+def _shaky(turned: float) -> str | None:
+    if turned <= PARALLEL:
+        return None
+    degrees, most = np.degrees((turned, PARALLEL))
+    return f"has slices turned up to {degrees:.2g} degrees from their mean, where up to {most:.1g} is taken for noise"
 
 
 def _unplaced(images: Sequence[DicomImage]) -> str:
