@@ -44,7 +44,8 @@ def with_names_joined(arguments: Sequence[str]) -> list[str]:
 def add_choice_of_volume(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which volume of an input with several is meant."""
     parser.add_argument(
-        "--series", help="which series of DICOM files: its number in `med3d info`, or the beginning of its UID"
+        "--series",
+        help="which series of DICOM files: its letter in `med3d info`, its series number, or the beginning of its UID",
     )
     parser.add_argument("--acquisition", help="which acquisition or phase of a DICOM series that holds several")
     parser.add_argument("--frame", type=count, metavar="N", help="which volume of a 4D file, from 0")

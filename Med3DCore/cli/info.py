@@ -10,7 +10,7 @@ import numpy as np
 from Med3DCore.cli.arguments import add_choice_of_volume, add_offset, add_orientation, path
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import Header, Series, choose_series, find_scan, list_series, read_found
+from Med3DCore.io import Header, Series, choose_series, find_scan, letter_of, list_series, read_found
 from Med3DCore.io.orientation import orientation_letters
 from Med3DCore.preprocessing.hounsfield import looks_like_ct, offset_hint
 from Med3DCore.progress import Progress
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress()
     facts: dict = {"file": str(args.input)}
     scan, series = None, list_series(args.input, progress) if args.input.is_dir() else []
-    facts |= {"series": [_series_facts(one, number) for number, one in enumerate(series, start=1)]} if series else {}
+    facts |= {"series": [_series_facts(one, letter_of(place)) for place, one in enumerate(series)]} if series else {}
     try:
         scan = _find(series, args, progress)
     except VolumeError:
@@ -73,15 +73,15 @@ def _find(series: list[Series], args: argparse.Namespace, progress: Progress) ->
 
 
 def _advice(series: list[Series]) -> str:
-    example = next((number for number, one in enumerate(series, start=1) if one.usable), None)
+    example = next((letter_of(place) for place, one in enumerate(series) if one.usable), None)
     if example is None:
         return "none of them can be read as a volume; export what is missing again"
     return f"one of them with --series, such as --series {example}"
 
 
-def _series_facts(series: Series, number: int) -> dict:
+def _series_facts(series: Series, letter: str) -> dict:
     return {
-        "number": number,
+        "letter": letter,
         **{name: value for name, value in series.facts().items() if name != "left_out"},
         "size": list(series.geometry.size),
         "spacing_mm": list(series.geometry.spacing),
@@ -163,7 +163,7 @@ def unusual(volume: Volume, modality: str | None = None) -> list[str]:
 def _text(facts: dict) -> str:
     lines = [("File", facts["file"])]
     for one in facts.get("series", []):
-        lines.append((f"Series {one['number']}", one["summary"]))
+        lines.append((f"Series {one['letter']}", one["summary"]))
     if "size" in facts:
         lines += _volume_lines(facts)
     else:

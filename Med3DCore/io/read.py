@@ -37,8 +37,8 @@ def read_volume(
 
     Args:
         path: The file or folder.
-        series: Which series of a DICOM folder: its number in :func:`.list_series` from 1, its UID, or a unique
-            beginning of it. Needed only if several could be meant.
+        series: Which series of a DICOM folder: its letter in the list (``"A"`` is the first of :func:`.list_series`),
+            its DICOM series number, its UID, or a unique beginning of that. Needed only if several could be meant.
         progress: Is told the share of slices read, takes the warnings, and can cancel. Without it warnings are
             Python's.
         frame: Which volume of a 4D file, from 0; without, such a file is refused.

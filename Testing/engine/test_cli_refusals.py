@@ -82,7 +82,7 @@ def bad_scan(kind):
         ("sheared", "right angles"),
         ("spacing", "spacing"),
         ("folder", "no DICOM image"),
-        ("series", "--series 2"),
+        ("series", "--series B"),
     ],
 )
 def test_bad_input(med3d, kind, word):

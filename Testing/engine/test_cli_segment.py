@@ -198,7 +198,7 @@ def test_the_series_is_always_named(med3d):
     write_series(Path("dicom/more"), array[:2], change=lambda _: few, first=900)
     code, out, _ = med3d("dicom", "-o", "r.nii.gz", "--quiet")
     assert code == 0 and f"Of CT 'Thorax' (series number 3), {len(array)} slices:" in out
-    assert "Left out 1: CT 'Scout' (series number 1), 2 slices" in out
+    assert "Left out A: CT 'Scout' (series number 1), 2 slices" in out
     report = json.loads(med3d("dicom", "-o", "r.nii.gz", "--quiet", "--json")[1])
     told = report["series"]
     assert (told["series_number"], told["description"], told["slices"]) == (3, "Thorax", len(array))
@@ -211,7 +211,7 @@ def test_a_flawed_ct_is_not_replaced_by_what_can_be_read(med3d):
     write_series(Path("dicom/more"), array[:5], change=lambda _: other, first=900)
     refused(med3d, "dicom", "-o", "r.nii.gz", word="has uneven slices")
     refused(med3d, "dicom/more", "-o", "r.nii.gz", word="is MR, and bright-1.0.0 was made for CT")
-    refused(med3d, "dicom/more", "-o", "r.nii.gz", "--series", "1", word="--not-ct")
+    refused(med3d, "dicom/more", "-o", "r.nii.gz", "--series", "A", word="--not-ct")
     code, out, _ = med3d("dicom/more", "-o", "r.nii.gz", "--not-ct", "--quiet")
     assert code == 0 and "Of MR 'Second'" in out
 

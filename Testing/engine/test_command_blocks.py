@@ -6,6 +6,7 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ct_series import write_ct_series
 from page_commands import PAGES, ROOT, blocks, check, command_of, commands, parse
@@ -66,7 +67,9 @@ def furnished(tmp_path_factory):
     series = {**uids, "SeriesNumber": 2}
     write_ct_series(folder / "dicom-folder", volume.array, place, **series)
     write_ct_series(folder / "phases" / "early", volume.array, place, **series)
-    write_ct_series(folder / "phases" / "late", volume.array, place, seed="b", **series, AcquisitionNumber=2)
+    write_ct_series(
+        folder / "phases" / "late", volume.array + np.int16(1), place, seed="b", **series, AcquisitionNumber=2
+    )
     data = folder / "data"
     data.mkdir()
     splits = ["training"] * 4 + ["validation"]

@@ -231,15 +231,16 @@ def test_several_series_are_listed_and_chosen(tmp_path):
     sentence = refusal(tmp_path)
     for part in (
         "--series",
-        "1: CT 'Scout'",
+        "A: CT 'Scout'",
         "scout",
-        "2: CT 'Venous",
-        "3: CT 'Late' (series number 3), 4 slices, 8 x 7 x 4 voxels of 0.7 x 0.9 x 5 mm",
+        "B: CT 'Venous",
+        "C: CT 'Late' (series number 3), 4 slices, 8 x 7 x 4 voxels of 0.7 x 0.9 x 5 mm",
     ):
         assert part in sentence
-    for wanted in ("2", 2, "1.5.22"):
+    for wanted in ("B", "b", "2", 2, "1.5.22"):
         assert np.array_equal(read_volume(tmp_path, wanted).array, arrays["venous"])
     assert np.array_equal(read_volume(tmp_path, "1.5.23").array, arrays["late"])
+    assert "'D' means none" in refusal(tmp_path, "D")
     assert "'4' means none" in refusal(tmp_path, "4")
     assert "'1.5.2' means several" in refusal(tmp_path, "1.5.2")
 

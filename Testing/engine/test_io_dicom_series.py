@@ -23,8 +23,8 @@ def test_two_phases_are_told_apart_and_chosen(tmp_path, stored):
     write(tmp_path, stored, both, every() * 2, {z: 1 + z // 24 for z in range(48)})
     assert [one.slices for one in list_series(tmp_path)] == [24, 24]
     sentence = refusal(tmp_path)
-    assert "--series 1" in sentence and "--acquisition 1" in sentence and "acquisition 2 (series number 3)" in sentence
-    for choice in ({"acquisition": 2}, {"series": 2}, {"series": "1.2.3", "acquisition": "2"}):
+    assert "--series A" in sentence and "--acquisition 1" in sentence and "acquisition 2 (series number 3)" in sentence
+    for choice in ({"acquisition": 2}, {"series": "b"}, {"series": "1.2.3", "acquisition": "2"}):
         array, geometry, warnings = read(tmp_path, **choice)
         assert np.array_equal(array, both[24:]) and geometry.is_close(GEOMETRY, 1e-6) and warnings == []
     assert "no acquisition 7; it knows 1, 2" in refusal(tmp_path, acquisition=7)
@@ -46,7 +46,7 @@ def test_phases_without_an_acquisition_number(tmp_path, early, late):
     write_series(tmp_path, hounsfield(seed=1), change=lambda _: late, first=101)
     found = list_series(tmp_path)
     assert [one.slices for one in found] == [24, 24]
-    assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
+    assert np.array_equal(read(tmp_path, series="B")[0], hounsfield(seed=1))
 
 
 def test_frames_are_told_apart_by_their_stack(tmp_path):
@@ -67,7 +67,7 @@ def test_two_studies_that_share_a_uid_are_told_apart(tmp_path):
     write_series(tmp_path / "b", hounsfield(seed=1), change=lambda _: {tags.STUDY_UID: "1.8"})
     assert [one.part_kind for one in list_series(tmp_path)] == ["study", "study"]
     assert "--acquisition" not in refusal(tmp_path)
-    assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(seed=1))
+    assert np.array_equal(read(tmp_path, series="B")[0], hounsfield(seed=1))
 
 
 def test_phases_that_nothing_tells_apart_are_refused(tmp_path):
@@ -168,9 +168,9 @@ def test_a_flaw_of_the_main_series_never_lets_another_one_win(tmp_path, slices, 
     write_series(tmp_path / "main", np.delete(hounsfield(), [9, 10], 0), np.delete(every(), [9, 10]).tolist())
     write_series(tmp_path / "other", hounsfield(slices, 1), change=lambda _: other(modality))
     sentence = refusal(tmp_path)
-    assert "1: CT 'Thorax' (series number 3), 22 slices" in sentence and "lacks 2 slices" in sentence
-    assert "--series 2" in sentence
-    assert np.array_equal(read(tmp_path, series=2)[0], hounsfield(slices, 1))
+    assert "A: CT 'Thorax' (series number 3), 22 slices" in sentence and "lacks 2 slices" in sentence
+    assert "--series B" in sentence
+    assert np.array_equal(read(tmp_path, series="B")[0], hounsfield(slices, 1))
 
 
 @pytest.mark.parametrize(

@@ -106,10 +106,10 @@ def test_unusual_things_are_told():
 def test_a_folder_of_several_series_is_listed(tmp_path, capsys):
     three_series(tmp_path)
     text = told(capsys, tmp_path)
-    assert "Series 2     CT 'Venous" in text
-    assert "such as --series 2" in text, "the first is the scout"
+    assert "Series B     CT 'Venous" in text
+    assert "such as --series B" in text, "the first is the scout"
     assert "Spacing" not in text
-    assert "0.7 x 0.9 x 5 mm" in told(capsys, tmp_path, "--series", "3")
+    assert "0.7 x 0.9 x 5 mm" in told(capsys, tmp_path, "--series", "C")
     facts = json.loads(told(capsys, tmp_path, "--series", "3", "--json"))
     assert [one["description"] for one in facts["series"]][2] == "Late"
     assert facts["modality"] == "CT"
@@ -182,25 +182,25 @@ def test_each_series_is_told_with_what_makes_it_unusable(tmp_path, capsys):
         write_series(tmp_path / number, hu, places, lambda _, change=change | said: change)
     text = told(capsys, tmp_path)
     for part in (
-        "Series 1     CT 'd1' (series number 11), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm\n",
-        "Series 2     CT 'd2' (series number 12), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm, a scout\n",
+        "Series A     CT 'd1' (series number 11), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm\n",
+        "Series B     CT 'd2' (series number 12), 12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 3 mm, a scout\n",
         "12 slices, 5 x 6 x 12 voxels of 2 x 1.5 x 5 mm, has uneven slices (3 to 7 mm apart)\n",
         "mm, SEG is no scan\n",
-        "Series 5     MR 'd5' (series number 15), 12 slices",
-        "such as --series 1",
+        "Series E     MR 'd5' (series number 15), 12 slices",
+        "such as --series A",
     ):
         assert part in text
     facts = json.loads(told(capsys, tmp_path, "--json"))["series"]
-    assert [(one["number"], one["series_number"], one["slices"], one["usable"]) for one in facts] == [
-        (1, 11, 12, True),
-        (2, 12, 12, False),
-        (3, 13, 12, False),
-        (4, 14, 12, False),
-        (5, 15, 12, True),
+    assert [(one["letter"], one["series_number"], one["slices"], one["usable"]) for one in facts] == [
+        ("A", 11, 12, True),
+        ("B", 12, 12, False),
+        ("C", 13, 12, False),
+        ("D", 14, 12, False),
+        ("E", 15, 12, True),
     ]
     assert facts[2]["problem"].startswith("has uneven slices")
     (tmp_path / "1" / "im003.dcm").write_bytes(bytes(500))
-    text = told(capsys, tmp_path, "--series", "1")
+    text = told(capsys, tmp_path, "--series", "A")
     assert "im003.dcm" in text and "slice 3 is missing" in text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,9 @@ def choose_series(
 
     Args:
         series: From :func:`.list_series`.
-        wanted: Its number in the list from 1, its UID, or a unique beginning of it; None takes the only series, or the
-            only usable one, unless that would pass over a CT, or something at least half as large, that has a flaw.
+        wanted: Its letter in the list (:func:`letter_of`), its DICOM series number, its UID, or a unique beginning of
+            that, up to after a dot; None takes the only series, or the only usable one, unless that would pass over a
+            CT, or something at least half as large, that has a flaw.
         folder: For the message.
         acquisition: Only parts of series with this acquisition number, phase, or whatever else tells them apart.
 
@@ -40,11 +41,8 @@ def choose_series(
         found = fitting if len(fitting) == 1 else [one for one in fitting if one.usable]
         if len(found) > 1 and all(_is_copy(one, found[0]) for one in found[1:]):
             note, found = f"{len(found)} series are equal to the last voxel; the first of them was taken", found[:1]
-    elif str(wanted).isdecimal() and 1 <= int(wanted) <= len(series):
-        found = [one for one in (series[int(wanted) - 1],) if one in fitting]
     else:
-        same = [one for one in fitting if one.uid == str(wanted)]
-        found = same or [one for one in fitting if one.uid.startswith(str(wanted))]
+        found = [one for one in _meant(series, str(wanted)) if one in fitting]
     if len(found) != 1:
         raise _unclear(series, found, wanted, folder)
     others = [one for one in fitting if one is not found[0]]
@@ -52,6 +50,28 @@ def choose_series(
         raise _refused(series, found[0], flawed, folder)
     chosen = _telling(series, found[0], asked=(wanted, acquisition) != (None, None))
     return replace(chosen, notes=(*chosen.notes, note)) if note else chosen
+
+
+def letter_of(place: int) -> str:
+    """What a series is called by its place in a list from 0: no number, which would be taken for its series number.
+
+    Examples:
+        >>> letter_of(0), letter_of(25), letter_of(26)
+        ('A', 'Z', 'AA')
+    """
+    more, last = divmod(place, 26)
+    return (letter_of(more - 1) if more else "") + chr(ord("A") + last)
+
+
+def _meant(series: Sequence[Series], wanted: str) -> list[Series]:
+    """Those with that letter, else that series number, else that UID, else that beginning of it."""
+    ways: tuple[Callable[[Series], bool], ...] = (
+        lambda one: _letter(series, one) == wanted.upper(),
+        lambda one: str(one.number) == wanted,
+        lambda one: one.uid == wanted,
+        lambda one: "." in wanted and one.uid.startswith(wanted),
+    )
+    return next((found for way in ways if (found := [one for one in series if way(one)])), [])
 
 
 def series_of_file(
@@ -81,7 +101,7 @@ def series_of_file(
 def _telling(series: Sequence[Series], chosen: Series, asked: bool) -> Series:
     """The chosen one, which tells of the others; with a note, if nobody asked for it, where these are parts of it."""
     others = [one for one in series if one is not chosen and (not asked or one.uid == chosen.uid)]
-    left_out = tuple(f"{_number(series, one)}: {one}" for one in others)
+    left_out = tuple(f"{_letter(series, one)}: {one}" for one in others)
     lost = 0 if asked else _lost(others, chosen)
     note = f"images of another plane, size or acquisition that it holds besides were left out ({lost})"
     return replace(chosen, left_out=left_out, notes=(*chosen.notes, note) if lost else chosen.notes)
@@ -110,10 +130,9 @@ def _lost(others: Sequence[Series], chosen: Series) -> int:
 
 
 def _refused(series: Sequence[Series], chosen: Series, flawed: Sequence[Series], folder: Path) -> VolumeError:
-    number = _number(series, chosen)
     return VolumeError(
         f"{folder} holds {_listed(series, flawed)}, which cannot be read; export that again in full, or, if another "
-        f"is meant, choose it, such as `--series {number}` for {chosen}."
+        f"is meant, choose it, such as `--series {_letter(series, chosen)}` for {chosen}."
     )
 
 
@@ -122,7 +141,7 @@ def _unclear(series: Sequence[Series], found: Sequence[Series], wanted: str | in
     usable = [one for one in (found or series) if one.usable]
     if not usable and wanted is None:
         return VolumeError(f"{folder} holds {len(series)} series, but no volume that can be read: {_listed(series)}.")
-    example = _number(series, usable[0]) if usable else 1
+    example = _letter(series, usable[0] if usable else series[0])
     advice = f"choose one, such as `--series {example}`"
     if (
         len({one.uid for one in usable}) == 1
@@ -133,12 +152,12 @@ def _unclear(series: Sequence[Series], found: Sequence[Series], wanted: str | in
     return VolumeError(f"{folder} holds {len(series)} series{asked}; {advice}: {_listed(series)}.")
 
 
-def _number(series: Sequence[Series], one: Series) -> int:
-    return next(number for number, other in enumerate(series, start=1) if other is one)
+def _letter(series: Sequence[Series], one: Series) -> str:
+    return letter_of(next(place for place, other in enumerate(series) if other is one))
 
 
 def _listed(series: Sequence[Series], some: Sequence[Series] | None = None) -> str:
     some = series if some is None else some
-    listed = [f"{_number(series, one)}: {one}" for one in some]
+    listed = [f"{_letter(series, one)}: {one}" for one in some]
     more = f"; and {len(some) - _SHOWN} more, which `med3d info` lists" if len(some) > _SHOWN else ""
     return "; ".join(listed[:_SHOWN]) + more
