@@ -12,6 +12,7 @@ from Med3DCore.errors import SettingError
 
 Box = tuple[float, float, float, float]
 MEASURES = ("iou", "iobb")
+_MOST_GROWTH = float(np.log(1000 / 16))
 
 
 def areas(boxes: np.ndarray, pixel: float = 0.0) -> np.ndarray:
@@ -69,3 +70,35 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndar
         kept.append(best)
         order = rest[overlaps(boxes[best][None], boxes[rest])[0] <= threshold]
     return np.array(kept, dtype=np.intp)
+
+
+def encode(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Boxes as seen from anchors: shift of the middle by the anchor's sides, logarithm of the sides' ratio.
+
+    Args:
+        boxes: ``[n, 4]``, each with sides above 0.
+        anchors: Of each box, ``[n, 4]``.
+
+    Returns:
+        Float64 ``[n, 4]``: dx, dy, dw, dh (Faster R-CNN's coding).
+    """
+    middle, sides = _middle_and_sides(boxes)
+    anchor_middle, anchor_sides = _middle_and_sides(anchors)
+    return np.concatenate([(middle - anchor_middle) / anchor_sides, np.log(sides / anchor_sides)], axis=1)
+
+
+def decode(deltas: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`encode`; a side grows 62.5 times at most."""
+    anchor_middle, anchor_sides = _middle_and_sides(anchors)
+    middle = anchor_middle + deltas[:, :2] * anchor_sides
+    half = anchor_sides * np.exp(np.minimum(deltas[:, 2:], _MOST_GROWTH)) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def clipped(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Boxes cut off at the border of a picture of so many pixels."""
+    return np.clip(boxes, 0, np.array([width, height, width, height]) - 1.0)
+
+
+def _middle_and_sides(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]

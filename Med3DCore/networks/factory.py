@@ -29,6 +29,7 @@ DECODERS = {
     "unet": ("vdt_decoders", "UNetDecoder"),
     "nodule": ("vdt_decoders", "NoduleDecoder"),
     "classification": ("heads", "ClassificationHead"),
+    "detection": ("detector", "DetectionDecoder"),
 }
 GIVEN_BY_ENCODER = ("in_channels", "strides", "out_channels")
 
@@ -43,8 +44,8 @@ def build_network(spec: dict) -> Network | Average:
 
     Returns:
         A module whose ``encoder`` and ``decoder`` are what the description names, or the average of several. It maps
-        float ``[n, c, z, y, x]`` to logits ``[n, out_channels, z, y, x]``, or ``[n, out_channels]`` with the
-        classification head.
+        float ``[n, c, z, y, x]`` to logits ``[n, out_channels, z, y, x]``, ``[n, out_channels]`` with the
+        classification head, or :class:`.Proposals` with the detection decoder.
 
     Raises:
         SettingError: A name or argument is unknown, missing or out of range.
@@ -60,6 +61,7 @@ def build_network(spec: dict) -> Network | Average:
     out_channels, members = spec["out_channels"], spec.get("members", 1)
     check_count("out_channels of the network", out_channels)
     check_count("members of the network", members)
+    _check_detecting(spec, members)
     from Med3DCore.networks.average import Average
     from Med3DCore.networks.network import Network
 
@@ -100,6 +102,19 @@ def build_decoder(spec: dict, encoder: Encoder, out_channels: int) -> nn.Module:
     """
     cls, arguments = _resolve("decoder", spec, DECODERS, GIVEN_BY_ENCODER)
     return cls(encoder.channels, encoder.strides, out_channels, **arguments)
+
+
+def _check_detecting(spec: dict, members: int) -> None:
+    """Refuse what a detector cannot be, and what only a detector can be.
+
+    Raises:
+        SettingError: It is such a network.
+    """
+    detects = isinstance(spec["decoder"], dict) and spec["decoder"].get("name") == "detection"
+    if detects and members > 1:
+        raise SettingError("Several detectors cannot answer together; leave out members.")
+    if not detects and isinstance(spec["encoder"], dict) and spec["encoder"].get("depth_pools"):
+        raise SettingError("depth_pools of the encoder take slices away, so the decoder must be 'detection'.")
 
 
 def _resolve(part: str, values: dict, known: dict, given: tuple[str, ...]) -> tuple[type, dict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,10 +12,18 @@ from torch import Tensor, nn
 from Med3DCore.geometry import triple
 from Med3DCore.networks.conv import Conv3d
 
+NORMS = ("batch", "group")
+_GROUPS = 32
+
 Stride = int | tuple[int, int, int]
 """Of all axes, or of z, y, x where they differ."""
 
 _FEW_CHANNELS = 8
+
+
+def normalisation(kind: str, channels: int) -> nn.Module:
+    """Batch norm, or group norm of 32 groups (of as many as divide the channels, if there are fewer)."""
+    return nn.BatchNorm3d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(_GROUPS, channels), channels)
 
 
 def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import Stride
-from Med3DCore.networks.resnet import Block, ResNetEncoder
+from Med3DCore.networks.layers import Stride, normalisation
+from Med3DCore.networks.residual_blocks import Block
+from Med3DCore.networks.resnet import ResNetEncoder
 
 
 class PreActBottleneck(Block):
@@ -29,13 +30,14 @@ class PreActBottleneck(Block):
         dilation: int,
         downsample: nn.Module | None,
         flat: bool = False,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm3d(in_channels)
+        self.bn1 = normalisation(norm, in_channels)
         self.conv1 = Conv3d(in_channels, planes, 1, bias=False)
-        self.bn2 = nn.BatchNorm3d(planes)
+        self.bn2 = normalisation(norm, planes)
         self.conv2 = conv3x3x3(planes, planes, stride, dilation, flat=flat)
-        self.bn3 = nn.BatchNorm3d(planes)
+        self.bn3 = normalisation(norm, planes)
         self.conv3 = Conv3d(planes, 4 * planes, 1, bias=False)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from Med3DCore.errors import SettingError
-from Med3DCore.networks.blocked_conv import conv3x3x3
 from Med3DCore.networks.checks import check_choice, check_count, check_counts
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import Stride, initialise, per_axis
+from Med3DCore.networks.layers import NORMS, Stride, initialise, normalisation
 from Med3DCore.networks.network import Encoder
+from Med3DCore.networks.pseudo_3d import PSEUDO
+from Med3DCore.networks.residual_blocks import BasicBlock, Block, Bottleneck
+from Med3DCore.networks.residual_blocks import shortcut as make_shortcut
 
 # output stride -> (stride, dilation) of layer 3 and layer 4
 GEOMETRIES = {
@@ -25,90 +26,6 @@ GEOMETRIES = {
     16: ((2, 1), (1, 2)),
     32: ((2, 1), (2, 1)),
 }
-
-
-class Block(nn.Module):
-    """A block of a layer; it gives ``expansion`` times as many channels as it has planes."""
-
-    expansion: int
-
-
-class BasicBlock(Block):
-    """Two 3x3x3 convolutions and a shortcut; both are dilated, the first is strided."""
-
-    expansion = 1
-
-    def __init__(
-        self,
-        in_channels: int,
-        planes: int,
-        stride: Stride,
-        dilation: int,
-        downsample: nn.Module | None,
-        flat: bool = False,
-    ) -> None:
-        super().__init__()
-        self.conv1 = conv3x3x3(in_channels, planes, stride, dilation, flat=flat)
-        self.bn1 = nn.BatchNorm3d(planes)
-        self.conv2 = conv3x3x3(planes, planes, 1, dilation, flat=flat)
-        self.bn2 = nn.BatchNorm3d(planes)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = downsample
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out)
-
-
-class Bottleneck(Block):
-    """1x1x1, 3x3x3 (strided and dilated), 1x1x1 to four times the planes, and a shortcut."""
-
-    expansion = 4
-
-    def __init__(
-        self,
-        in_channels: int,
-        planes: int,
-        stride: Stride,
-        dilation: int,
-        downsample: nn.Module | None,
-        flat: bool = False,
-    ) -> None:
-        super().__init__()
-        self.conv1 = Conv3d(in_channels, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm3d(planes)
-        self.conv2 = conv3x3x3(planes, planes, stride, dilation, flat=flat)
-        self.bn2 = nn.BatchNorm3d(planes)
-        self.conv3 = Conv3d(planes, 4 * planes, 1, bias=False)
-        self.bn3 = nn.BatchNorm3d(4 * planes)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = downsample
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out)
-
-
-class ZeroPadShortcut(nn.Module):
-    """Shortcut type A: sub-sample, then fill the new channels with zeros. Has no parameters.
-
-    MedicalNet's code detaches it, so its released type-A models were trained without a gradient here. The forward
-    pass is the same; we detach only on request, since early layers then learn through the residual branches alone.
-    """
-
-    def __init__(self, channels: int, stride: Stride, detach: bool) -> None:
-        super().__init__()
-        self.channels, self.stride, self.detach = channels, per_axis(stride), detach
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.detach() if self.detach else x
-        z, y, x_ = self.stride
-        return F.pad(x[:, :, ::z, ::y, ::x_], (0, 0, 0, 0, 0, 0, 0, self.channels - x.shape[1]))
 
 
 class ResNetEncoder(Encoder):
@@ -132,6 +49,11 @@ class ResNetEncoder(Encoder):
             colours, taken as three slices, are still three in the last map.
         flat: A 2D ResNet: no kernel reaches beyond its own slice and nothing has a stride along z. Such weights are
             those of a 2D ResNet but for one axis of length 1; it is the plain 2D network that VDT is compared with.
+        pseudo: P3D's network of bottlenecks (papers.md B3.5): stem and max-pool within a slice, and in place of 3x3x3
+            convolutions :mod:`.pseudo_3d`'s. Its weights are its own.
+        depth_pools: P3D's treatment of few slices: no stride along z, but max-pools along it after layers 1 and 2
+            (which halve it) and after layer 3 (which takes three to one), so that nine slices become 5, 3 and 1.
+        norm: ``"batch"``, or ``"group"`` (32 groups) as the published detectors.
 
     Attributes:
         channels: Channels of the five maps of :meth:`features`.
@@ -169,6 +91,9 @@ class ResNetEncoder(Encoder):
         stage_strides: Sequence[int] | None = None,
         depth_stride: bool = True,
         flat: bool = False,
+        pseudo: bool = False,
+        depth_pools: bool = False,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         check_choice("depth of the encoder", depth, self.blocks)
@@ -178,19 +103,25 @@ class ResNetEncoder(Encoder):
         check_count("in_channels of the encoder", in_channels)
         check_count("width of the encoder", width)
 
-        for name, value in (("stem_pool", stem_pool), ("depth_stride", depth_stride), ("flat", flat)):
+        switches = {"stem_pool": stem_pool, "depth_stride": depth_stride, "flat": flat, "pseudo": pseudo}
+        for name, value in {**switches, "depth_pools": depth_pools}.items():
             check_choice(f"{name} of the encoder", value, (True, False))
+        check_choice("norm of the encoder", norm, NORMS)
         block, counts = self.blocks[depth]
+        if pseudo and (block is not Bottleneck or flat):
+            raise SettingError("pseudo of the encoder needs bottlenecks, depth 50 or more of 'resnet', and no flat.")
         stages = _stages(output_stride, stage_strides)
+        keeps_depth = flat or pseudo or depth_pools or not depth_stride
+        in_slice = flat or pseudo  # stem and max-pool
 
         def stride(of: int) -> Stride:
-            return of if of == 1 or (depth_stride and not flat) else (1, of, of)
+            return of if of == 1 or not keeps_depth else (1, of, of)
 
-        kernel, padding = ((1, 7, 7), (0, 3, 3)) if flat else (7, 3)
+        kernel, padding = ((1, 7, 7), (0, 3, 3)) if in_slice else (7, 3)
         self.conv1 = Conv3d(in_channels, width, kernel, stride=stride(stem_stride), padding=padding, bias=False)
-        self.bn1 = nn.BatchNorm3d(width)
+        self.bn1 = normalisation(norm, width)
         self.relu = nn.ReLU(inplace=True)
-        pool = nn.MaxPool3d((1, 3, 3) if flat else 3, stride=stride(2), padding=(0, 1, 1) if flat else 1)
+        pool = nn.MaxPool3d((1, 3, 3) if in_slice else 3, stride=stride(2), padding=(0, 1, 1) if in_slice else 1)
         self.maxpool = pool if stem_pool else nn.Identity()
 
         self.channels, strides = [width], [stem_stride]
@@ -199,14 +130,18 @@ class ResNetEncoder(Encoder):
             after = planes * block.expansion
             # Only a stage's first block changes size or channels, so only it needs a shortcut of its own.
             needs_shortcut = step != 1 or before != after
-            downsample = _shortcut(shortcut, before, after, stride(step), detach_shortcut) if needs_shortcut else None
-            layer = [block(before, planes, stride(step), dilation, downsample, flat)]
-            layer += [block(after, planes, 1, dilation, None, flat) for _ in range(count - 1)]
+            downsample = None
+            if needs_shortcut:
+                downsample = make_shortcut(shortcut, before, after, stride(step), detach_shortcut, norm)
+            kinds = [PSEUDO[(sum(counts[:i]) + j) % len(PSEUDO)] if pseudo else block for j in range(count)]
+            layer = [kinds[0](before, planes, stride(step), dilation, downsample, flat, norm)]
+            layer += [kind(after, planes, 1, dilation, None, flat, norm) for kind in kinds[1:]]
             self.add_module(f"layer{i + 1}", nn.Sequential(*layer))
             self.channels.append(after)
             pooled = 2 if i == 0 and stem_pool else 1  # the max-pool stands before layer 1
             strides.append(strides[-1] * step * pooled)
         self.strides = [stride(total) for total in strides]
+        self.depth_pools = nn.ModuleList(_depth_pool(i, depth_pools) for i in range(3))
         initialise(self)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -217,15 +152,20 @@ class ResNetEncoder(Encoder):
         """
         maps = [self.relu(self.bn1(self.conv1(x)))]
         x = self.maxpool(maps[0])
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for layer, pool in zip(self._layers(), (nn.Identity(), *self.depth_pools), strict=True):
+            x = layer(pool(x))
             maps.append(x)
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
         """The map of layer 4, ``[n, channels[-1], z / strides[-1], ...]``."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        for layer, pool in zip(self._layers()[1:], self.depth_pools, strict=True):
+            x = layer(pool(x))
+        return x
+
+    def _layers(self) -> tuple[nn.Module, ...]:
+        return self.layer1, self.layer2, self.layer3, self.layer4
 
 
 def _stages(output_stride: int, stage_strides: Sequence[int] | None) -> tuple[tuple[int, int], ...]:
@@ -242,8 +182,8 @@ def _stages(output_stride: int, stage_strides: Sequence[int] | None) -> tuple[tu
     return tuple((stride, 1) for stride in stage_strides)
 
 
-def _shortcut(kind: str, in_channels: int, out_channels: int, stride: Stride, detach: bool) -> nn.Module:
-    if kind == "A":
-        return ZeroPadShortcut(out_channels, stride, detach)
-    conv = Conv3d(in_channels, out_channels, 1, stride=stride, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm3d(out_channels))
+def _depth_pool(after: int, pools: bool) -> nn.Module:
+    """The max-pool along z after layers 1, 2 and 3 (numbers 0, 1, 2)."""
+    if not pools:
+        return nn.Identity()
+    return nn.MaxPool3d((3, 1, 1), (2, 1, 1), (1, 0, 0)) if after < 2 else nn.MaxPool3d((3, 1, 1), 1)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from Med3DCore.inference.device import Device
 from Med3DCore.networks import build_network
-from Med3DCore.networks.resnet import BasicBlock, Bottleneck
+from Med3DCore.networks.residual_blocks import BasicBlock, Bottleneck
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.learning.task import Task, Validation
