@@ -21,7 +21,7 @@ Stride = int | tuple[int, int, int]
 _FEW_CHANNELS = 8
 
 
-def normalisation(kind: str, channels: int) -> nn.Module:
+def normalisation(kind: str, channels: int) -> nn.BatchNorm3d | nn.GroupNorm:
     """Batch norm, or group norm of 32 groups (of as many as divide the channels, if there are fewer)."""
     return nn.BatchNorm3d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(_GROUPS, channels), channels)
 
