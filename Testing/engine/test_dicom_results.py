@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from Med3DCore.errors import OutputError, VolumeError
 from Med3DCore.io import find_scan, read_label_map, read_volume, write_label_map, write_label_maps
+from Med3DCore.io.dicom_results import require_origin
 from Med3DCore.io.dicom_results.outlines import inside, outlines_of
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap
@@ -160,10 +161,14 @@ def test_slices_that_were_filled_in_are_no_images_to_point_to(series, tmp_path):
         assert np.array_equal(on_grid(read, labels.geometry)[there], labels.array[there])
 
 
-def test_without_a_frame_of_reference_there_is_no_dicom(series, tmp_path):
-    labels, origin = series(FrameOfReferenceUID=None)
+@pytest.mark.parametrize("lacking", ["FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_without_a_name_to_point_to_there_is_no_dicom(series, tmp_path, lacking):
+    labels, origin = series(**{lacking: None})
     for name in ("r.seg.dcm", "r.rtstruct.dcm"):
-        with pytest.raises(OutputError, match="no FrameOfReferenceUID"):
+        if lacking != "SOPClassUID":
+            with pytest.raises(OutputError, match=f"no {lacking}"):  # before the work
+                require_origin(origin.series, [tmp_path / name])
+        with pytest.raises(OutputError, match=f"no {lacking}"):
             write_label_maps(labels, [tmp_path / "r.nii.gz", tmp_path / name], origin)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ct"]
 
@@ -174,6 +179,31 @@ def test_slices_that_only_a_location_places_have_no_dicom_result(series, tmp_pat
     located = replace(origin, series=replace(origin.series, images=images))
     with pytest.raises(OutputError, match="does not say how its slices lie"):
         write_label_maps(labels, [tmp_path / "r.seg.dcm"], located)
+
+
+TYPE_2 = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator", "Manufacturer", "SliceThickness"),
+    "SeriesNumber",
+)
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
+@pytest.mark.parametrize("name", ["r.seg.dcm", "r.rtstruct.dcm"])
+def test_what_an_anonymizer_took_out_is_there_if_only_empty(series, tmp_path, name, value):
+    labels, origin = series(**dict.fromkeys(TYPE_2, value))
+    write_label_maps(labels, [tmp_path / name], origin)
+    made = pydicom.dcmread(tmp_path / name)
+    for keyword in TYPE_2[:9]:
+        assert keyword in made and not made[keyword].value, keyword
+    read = read_label_map(tmp_path / name, grid=origin.series.geometry)
+    assert np.array_equal(on_grid(read, labels.geometry), labels.array)
+    if name == "r.seg.dcm":
+        measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        assert measures.SliceThickness == origin.series.geometry.spacing[2]
+    if program := shutil.which("dciodvfy"):
+        said = subprocess.run([program, str(tmp_path / name)], capture_output=True, text=True, check=False)
+        assert "Error" not in said.stdout + said.stderr
 
 
 def test_outlines_give_back_any_mask_and_a_piece_is_one_outline():

@@ -76,25 +76,55 @@ class Origin:
         """The files of the series as pydicom has them, without pixels, in the order of the slices.
 
         Raises:
-            OutputError: One cannot be read any more, or says nothing of its frame of reference.
+            OutputError: One cannot be read any more, or lacks what cannot be left empty.
         """
         import pydicom
 
+        require_names(self.series)
         try:
             images: list[Dataset] = [pydicom.dcmread(path, stop_before_pixels=True) for path in self.series.files]
         except Exception as error:
             raise OutputError(f"{self.series.name} cannot be read again to point to it: {error}") from None
-        if not images[0].get("FrameOfReferenceUID"):
-            raise OutputError(
-                f"{self.series.name} has no FrameOfReferenceUID, without which no DICOM result can say where it lies; "
-                "write .seg.nrrd or .nii.gz instead."
-            )
-        if any(image.axes is None or image.position is None or image.located for image in self.series.images):
-            raise OutputError(
-                f"{self.series.name} does not say how its slices lie in the patient, without which no DICOM result can "
-                "lie over them; write .seg.nrrd or .nii.gz instead."
-            )
+        for image in images:
+            _complete(image, self.series)
         return images
+
+
+def _complete(image: Dataset, series: Series) -> None:
+    """Give the header of an image what anonymizers take out though DICOM wants it, if only empty (PS3.5, 7.4.3)."""
+    if not image.get("SOPClassUID"):
+        raise _unnamed(series, "SOPClassUID")
+    for keyword in OF_THE_STUDY:
+        if keyword not in image and keyword not in ("SpecificCharacterSet", "StudyInstanceUID"):
+            setattr(image, keyword, "")
+    if not image.get("SliceThickness") and "NumberOfFrames" not in image:
+        image.SliceThickness = f"{series.geometry.spacing[2]:.6g}"
+
+
+def require_names(series: Series) -> None:
+    """Find out whether a series has the names and places that a result points to it by.
+
+    Raises:
+        OutputError: One is missing; the sentence names it.
+    """
+    study, frame_of_reference = series.images[0].kin
+    names = {"StudyInstanceUID": study, "SeriesInstanceUID": series.uid, "FrameOfReferenceUID": frame_of_reference}
+    names["SOPInstanceUID"] = min(image.image_uid for image in series.images)
+    for name, value in names.items():
+        if not value:
+            raise _unnamed(series, name)
+    if any(image.axes is None or image.position is None or image.located for image in series.images):
+        raise OutputError(
+            f"{series.name} does not say how its slices lie in the patient, without which no DICOM result can lie over "
+            "them; write .seg.nrrd or .nii.gz instead."
+        )
+
+
+def _unnamed(series: Series, keyword: str) -> OutputError:
+    return OutputError(
+        f"{series.name} has no {keyword}, without which no DICOM result can point to it; write .seg.nrrd or .nii.gz "
+        "instead."
+    )
 
 
 def require_origin(scan: Header | Series, outputs: Iterable[Path], orientation: str | None = None) -> None:
@@ -106,7 +136,7 @@ def require_origin(scan: Header | Series, outputs: Iterable[Path], orientation: 
         orientation: That somebody gave for the scan, against what its header says, or None.
 
     Raises:
-        OutputError: The scan is no DICOM series, was turned, or a package is missing.
+        OutputError: The scan is no DICOM series, lacks names, was turned, or a package is missing.
     """
     for output in outputs:
         kind = kind_of_output(output)
@@ -122,6 +152,7 @@ def require_origin(scan: Header | Series, outputs: Iterable[Path], orientation: 
                 f"{output.name} cannot be made with --orientation: a DICOM {kind.name} lies where the headers of its "
                 "series say. Write .seg.nrrd instead."
             )
+        require_names(scan)
         if importlib.util.find_spec(_PACKAGES[kind]) is None:
             raise OutputError(
                 f"DICOM {kind.name} is written by the package {_PACKAGES[kind]}; install it with "

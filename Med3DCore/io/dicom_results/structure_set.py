@@ -74,8 +74,6 @@ def _general(image: Dataset, origin: Origin) -> FileDataset:
     for keyword in OF_THE_STUDY:
         if keyword in image:
             made[keyword] = image[keyword]
-        elif keyword != "SpecificCharacterSet":
-            setattr(made, keyword, "")  # type 2: there, if only empty
     made.SOPClassUID, made.SOPInstanceUID = _STORAGE, generate_uid()
     meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.Modality, made.SeriesInstanceUID, made.SeriesNumber = "RTSTRUCT", generate_uid(), _SERIES_NUMBER
