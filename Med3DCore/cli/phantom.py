@@ -47,8 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--nodules",
         type=int,
         metavar="N",
-        help="instead: N patients with nodules of the lungs, a scan around each nodule, and the table nodules.csv for "
-        "`med3d classify train`; all else is varied",
+        help="instead: N patients with nodules of the lungs, a scan around each nodule, its outline for `med3d train` "
+        "and the table nodules.csv for `med3d classify train`; all else is varied",
     )
     add("--quiet", action="store_true", help="no progress")
     add("--replace", action="store_true", help="replace a ct.nii.gz and labels.nii.gz that are in DIR already")

@@ -1,19 +1,27 @@
-"""A data set of phantoms' nodules: a scan around each, and the table of centres that ``med3d classify`` reads."""
+"""A data set of phantoms' nodules: a scan around each, its outline, and the table that ``med3d classify`` reads.
+
+The same folder teaches both tasks that VDT's paper has on LIDC: which nodules are malignant, and where a nodule ends.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple, triple
+from Med3DCore.io.label_names import label_for
+from Med3DCore.phantom.data_set import SOURCE
 from Med3DCore.phantom.make import make_phantom
 from Med3DCore.phantom.nodules import PhantomNodule, draw_diameter
 from Med3DCore.phantom.settings import KERNELS, SIZES, PhantomSettings
 from Med3DCore.progress import Progress
+from Med3DCore.volume import LabelMap
 
+_HELD_OUT = 5  # Every fifth patient is for validation.
 _MOST = 3  # Nodules of a patient.
 _MALIGNANT = 0.45
 _SIDE = 64.0  # Of a scan, mm.
@@ -29,6 +37,9 @@ def write_nodule_data_set(
 ) -> Path:
     """Write scans around nodules of made-up patients, in several orientations, some of them oblique.
 
+    Beside each ``NAME_ct.nii.gz`` lies ``NAME_seg.nii.gz`` with the label ``"nodule"``: its body without spikes, as
+    people outline them; ``dataset.json`` lists the pairs for ``med3d train``, a patient in five held out.
+
     Args:
         folder: Where to; made if missing. Scans that are already there are kept.
         patients: How many; each has one to three nodules.
@@ -41,31 +52,54 @@ def write_nodule_data_set(
     Raises:
         SettingError: ``patients`` is below 1.
     """
-    from Med3DCore.io import write_volume, written_beside
+    from Med3DCore.io import write_label_map, write_volume, written_beside
 
     if patients < 1:
         raise SettingError(f"A data set of {patients} phantoms cannot be made; ask for at least one.")
     folder.mkdir(parents=True, exist_ok=True)
-    progress, rows = progress or Progress(), []
+    progress, rows, cases = progress or Progress(), [], []
     with progress.stage("phantoms", share=1.0):
         for seed in range(patients):
             progress.update(seed / patients)
             rng = np.random.default_rng([seed, 5])
             whole = PhantomSettings(size=str(rng.choice(list(SIZES))), contrast="native")
             nodules = _nodules(seed, whole, rng)
+            patient = f"patient{seed:03}"
             for number, nodule in enumerate(nodules):
-                name = f"patient{seed:03}_nodule{number}"
-                scan = folder / f"{name}_ct.nii.gz"
+                name = f"{patient}_nodule{number}"
+                scan, outline = folder / f"{name}_ct.nii.gz", folder / f"{name}_seg.nii.gz"
                 settings = _scan_around(nodule, whole, tuple(nodules), spacing, rng)
-                if not scan.exists():
-                    write_volume(make_phantom(seed, settings).ct, scan)
+                if not (scan.exists() and outline.exists()):
+                    phantom = make_phantom(seed, settings)
+                    write_volume(phantom.ct, scan)
+                    write_label_map(_outlined(seed, settings, phantom.labels), outline)
                 place = [f"{value:.2f}" for value in nodule.centre]
-                what = [f"{nodule.diameter_mm:.1f}", int(nodule.malignant), f"patient{seed:03}"]
-                rows.append([name, scan.name, *place, "LPS", *what, "Med3D phantoms", "Apache-2.0"])
+                what = [f"{nodule.diameter_mm:.1f}", int(nodule.malignant), patient]
+                rows.append([name, scan.name, *place, "LPS", *what, SOURCE["data"], SOURCE["licence"]])
+                split = "validation" if seed % _HELD_OUT == _HELD_OUT - 1 else "training"
+                files = {"image": scan.name, "label": outline.name, "values": {"nodule": 1}}
+                cases.append({"name": name, **files, "patient": patient, "split": split, "source": SOURCE})
+    with written_beside(folder / "dataset.json") as temporary:
+        temporary.write_text(json.dumps({"cases": cases}, indent=1))
     path = folder / "nodules.csv"
     with written_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
     return path
+
+
+def _outlined(seed: int, settings: PhantomSettings, lungs: LabelMap) -> LabelMap:
+    """The bodies of all nodules in a scan: voxels whose centres lie inside, on the grid of its label map."""
+    from Med3DCore.phantom.grid import positions, reordered, scan_grid
+    from Med3DCore.phantom.patient import Patient
+
+    patient = Patient(seed, settings)
+    grid = scan_grid(settings, patient)
+    points = patient.points(*positions(grid))
+    bodies = [s.shape for s in patient.structures if s.tissue == "nodule" and np.isinf(s.calibre)]
+    inside = np.any([body.distance(points) < 0 for body in bodies], axis=0)
+    inside, _ = reordered(inside, grid, settings.orientation)
+    array = (inside & (lungs.array > 0)).astype(np.uint8)
+    return LabelMap(array, lungs.geometry, lungs.name, (label_for("nodule", 0),))
 
 
 def _nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> list[PhantomNodule]:

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from Med3DCore.cli.main import main
 from Med3DCore.errors import SettingError
@@ -14,6 +15,8 @@ from Med3DCore.phantom.nodules import PhantomNodule, draw_diameter
 from Med3DCore.phantom.shapes import Points
 from Med3DCore.preprocessing.cube import cut_block
 from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.classification.nodules import read_nodules
 
 CENTRE = (70.0, 20.0, 160.0)  # in the left lung of patient 0
@@ -88,6 +91,17 @@ def test_the_data_set_is_what_its_table_says(tmp_path, monkeypatch):
         volume = read_volume(nodule.image)
         block, _ = cut_block(volume, nodule.centre, (1.0,) * 3, (3, 3, 3), EVERYTHING)
         assert block.mean() > -400, f"{nodule.name} is not at its centre"
+    cases = read_cases(tmp_path / "dataset.json")
+    assert [(case.name, case.patient, case.split) for case in cases] == [
+        (nodule.name, "patient000", "training") for nodule in nodules
+    ]
+    for case, nodule in zip(cases, nodules, strict=True):
+        volume = read_volume(case.image)
+        inside = case.inside(read_label(case, volume.geometry), "nodule")
+        outside = ndimage.binary_dilation(inside, iterations=2) & ~ndimage.binary_dilation(inside)
+        assert np.median(volume.array[inside]) > np.median(volume.array[outside]) + 300
+        index = [*np.argwhere(inside)[:, ::-1].mean(axis=0), 1.0]
+        assert np.linalg.norm((volume.geometry.index_to_physical @ index)[:3] - nodule.centre) < 2.5
     before = (tmp_path / "nodules.csv").read_bytes(), nodules[0].image.stat().st_mtime_ns
     data_set.write_nodule_data_set(tmp_path, 1)
     assert before == ((tmp_path / "nodules.csv").read_bytes(), nodules[0].image.stat().st_mtime_ns)
