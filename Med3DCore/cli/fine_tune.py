@@ -153,6 +153,7 @@ def _values(tuned: FineTuned, installed: str) -> dict:
         "model": installed,
         "before": tuned.before,
         "after": tuned.after,
+        "false_positive_ml": tuned.false_positive_ml,
         "kept": tuned.kept,
         "way": tuned.way,
         "steps": tuned.steps,
@@ -167,6 +168,11 @@ def _text(tuned: FineTuned, installed: str) -> str:
         for case, dice in cases.items():
             before = tuned.before.get(label, {}).get(case)
             lines.append(f"{label:16} {case:24} {'-' if before is None else f'{before:.3f}':>7} {dice:7.3f}")
+    for label, cases in tuned.false_positive_ml["after"].items():
+        for case, volume in cases.items():
+            before = tuned.false_positive_ml["before"].get(label, {}).get(case)
+            then = "" if before is None else f" ({before:.1f} mL before)"
+            lines.append(f"{case} shows no {label}, and {volume:.1f} mL of it are found{then}.")
     lines += [f"Note: {sentence}" for sentence in tuned.warnings]
     if tuned.way < 1:
         lines.append("Its weights lie halfway between the old model and what was learned, so that less is forgotten.")

@@ -17,6 +17,7 @@ from Med3DCore.models.package_file import load_package
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
 from Med3DCore.training.cases.cache import CaseCache
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
@@ -25,10 +26,19 @@ from Med3DCore.training.fine_tuning.adapt import tuned_stages
 from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, choose_ways
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.fit_time import fitted
-from Med3DCore.training.fine_tuning.held_out import AUTOMATIC, choose_held_out, verdict
+from Med3DCore.training.fine_tuning.held_out import (
+    AUTOMATIC,
+    Checked,
+    choose_held_out,
+    false_positives,
+    scores,
+    verdict,
+)
 from Med3DCore.training.fine_tuning.remember import remembered
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
 from Med3DCore.training.fine_tuning.run_list import list_runs
+from Med3DCore.training.segmentation.publish import compare_with_truth
+from Med3DCore.volume import LabelMap
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SHORT = {"steps": 3, "patch": [16, 16, 16], "batch": 2, "validate_every": 2}
@@ -90,6 +100,7 @@ def test_a_known_label_is_learned_and_the_stages_of_others_stay(parent, tmp_path
 
 def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent, tmp_path, monkeypatch):
     cases = [replace(case, split="validation" if i else "training") for i, case in enumerate(boxes(tmp_path))]
+    cases[2] = replace(cases[2], annotated=(), absent=("liver",))  # as far as the test knows
     far = replace(SETTINGS, training=SHORT | {"learning_rate": 0.05})  # so far that 16 bits tell half of it from all
     chosen = "Med3DCore.training.fine_tuning.publish_tuned.choose_ways"
     monkeypatch.setattr(chosen, lambda _half, _all, patients: (HALFWAY, dict.fromkeys(patients, HALFWAY)))
@@ -98,6 +109,7 @@ def test_a_known_label_goes_halfway_unless_all_the_way_is_clearly_better(parent,
     monkeypatch.setattr(chosen, lambda *_: (ALL_THE_WAY, ways))
     all_the_way = fine_tune(parent, cases, tmp_path / "all", far)
     assert (halfway.way, all_the_way.way) == (HALFWAY, ALL_THE_WAY)
+    assert halfway.false_positive_ml == {when: {"liver": {cases[2].name: 0.0}} for when in ("before", "after")}
     # What is reported of the first case is of the weights that the second one chose, and that is said.
     assert all_the_way.after["liver"][cases[1].name] == halfway.after["liver"][cases[1].name]
     said = f"on {cases[1].name} was found halfway, as the other held-out cases chose; the model is as learned"
@@ -299,6 +311,18 @@ def test_what_got_worse_or_changed_is_said(tmp_path):
     assert "Liver is not found well yet (Dice 0.30" in bad
     few = verdict(choose_held_out(boxes(tmp_path, 1), 0), {}, {}, {}, titles)
     assert "No case was held out" in few[0] and "from 1 case only" in few[1]
+
+
+def test_what_is_found_where_there_is_none_is_counted_in_ml(tmp_path):
+    case, other = boxes(tmp_path, 2)
+    case = replace(case, annotated=(), absent=("liver",))
+    image = read_volume(case.image)
+    array = np.zeros(image.array.shape, np.uint8)
+    array[:10, :10, :10] = 1
+    found = LabelMap(array, image.geometry, "found", find_labels(["liver", "lungs"]))
+    checked = [Checked(each, found, compare_with_truth(found, ["liver"], each)) for each in (case, other)]
+    assert false_positives(checked) == {"liver": {case.name: 64.0}}  # 1000 voxels of 4 x 4 x 4 mm
+    assert set(scores(checked)["liver"]) == {other.name}
 
 
 def test_a_short_time_takes_smaller_batches_then_smaller_patches(parent, tmp_path):

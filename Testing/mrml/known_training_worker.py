@@ -1,7 +1,8 @@
 """A worker whose trainings are known: the real server and exchange, but a dozen steps in place of networks, no torch.
 
 What to do comes in the field ``title``: most are done at once; "slow" takes ten seconds and can be paused; "refuse"
-fails; "crash" dies. A state is kept in the training's folder, as the real one does.
+fails; "crash" dies; "wrong" finds liver where there is none. A state is kept in the training's folder, as the
+real one does.
 """
 
 import json
@@ -78,6 +79,7 @@ def train(fields, job):
         },
         "before": {name: dict.fromkeys(cases, 0.8) for name, cases in state["scores"].items()},
         "after": state["scores"],
+        "false_positive_ml": state.get("wrong", {"before": {}, "after": {}}),
         "warnings": [] if state["held_out"] else ["There was no case to check on."],
         "steps": state["step"],
         "folder": str(folder),
@@ -95,6 +97,8 @@ def start(fields, folder):
     for case in fields.cases:
         for label in case["labels"]["labels"] if "labels" in case else ():
             state["own"][label["name"]] = label
+    if fields.title == "wrong":
+        state["wrong"] = {"before": {"liver": {"CT 3": 30.46}}, "after": {"liver": {"CT 3": 12.0, "CT 4": 0.0}}}
     checked = [case for case in fields.cases if case["held_out"]] or fields.cases[2:3]
     for case in checked:
         state["scores"] |= {name: {case["name"]: 0.9} for name in case["annotated"]}

@@ -267,6 +267,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._flags[name] = bool(value)
         self._fill()
 
+    def _set_size_policy(self, policy: int) -> None:
+        self._box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy(policy))
+
     def _set_base_name(self, name: str) -> None:
         self._base_name = name
 
@@ -277,6 +280,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     nodeTypes = Property("QStringList", lambda self: tuple(self._types), _set_types)
     currentNodeID = Property(str, lambda self: self._node_id, setCurrentNodeID)
     baseName = Property(str, lambda self: self._base_name, _set_base_name)
+    sizeAdjustPolicy = Property(int, lambda self: int(self._box.sizeAdjustPolicy), _set_size_policy)
     noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
     noneEnabled = Property(bool, lambda s: s._flags["noneEnabled"], lambda s, v: s._set_flag("noneEnabled", v))
     addEnabled = Property(bool, lambda s: s._flags["addEnabled"], lambda s, v: s._set_flag("addEnabled", v))

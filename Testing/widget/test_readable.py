@@ -54,6 +54,59 @@ def test_long_names_do_not_widen_the_panel_and_buttons_say_what_they_do(module):
     assert "Liver, Lungs" in panel.ui.bothButton.toolTip
 
 
+NARROW = 320  # pixels
+LONG = "Abdomen_portal_venous_1.0_B30f_2026-11-29_series_00004_reconstruction_2_of_3"
+
+
+def test_long_names_leave_every_panel_narrow(module):
+    from segment_panel_helpers import press, rows, wait
+    from test_training_case_nodes import addPair
+
+    from Med3DCore.errors import VolumeError
+
+    for number in range(3):
+        addPair(module.services.scene, f"{LONG}_{number}")
+    segment, train = (module.panels[name] for name in ("SegmentPanel", "TrainPanel"))
+    for panel in module.panels.values():
+        panel.host = module.host
+    module.host.process_events(0.1)
+    segment.ui.severalVolumesCheckBox.click()
+    segment.ui.allVolumesButton.click()
+    press(segment, "bothButton")
+    assert module.host.process_events(30, until=lambda: LONG in segment.ui.progressLabel.text)
+    assert segment.widget.minimumSizeHint.width() <= NARROW
+    wait(segment)
+    assert len(rows(segment)) == 6 and LONG in segment.ui.resultLabel.text
+    train.ui.allPairsButton.click()
+    train.ui.casesTable.selectRow(1)
+    assert LONG in train.ui.segmentsLabel.text and not train.ui.segmentsLabel.isHidden()
+    for panel in (segment, train):
+        for section in (each for each in panel.widget.findChildren("ctkCollapsibleButton") if not each.isHidden()):
+            section.collapsed = False
+    module.services.showError(VolumeError(f"{LONG} has no voxels."))
+    module.host.process_events(0.1)
+    for name, panel in module.panels.items():
+        assert panel.widget.minimumSizeHint.width() <= NARROW, name
+    assert module.ui.messageFrame.minimumSizeHint.width() <= NARROW
+
+
+def test_all_and_none_of_the_cases(module):
+    from test_training_case_nodes import addPair
+
+    ui = module.panels["TrainPanel"].ui
+    assert not ui.allCasesButton.enabled and ui.allCasesButton.toolTip == "There is no case yet."
+    for number in range(3):
+        addPair(module.services.scene, f"CT {number}")
+    ui.allPairsButton.click()
+    ui.allCasesButton.click()
+    assert len(ui.casesTable.selectionModel().selectedRows()) == 3
+    ui.noCasesButton.click()
+    assert not ui.removeButton.enabled and not ui.casesTable.selectionModel().selectedRows()
+    ui.allCasesButton.click()
+    ui.removeButton.click()
+    assert ui.casesTable.rowCount == 0 and not ui.allCasesButton.enabled
+
+
 def test_all_and_none_of_the_volumes(module):
     from mrml_helpers import addVolume
 

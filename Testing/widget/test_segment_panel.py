@@ -87,6 +87,16 @@ def test_where_nothing_is_found_there_is_no_segmentation_and_it_is_told(module, 
     press(panel, "bothButton")
     wait(panel)
     assert [row[1] for row in rows(panel)] == ["Lungs"]
+    press(panel, "undoButton")
+    press(panel, "liverButton")
+    wait(panel)
+    assert "known-1.0.0" in panel.ui.resultLabel.text
+    volumeId, scene = ct.GetID(), module.services.scene
+    scene.Clear(0)
+    another = addVolume(scene, name="another patient")
+    settle(panel)
+    assert another.GetID() == volumeId and panel.parameterNode.inputVolume is another
+    assert panel.ui.resultSection.isHidden() and not panel.ui.resultLabel.text  # nothing of the one before
 
 
 def lackingOffset(volume):

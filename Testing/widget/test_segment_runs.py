@@ -5,7 +5,7 @@ import signal
 import time
 
 from module_helpers import addModel
-from mrml_helpers import addVolume
+from mrml_helpers import GEOMETRIES, addVolume
 from segment_panel_helpers import press, reason, rows, settle, wait
 
 
@@ -91,6 +91,45 @@ def test_several_volumes_one_after_the_other(module, panel, ct):
     press(panel, "lungsButton")
     wait(panel)
     assert len(rows(panel)) == 4 and scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2
+
+
+def test_a_batch_that_is_cancelled_keeps_what_is_done_and_shows_no_other_patients_organs(module, panel, ct):
+    import slicer.util
+
+    scene = module.services.scene
+    volumes = [ct, *(addVolume(scene, name=name) for name in ("B", "C", "D"))]
+    panel.ui.severalVolumesCheckBox.checked = True
+    panel.ui.allVolumesButton.click()
+    press(panel, "liverButton")
+    segmentations = lambda: slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)  # noqa: E731
+    assert panel.host.process_events(60, until=lambda: len(segmentations()) == 3)
+    panel.host.process_events(0)
+    assert [bool(node.GetDisplayNode().GetVisibility()) for node in segmentations()] == [True, False, False]
+    panel.ui.cancelButton.click()
+    wait(panel)
+    done = len(segmentations())
+    assert 2 <= done < 4 and module.ui.messageLabel.text == f"Cancelled; {done} of 4 are done and stay."
+    assert [row[0] for row in rows(panel)] == [volume.GetName() for volume in volumes[:done]]
+    assert panel.ui.resultLabel.text.count("known-1.0.0 on CPU") == done
+    assert [bool(node.GetDisplayNode().GetVisibility()) for node in segmentations()] == [True] + [False] * (done - 1)
+
+
+def test_volumes_and_results_that_are_removed_while_others_are_segmented(module, panel, ct):
+    scene = module.services.scene
+    other, last = addVolume(scene, GEOMETRIES["oblique"], "other"), addVolume(scene, name="last")
+    panel.ui.severalVolumesCheckBox.checked = True
+    panel.ui.allVolumesButton.click()
+    press(panel, "liverButton")
+    assert panel.host.process_events(60, until=lambda: scene.GetFirstNodeByName("CT segmentation"))
+    assert panel.host.process_events(60, until=lambda: scene.GetFirstNodeByName("other segmentation"))
+    scene.RemoveNode(ct)  # its result is nobody's then
+    wait(panel)
+    assert panel.parameterNode.inputVolume is other
+    assert panel.parameterNode.segmentation is scene.GetFirstNodeByName("other segmentation")
+    scene.RemoveNode(panel.parameterNode.segmentation)
+    settle(panel)
+    assert panel.parameterNode.segmentation is None  # not that of the volume that is gone
+    assert [row[0] for row in rows(panel)] == ["last"] and last.GetScene() is scene
 
 
 def test_all_frames_of_a_sequence(module, panel):

@@ -160,15 +160,31 @@ def test_the_scene_is_closed_and_cases_removed_meanwhile(host, panel):
     assert "is ready" in panel.ui.resultLabel.text
 
 
+def test_what_is_found_where_there_is_none_is_told(host, panel):
+    train(host, panel, "wrong")
+    wait(host, panel)
+    told = panel.ui.resultLabel.text.split("\n")
+    assert "CT 3 shows no liver, and 12.0 mL of it are found (30.5 mL before)." in told
+    assert "CT 4 shows no liver, and 0.0 mL of it are found." in told
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "isGreen"), [(0.968, 0.965, False), (0.965, 0.968, True), (0.9, 0.9, True)]
+    ("before", "after", "colour"),
+    [
+        (0.968, 0.965, "red"),
+        (0.965, 0.968, "green"),
+        (0.9, 0.9, None),
+        (0.9001, 0.9004, None),
+        (None, 0.9, None),
+        (0.9, None, None),
+    ],
 )
-def test_a_lower_number_is_never_green(host, before, after, isGreen):
+def test_only_a_higher_number_is_green(host, before, after, colour):
     from Med3DSegmentationLib.panels.train.training_outcome import _colour
     from Med3DSegmentationLib.training.step import ScoreRow
 
-    pair = _colour(ScoreRow("Liver", "CT", before, after))
-    assert [green > red for red, green, _blue in pair] == [isGreen, isGreen]  # in the light theme and in the dark one
+    pair = _colour(ScoreRow("Liver", "CT", before, after)) or ()
+    assert {"green" if green > red else "red" for red, green, _blue in pair} == ({colour} if colour else set())
 
 
 def test_in_the_module_and_its_end(host):

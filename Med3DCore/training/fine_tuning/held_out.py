@@ -107,6 +107,16 @@ def scores(checked: Sequence[Checked]) -> Scores:
     return found
 
 
+def false_positives(checked: Sequence[Checked]) -> Scores:
+    """What a model finds of labels in cases without them: ``{label: {case: mL}}``."""
+    found: Scores = {}
+    for each in checked:
+        for name, report in each.report.labels.items() if each.report else ():
+            if not report.measures["reference_volume_ml"]:
+                found.setdefault(name, {})[each.case.name] = round(float(report.measures["volume_ml"]), 2)
+    return found
+
+
 def agreement(before: Mapping[str, LabelMap], after: Sequence[Checked]) -> Scores:
     """How much alike both models find what the user did not label.
 

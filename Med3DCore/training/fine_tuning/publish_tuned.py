@@ -15,7 +15,15 @@ from Med3DCore.progress import Progress
 from Med3DCore.system.folders import make_private
 from Med3DCore.training.fine_tuning.adapt import TunedStage
 from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, blend, choose_ways, on_other_weights
-from Med3DCore.training.fine_tuning.held_out import Checked, Scores, agreement, check, scores, verdict
+from Med3DCore.training.fine_tuning.held_out import (
+    Checked,
+    Scores,
+    agreement,
+    check,
+    false_positives,
+    scores,
+    verdict,
+)
 from Med3DCore.training.fine_tuning.new_package import describe, with_metrics
 from Med3DCore.training.fine_tuning.run_folder import RunFolder
 from Med3DCore.training.fine_tuning.tuned import HELD_OUT, FineTuned
@@ -57,6 +65,10 @@ class Publisher:
             "package": path.name,
             "before": before,
             "after": after,
+            "false_positive_ml": {
+                "before": self.folder.read_plan().get("false_positive_ml", {}),
+                "after": false_positives(checked),
+            },
             "kept": kept,
             "way": way,
             "warnings": [*verdict(self.cases, before, after, kept, titles), *on_other_weights(otherwise, way)],

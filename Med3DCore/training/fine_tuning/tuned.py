@@ -33,6 +33,8 @@ class FineTuned:
         package: The new model, in the run's folder.
         before: Dice of the parent on the held-out cases, ``{label: {case: Dice}}``; without labels it does not know.
         after: Dice of the new model on the same cases.
+        false_positive_ml: What each finds of labels in held-out cases without them, ``{"before": {label: {case: mL}},
+            "after": ...}``.
         kept: Dice between what both find of labels that nobody annotated.
         way: How far its weights went from the parent's (0) to those learned (1), see :mod:`.blend`.
         warnings: What the user should know before using it.
@@ -50,6 +52,7 @@ class FineTuned:
     steps: int
     held_out: tuple[HeldOut, ...]
     curve: Path | None
+    false_positive_ml: dict[str, Scores]
 
     @classmethod
     def from_dict(cls, values: dict, folder: Path) -> FineTuned:
@@ -75,4 +78,5 @@ class FineTuned:
                 HeldOut(each["name"], path(each["before"]), folder / each["after"]) for each in values["held_out"]
             ),
             curve=path(values["curve"]),
+            false_positive_ml=values.get("false_positive_ml", {"before": {}, "after": {}}),
         )

@@ -17,7 +17,7 @@ from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import prepare_cases
 from Med3DCore.training.fine_tuning.adapt import TunedStage, tuned_stages
 from Med3DCore.training.fine_tuning.fit_time import fitted
-from Med3DCore.training.fine_tuning.held_out import Scores, check, scores
+from Med3DCore.training.fine_tuning.held_out import Scores, check, false_positives, scores
 from Med3DCore.training.fine_tuning.publish_tuned import Publisher
 from Med3DCore.training.fine_tuning.remember import remembered
 from Med3DCore.training.fine_tuning.run_folder import RunFolder
@@ -99,7 +99,8 @@ class Tuning:
                 checked = check(pipeline, self.cases, self.progress, share=0.06)
                 self.publisher.keep(checked, "before")
             seconds = time.monotonic() - begin
-            self.folder.add_to_plan({"before": scores(checked), "check_seconds": seconds, "stages": stages})
+            found = {"before": scores(checked), "false_positive_ml": false_positives(checked)}
+            self.folder.add_to_plan({**found, "check_seconds": seconds, "stages": stages})
         return self.folder.read_plan()["before"]
 
     # -- training ------------------------------------------------------------------------------------------------------

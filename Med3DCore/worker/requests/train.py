@@ -65,9 +65,11 @@ def run(fields: Fields, job: Job) -> dict:
 
     Returns:
         ``model``: as the request ``models`` lists it; ``before`` and ``after``: ``{label: {case: Dice}}`` of the
-        held-out cases; ``kept``: the same between both models' results for labels that nobody annotated; ``warnings``;
-        ``steps``; ``folder``; ``held_out``: of each case ``name`` and descriptions of the label maps ``before`` (null
-        if the model to start from finds none) and ``after``, written into the folder; ``curve``: a picture or null.
+        held-out cases; ``false_positive_ml``: ``{"before": {label: {case: mL}}, "after": ...}`` of what was found in
+        those without the label; ``kept``: Dice between both models' results for labels that nobody annotated;
+        ``warnings``; ``steps``; ``folder``; ``held_out``: of each case ``name`` and descriptions of the label maps
+        ``before`` (null if the model to start from finds none) and ``after``, written into the folder; ``curve``: a
+        picture or null.
 
     Raises:
         Med3DError: As :func:`Med3DCore.training.fine_tuning.fine_tune.fine_tune` and the functions of the exchange.
@@ -151,6 +153,7 @@ def _result(tuned: FineTuned, folder: Path) -> dict:
         "model": entry.to_dict(),
         "before": tuned.before,
         "after": tuned.after,
+        "false_positive_ml": tuned.false_positive_ml,
         "kept": tuned.kept,
         "way": tuned.way,
         "warnings": list(tuned.warnings),

@@ -127,10 +127,15 @@ class Job:
             else:
                 self._begin(len(self._outcomes))
 
+    @property
+    def results(self) -> list[Any]:
+        """What the steps that were done until now gave, without errors; of a job that keeps going, it stays."""
+        return [outcome for outcome in self._outcomes if not isinstance(outcome, Med3DError)]
+
     def cancel(self, reason: str = "") -> None:
         """Stop everything; onError gets Cancelled, with the reason if one is given, within about a second."""
         if self.isRunning and self._cancelReason is None:
-            self._cancelReason = Cancelled(reason or _("Cancelled; nothing was written."))
+            self._cancelReason = Cancelled(reason or self._whatStays())
             if self._requestId is not None:
                 self._engine.cancel(self._requestId)
             elif self._work is not None:
@@ -203,6 +208,13 @@ class Job:
             self._continue(_asOurs(error))
         else:
             self._engine.callSoon(lambda: self._workOn(then))
+
+    def _whatStays(self) -> str:
+        """What cancelling leaves, for the user."""
+        if self._keepGoing and self.results:
+            sentence = _("Cancelled; {done} of {all} are done and stay.")
+            return sentence.format(done=len(self.results), all=len(self._steps))
+        return _("Cancelled; nothing was written.")
 
     @property
     def _stopReason(self) -> Med3DError | None:

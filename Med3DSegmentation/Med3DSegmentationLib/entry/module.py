@@ -20,6 +20,7 @@ from Med3DSegmentationLib.engine.process import EngineProcess
 from Med3DSegmentationLib.engine.torch_installer import TorchInstaller
 from Med3DSegmentationLib.panels.message_bar import MessageBar
 from Med3DSegmentationLib.panels.models.models_panel import ModelsPanel
+from Med3DSegmentationLib.panels.narrow import letNamesShrink
 from Med3DSegmentationLib.panels.preview.preview_panel import PreviewPanel
 from Med3DSegmentationLib.panels.segment.segment_panel import SegmentPanel
 from Med3DSegmentationLib.panels.services import PanelServices
@@ -87,6 +88,7 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Make the panels. The engine is not started before the module is entered."""
         super().setup()
         root = self._loadUi("Med3DSegmentation")
+        letNamesShrink(root)
         self.layout.addWidget(root)
         self.ui = slicer.util.childWidgetVariables(root)
         self.engine = EngineProcess()

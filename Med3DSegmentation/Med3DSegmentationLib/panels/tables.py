@@ -22,6 +22,7 @@ def setHeader(table: Any, titles: Sequence[str], short: Sequence[int] = ()) -> N
     for column in short:
         table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
     table.horizontalHeader().setHighlightSections(False)
+    table.horizontalHeader().setTextElideMode(qt.Qt.ElideRight)
     table.setWordWrap(False)
 
 

@@ -64,6 +64,23 @@ class ScoreRow:
 
 
 @dataclass(frozen=True)
+class FalsePositive:
+    """What was found of an organ in a case that was held out and does not show it.
+
+    Args:
+        organ: For people.
+        case: Name of the case.
+        before: mL that the model found that the training began with; None where it is not known.
+        after: mL that the new model finds.
+    """
+
+    organ: str
+    case: str
+    before: float | None
+    after: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A held-out case in the scene.
 
@@ -93,6 +110,7 @@ class TrainingResult:
         steps: How many steps were done.
         folder: Of the training.
         unproven: Why nobody should use it who did not choose it himself, or "".
+        falsePositives: What it finds in held-out cases where there is none.
     """
 
     model: str
@@ -103,6 +121,7 @@ class TrainingResult:
     steps: int
     folder: str
     unproven: str = ""
+    falsePositives: tuple[FalsePositive, ...] = ()
 
 
 @dataclass(eq=False)
@@ -167,6 +186,7 @@ class TrainStep:
             steps=answer["steps"],
             folder=answer["folder"],
             unproven=answer["model"].get("unproven") or "",
+            falsePositives=_falsePositives(answer),
         )
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:  # noqa: ARG002 - one signature for all steps
@@ -188,8 +208,21 @@ class TrainStep:
         return Comparison(held["name"], volumeNode, shown[BEFORE], shown[AFTER])
 
 
+def _titles(answer: dict[str, Any]) -> dict[str, str]:
+    return {label["name"]: label["title"] for label in answer["model"]["model"]["labels"]}
+
+
+def _falsePositives(answer: dict[str, Any]) -> tuple[FalsePositive, ...]:
+    titles, found = _titles(answer), answer["false_positive_ml"]
+    return tuple(
+        FalsePositive(titles.get(label, label), case, found["before"].get(label, {}).get(case), volume)
+        for label, cases in found["after"].items()
+        for case, volume in cases.items()
+    )
+
+
 def _rows(answer: dict[str, Any]) -> tuple[ScoreRow, ...]:
-    titles = {label["name"]: label["title"] for label in answer["model"]["model"]["labels"]}
+    titles = _titles(answer)
     before, after = answer["before"] or {}, answer["after"] or {}
     return tuple(
         ScoreRow(titles.get(label, label), case, before.get(label, {}).get(case), after.get(label, {}).get(case))

@@ -67,6 +67,11 @@ class ResultSection:
             told = [each for each in self._notes.get(volume.GetID(), ()) if each != line]
             self._notes[volume.GetID()] = [*told, line]
 
+    def forget(self, node: slicer.vtkMRMLNode) -> None:
+        """Drop what was noted of a volume that goes: in another scene, another patient's volume may have its ID."""
+        self._notes.pop(node.GetID(), None)
+        self._withoutResult.discard(node.GetID())
+
     def refresh(
         self,
         volumes: Sequence[slicer.vtkMRMLScalarVolumeNode],

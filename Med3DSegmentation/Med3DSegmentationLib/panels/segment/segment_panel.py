@@ -14,6 +14,7 @@ from Med3DCore.errors import Med3DError
 from Med3DCore.tasks import LABELS
 from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
+from Med3DSegmentationLib.engine.scene_jobs import calling
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
@@ -50,6 +51,7 @@ class SegmentPanel(Panel):
         self._startedOn: str | None = None
         self._askedForDevices = False
         self._volumeId: str | None = None
+        self._segmentationId: str | None = None
         self._progress = ProgressRow(ui, self._cancel)
         self._models = Selector(ui.modelSelector, ui.modelDescription, lambda name: self._set("model", name))
         self._device = Selector(ui.deviceSelector, ui.deviceDescription, lambda name: self._set("device", name))
@@ -72,6 +74,7 @@ class SegmentPanel(Panel):
         self._soon.connect("timeout()", self.refresh)
         events = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
         self._sceneTags = [services.scene.AddObserver(event, lambda *_: self._soon.start(0)) for event in events]
+        self._sceneTags.append(services.scene.AddObserver(events[1], calling(self._results.forget)))
         self.refresh()
 
     def setParameterNode(self, parameterNode: Any) -> None:
@@ -95,6 +98,8 @@ class SegmentPanel(Panel):
         hidePreviews(ui.inputSelector, self.services.scene)
         self._roi.follow(parameters.roi)
         self._matchSegmentation()
+        if self._job is not None:
+            self._hideOthers()
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
         self._device.choose(parameters.device)
@@ -166,15 +171,22 @@ class SegmentPanel(Panel):
         return volume is not None and findBrowser(self.services.scene, volume) is not None
 
     def _matchSegmentation(self) -> None:
-        """Never add to the segmentation of another volume; of the volume just chosen, take the one it has."""
+        """Never add to the segmentation of another volume; of the volume just chosen, take the one it has.
+
+        Where the chosen one was removed, the selector took its neighbour, which nobody chose.
+        """
         parameters = self.parameterNode
         volume, segmentation = parameters.inputVolume, parameters.segmentation
         source = segmentation and sourceVolume(segmentation)
-        if _idOf(volume) != self._volumeId or (source is not None and source is not volume):
-            other, self._volumeId = _idOf(volume) != self._volumeId, _idOf(volume)
+        isOther = _idOf(volume) != self._volumeId
+        wasRemoved = self._segmentationId and self.services.scene.GetNodeByID(self._segmentationId) is None
+        self._volumeId = _idOf(volume)
+        if isOther or wasRemoved or (source is not None and source is not volume):
+            self._segmentationId = None  # lest this is called once more by what comes next
             parameters.segmentation = volume and findSegmentation(self.services.scene, volume)
-            if other and volume is not None:
+            if isOther and volume is not None:
                 self._showVolume(volume)
+        self._segmentationId = _idOf(parameters.segmentation)
 
     def _chosenVolumes(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
         parameters = self.parameterNode
@@ -234,7 +246,7 @@ class SegmentPanel(Panel):
     def _onFinished(self, outcome: Any) -> None:
         frames = outcome if isinstance(outcome, SequenceResult) else None
         outcomes = list(frames.frames) if frames else outcome if isinstance(outcome, list) else [outcome]
-        results = [result for result in outcomes if isinstance(result, SegmentationResult)]
+        results = _inScene(outcomes)
         if results:
             self._results.add(results, frames)
             self._take(results[0])
@@ -245,6 +257,9 @@ class SegmentPanel(Panel):
             self._showErrors(outcomes)
 
     def _onError(self, error: Med3DError) -> None:
+        done = _inScene(self._job.results) if self._job and self._run.isBatch else []
+        if done:  # it was cancelled, and they stay
+            self._results.add(done)
         self._end()
         if isNotCt(error):
             self._askLater([error])
@@ -275,16 +290,20 @@ class SegmentPanel(Panel):
             left = _("{count} of {all} volumes could not be segmented: {sentences}")
             self.services.showError(Med3DError(left.format(count=len(errors), all=len(outcomes), sentences=sentences)))
 
+    def _hideOthers(self) -> None:
+        """Results of other volumes come while several are segmented: not across the chosen one."""
+        if self.parameterNode is not None and self.parameterNode.inputVolume is not None:
+            showOnlyOf(self.parameterNode.inputVolume)
+
     def _end(self) -> None:
+        self._hideOthers()
         self._job = None
         self.services.activity.end()
 
     def _take(self, result: SegmentationResult) -> None:
         """Choose what came out, unless the user has chosen another volume meanwhile; that one stays in the views."""
         chosen = self.parameterNode and self.parameterNode.inputVolume
-        if chosen is not None and _idOf(chosen) != self._startedOn:
-            showOnlyOf(chosen)
-        else:
+        if chosen is None or _idOf(chosen) == self._startedOn:
             self._choose(result.volumeNode, result.segmentationNode)
 
     def _choose(
@@ -296,7 +315,8 @@ class SegmentPanel(Panel):
         self._volumeId = volume.GetID()
         with slicer.util.NodeModify(self.parameterNode.parameterNode):
             self.parameterNode.inputVolume = volume
-            self.parameterNode.segmentation = segmentation
+            isThere = segmentation is not None and segmentation.GetScene() is not None
+            self.parameterNode.segmentation = segmentation if isThere else None
         self._showVolume(volume)
 
     # -- small things --------------------------------------------------------------------------------------------------
@@ -314,6 +334,12 @@ class SegmentPanel(Panel):
 
     def _addLog(self, line: str) -> None:
         self.ui.logText.appendPlainText(line)
+
+
+def _inScene(outcomes: Sequence[Any]) -> list[SegmentationResult]:
+    """The results among outcomes, of volumes that nobody has removed meanwhile."""
+    results = (outcome for outcome in outcomes if isinstance(outcome, SegmentationResult))
+    return [result for result in results if result.volumeNode.GetScene() is not None]
 
 
 def _idOf(node: slicer.vtkMRMLNode | None) -> str | None:

@@ -45,6 +45,7 @@ class VolumeList:
         self._view.clear()
         for nodeId, name, ticked in shown:
             item = qt.QListWidgetItem(name)
+            item.setToolTip(name)  # a long one is cut
             item.setData(qt.Qt.UserRole, nodeId)
             item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
             self._view.addItem(item)

@@ -46,6 +46,8 @@ class CasesSection:
         for button, function in (
             (ui.allPairsButton, self._addAllPairs),
             (ui.folderButton, self._addFolder),
+            (ui.allCasesButton, ui.casesTable.selectAll),
+            (ui.noCasesButton, ui.casesTable.clearSelection),
             (ui.removeButton, self._remove),
             (ui.addButton, self._addPair),
         ):
@@ -79,7 +81,8 @@ class CasesSection:
             self._table.show(self.all(), self._modelLabels())
         self._showMeanings()
         chosen = ui.caseSegmentationSelector.currentNode() and ui.caseVolumeSelector.currentNode()
-        allow(ui.addButton, "" if chosen else _("Choose a segmentation and its volume first."))
+        missing = "" if chosen else _("Choose a segmentation and its volume first.")
+        allow(ui.addButton, missing, _("Learn from this segmentation, too"))
 
     def add(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Add a pair and select it."""
@@ -94,7 +97,11 @@ class CasesSection:
     def _showMeanings(self) -> None:
         """Of the selected case, or of the first that needs it."""
         selected = self._table.selected() if self.parameterNode else []
-        allow(self._ui.removeButton, "" if selected else _("Select the cases to remove."))
+        none = "" if self._ui.casesTable.rowCount else _("There is no case yet.")
+        allow(self._ui.allCasesButton, none, _("Select all cases"))
+        allow(self._ui.noCasesButton, none, _("Select no case"))
+        removed = _("Learn from the selected cases no longer; nothing is deleted")
+        allow(self._ui.removeButton, "" if selected else _("Select the cases to remove."), removed)
         self._meanings.show(selected[0] if len(selected) == 1 else None, self._modelLabels() if selected else {})
 
     def _setMeaning(self, case: TrainingCase, segment: slicer.vtkSegment | str, label: Label | None) -> None:

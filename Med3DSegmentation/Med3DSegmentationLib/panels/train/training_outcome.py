@@ -13,7 +13,7 @@ from Med3DSegmentationLib.panels.colours import BAD, GOOD, RGB, textColour
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, COLOURS
-from Med3DSegmentationLib.training.step import Comparison, ScoreRow, TrainingResult
+from Med3DSegmentationLib.training.step import Comparison, FalsePositive, ScoreRow, TrainingResult
 
 _ROWS_SHOWN = 6
 
@@ -45,7 +45,9 @@ class TrainingOutcome:
         ui.resultTable.setRowCount(len(result.rows))
         for row, score in enumerate(result.rows):
             setTexts(ui.resultTable, row, [score.organ, score.case, _number(score.before), _number(score.after)])
-            ui.resultTable.item(row, 3).setForeground(qt.QBrush(textColour(_colour(score), ui.resultTable)))
+            pair = _colour(score)
+            if pair is not None:
+                ui.resultTable.item(row, 3).setForeground(qt.QBrush(textColour(pair, ui.resultTable)))
         fitHeight(ui.resultTable, _ROWS_SHOWN)
         self._choose(next(iter(result.comparisons), None))
         ui.resultSection.visible = True
@@ -94,17 +96,28 @@ def _sentences(result: TrainingResult) -> list[str]:
     lines = [made.format(title=result.title, model=result.model, steps=result.steps, why=result.unproven)]
     if result.rows:
         lines.append(_("Dice of the cases that were held back (1 is a perfect match):"))
+    lines += map(_foundInVain, result.falsePositives)
     return lines + [f"\u26a0 {warning}" for warning in result.warnings]
+
+
+def _foundInVain(found: FalsePositive) -> str:
+    """Such as "CT 3 shows no liver, and 12.0 mL of it are found (30.5 mL before)."."""
+    text = _("{case} shows no {organ}, and {after} mL of it are found.")
+    if found.before is not None:
+        text = _("{case} shows no {organ}, and {after} mL of it are found ({before} mL before).")
+    values = {"before": None if found.before is None else f"{found.before:.1f}", "after": f"{found.after:.1f}"}
+    return text.format(case=found.case, organ=found.organ.lower(), **values)
 
 
 def _number(dice: float | None) -> str:
     return "-" if dice is None else f"{dice:.3f}"
 
 
-def _colour(score: ScoreRow) -> tuple[RGB, RGB]:
-    # As it is shown, with three digits: a lower number is never green.
-    worse = score.before is not None and score.after is not None and round(score.after, 3) < round(score.before, 3)
-    return BAD if worse else GOOD
+def _colour(score: ScoreRow) -> tuple[RGB, RGB] | None:
+    """Green for a higher number, red for a lower one, as they are shown, with three digits; else that of all texts."""
+    if score.before is None or score.after is None or round(score.after, 3) == round(score.before, 3):
+        return None
+    return GOOD if score.after > score.before else BAD
 
 
 def _jumpTo(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
