@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -119,16 +120,6 @@ def test_copies_of_a_training_that_never_began_go_and_others_stay(tmp_path, othe
     assert list((tmp_path / "trainings" / "busy" / "cases").iterdir())
 
 
-def test_two_trainings_in_one_folder(tmp_path, other, capsys):
-    from training_boxes import write_boxes, write_recipe
-
-    data, recipe = write_boxes(tmp_path), write_recipe(tmp_path, steps=1)
-    (tmp_path / "run" / "only").mkdir(parents=True)
-    process, _ = other("lock", tmp_path / "run" / "only" / ".lock")
-    command = ["train", str(recipe), str(data), "-o", str(tmp_path / "run"), "--device", "cpu", "--quiet"]
-    assert main(command) == 2 and f"process {process.pid}" in capsys.readouterr().err
-
-
 def test_two_scans_with_one_default_name(tmp_path, monkeypatch, other):
     monkeypatch.chdir(tmp_path)
     places = [places_of([tmp_path / folder / "ct.nii.gz"], [], None)[0] for folder in ("a", "b")]
@@ -146,19 +137,51 @@ def test_two_scans_with_one_default_name(tmp_path, monkeypatch, other):
     assert [path.name for path in tmp_path.iterdir()] == ["ct.seg.nrrd"]
 
 
+# Has loaded all that it needs, says so, and runs the med3d command that it is told then.
+RUNNER = """
+import sys, torch
+from Med3DCore.cli.main import main
+print(flush=True)
+sys.exit(main(input().split("|")))
+"""
+
+
+def race(*commands, **environment):
+    """Run med3d commands at the same moment, each in a process of its own: their codes, and what they said."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    command, environment = [sys.executable, "-c", RUNNER], os.environ | environment
+    runners = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in commands]
+    for runner in runners:
+        runner.stdout.readline()
+    for runner, words in zip(runners, commands, strict=True):
+        runner.stdin.write("|".join(map(str, words)) + "\n")
+        runner.stdin.flush()
+    said = [runner.communicate(timeout=300)[1] for runner in runners]
+    return [runner.returncode for runner in runners], said
+
+
+def test_two_processes_that_train_in_one_folder_at_the_same_moment(tmp_path):
+    from training_boxes import write_boxes, write_recipe
+
+    data, run = write_boxes(tmp_path), tmp_path / "run"
+    command = ["train", write_recipe(tmp_path), data, "-o", run, "--device", "cpu", "--quiet"]
+    codes, said = race(command, command, MED3D_MODELS=str(tmp_path / "models"))
+    assert sorted(codes) == [0, 2]
+    assert re.search(r"Another training is running in .*run.only .process \d+.*; ", said[codes.index(2)])
+    lines = [json.loads(line) for line in (run / "only" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
+    assert not list(run.rglob("*lock"))
+
+
 def test_of_two_models_of_one_name_that_are_installed_at_once_none_is_lost(tmp_path):
     files = []
     for seed in (1, 2):
         (tmp_path / str(seed)).mkdir()
         files.append(save_package(make_package(), make_weights(make_package(), seed), tmp_path / str(seed)))
-    code = "import sys; from Med3DCore.cli.main import main; sys.exit(main(['models', 'install', sys.argv[1]]))"
-    for number in range(3):
-        store = {**os.environ, "MED3D_MODELS": str(tmp_path / f"models{number}")}
-        both = [subprocess.Popen([sys.executable, "-c", code, str(file)], env=store) for file in files]
-        codes = [process.wait() for process in both]
-        assert sorted(codes) == [0, 2]
-        (kept,) = (tmp_path / f"models{number}").iterdir()
-        assert kept.read_bytes() == files[codes.index(0)].read_bytes()
+    codes, said = race(*(["models", "install", file] for file in files), MED3D_MODELS=str(tmp_path / "models"))
+    assert sorted(codes) == [0, 2] and "is called" in said[codes.index(2)]
+    (kept,) = (tmp_path / "models").iterdir()
+    assert kept.read_bytes() == files[codes.index(0)].read_bytes()
 
 
 def test_a_named_pipe_is_no_package(tmp_path):
