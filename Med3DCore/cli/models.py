@@ -1,4 +1,4 @@
-"""``med3d models``: list, show, verify, install, export, remove and combine models, and import pre-trained encoders."""
+"""``med3d models``: list, show, verify, install, export, remove and combine models, and import those of others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from Med3DCore.cli import import_nnunet
 from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
@@ -62,6 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.add_argument("--output", type=path, help="folder or file; by default your models")
     action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_import_checkpoint)
+
+    import_nnunet.add_action(actions)
 
     action = actions.add_parser("combine", help="make one model of several that average what they find")
     action.add_argument("models", nargs="+", metavar="model", help="names or files of models with the same stages")

@@ -54,6 +54,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--picture", type=path, metavar="PNG", help="also draw the result over the scan")
     parser.add_argument("--model", help="name or file of a model (default: the newest that came with Med3D)")
+    parser.add_argument(
+        "--channel",
+        action="append",
+        type=path,
+        metavar="FILE",
+        default=[],
+        help="a further image of the patient on INPUT's grid, for a model that needs several; repeat in its order",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     add_choice_of_volume(parser)
     parser.add_argument(

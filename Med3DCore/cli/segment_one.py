@@ -78,13 +78,15 @@ def _segment(
         starting.acquire()
         threading.Thread(target=_start_torch, args=(starting,)).start()
         volume = read_found(scan, places.source, progress, args.orientation, args.offset)
+        channels = [read_found(find_scan(file), file, progress, args.orientation) for file in args.channel]
     with progress.stage("start torch"):
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.segment import segment
         from Med3DCore.inference.stage_networks import InferenceSettings
     settings = InferenceSettings(mirror=args.mirror)
     try:
-        result = segment(volume, organs, package, args.device, settings, progress, args.split_lungs, args.not_ct)
+        asked = (args.split_lungs, args.not_ct, channels)
+        result = segment(volume, organs, package, args.device, settings, progress, *asked)
     except VolumeError as error:
         raise _with_cure(error) from None
     with progress.stage("write", share=0.03):

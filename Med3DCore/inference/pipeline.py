@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import require_maps
+from Med3DCore.inference.nnunet.segment import segment_stage
 from Med3DCore.inference.paint import paint_labels
 from Med3DCore.inference.plausibility import check, leave_out_disputed
 from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
@@ -48,13 +50,20 @@ class Pipeline:
         self.package = package
         self.networks = StageNetworks(package, device, settings or InferenceSettings())
 
-    def segment(self, volume: Volume, labels: Sequence[str], progress: Progress | None = None) -> LabelMap:
+    def segment(
+        self,
+        volume: Volume,
+        labels: Sequence[str],
+        progress: Progress | None = None,
+        channels: Sequence[Volume] = (),
+    ) -> LabelMap:
         """Segment some labels of a scan.
 
         Args:
             volume: The scan, in any orientation.
             labels: Names of the wanted labels; they are numbered 1, 2, ... in this order.
             progress: Followed, may cancel, and gets warnings about the result.
+            channels: Further images of the patient on the same grid, for a model that needs several.
 
         Returns:
             Label map on the scan's own grid.
@@ -72,6 +81,10 @@ class Pipeline:
                 f"{self.package.reference} was never taught mirrored anatomy and would fail on it, so no mirrored "
                 "copies were averaged."
             )
+        if any(stage.is_nnunet for stage in stages):
+            return self._segment_as_nnunet([volume, *channels], stages[0], labels, progress)
+        if channels:
+            raise VolumeError(f"{self.package.reference} takes one image, but {1 + len(channels)} were given.")
         with progress.stage("edge", share=0.01):
             reading = Reading(self.seen(volume))
         self._read(reading, stages, progress, share=0.7)
@@ -88,6 +101,19 @@ class Pipeline:
                 is_cut = name in cut or any(touched_ends(found, name))
                 check(name, found, volume, is_ct, is_cut, *look, left_out[name], progress)
         return found
+
+    def _segment_as_nnunet(
+        self, volumes: Sequence[Volume], stage: Stage, names: Sequence[str], progress: Progress
+    ) -> LabelMap:
+        """By the rules of nnU-Net, which decides all labels at once; the wanted ones are kept."""
+        mirror = stage.mirror if self.networks.settings.mirror else ()
+        array = segment_stage(stage, self.networks.network(stage), volumes, self.networks.device, mirror, progress)
+        known = {label.name: label for label in self.package.labels}
+        numbers = np.zeros(256, np.uint8)
+        for value, name in enumerate(names, start=1):
+            numbers[stage.labels.index(name) + (stage.activation == "sigmoid")] = value
+        scan = volumes[0]
+        return LabelMap(numbers[array], scan.geometry, scan.name, tuple(known[name] for name in names))
 
     def seen(self, volume: Volume) -> Seen:
         """The scan as the stages get it: a CT goes on where its grid is only padded."""

@@ -68,6 +68,7 @@ def segment(
     progress: Progress | None = None,
     split_lungs: bool = False,
     not_ct: bool = False,
+    channels: Sequence[Volume] = (),
 ) -> Segmentation:
     """Segment organs of a scan.
 
@@ -80,6 +81,7 @@ def segment(
         progress: Followed, and may cancel.
         split_lungs: Left and right lung as two labels in the place of "lungs"; see :mod:`.sides`.
         not_ct: Segment also a scan of another kind than the model was made for, with a warning.
+        channels: Further images of the patient on the same grid, for a model that needs several.
 
     Raises:
         VolumeError: It is of another kind, with the code ``"not-ct"``; see :func:`.require_modality`.
@@ -99,7 +101,7 @@ def segment(
         require_modality(volume, package.modality, package.reference, progress, not_ct)
         pipeline = Pipeline(package, choose_device(device), settings)
     exchanged = check_orientation(volume, progress) if package.modality == "CT" else None
-    found = pipeline.segment(volume, labels, progress)
+    found = pipeline.segment(volume, labels, progress, channels)
     if split_lungs:
         found = sides.split_lungs(found, volume, progress, are_known=exchanged is None)
     return conclude(found, pipeline, progress)

@@ -53,8 +53,8 @@ def sliding_window(
     progress = progress or Progress()
     padded, inner = _pad(array, window)
     size = fitting_window(window, padded.shape)
-    corners = list(product(*(_starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
-    flips = [[a + 2 for a in axes] for axes in _combinations(mirror_axes)]
+    corners = list(product(*(starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
+    flips = [[a + 2 for a in axes] for axes in combinations(mirror_axes)]
     weight = None if len(corners) == 1 else torch.from_numpy(_gaussian(size))
     total: torch.Tensor | None = None
     for first in range(0, len(corners), batch):
@@ -111,7 +111,7 @@ def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, sli
     return padded, triple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))
 
 
-def _starts(length: int, window: int, overlap: float) -> list[int]:
+def starts(length: int, window: int, overlap: float) -> list[int]:
     """Evenly spread window starts that cover the axis with at least the wanted overlap."""
     if length <= window:
         return [0]
@@ -126,7 +126,8 @@ def _gaussian(size: Shape) -> np.ndarray:
     return np.maximum(weights, 1e-4).astype(np.float32)
 
 
-def _combinations(axes: tuple[int, ...]) -> list[list[int]]:
+def combinations(axes: tuple[int, ...]) -> list[list[int]]:
+    """All selections of some axes, that of none first."""
     return [
         [a for a, used in zip(axes, chosen, strict=True) if used] for chosen in product((False, True), repeat=len(axes))
     ]

@@ -87,8 +87,9 @@ def _contradictions(document: dict) -> Iterator[str]:
         ):
             yield f"{where} must have 'background' as its first label if it is a softmax, else not at all"
         channels = stage["network"]["encoder"].get("in_channels", 1)
-        if channels != 1:
-            yield f"{where} wants an image of {channels} channels, but a scan has one"
+        inputs = stage["preprocessing"]["intensity"].get("channels")
+        if channels != (len(inputs) if isinstance(inputs, list) else 1):
+            yield f"{where} wants an image of {channels} channels, but a scan has another number"
         if stage["network"]["out_channels"] != len(labels):
             yield f"{where} has {len(labels)} labels but {stage['network']['out_channels']} output channels"
         foreground = set(labels) - {"background"}

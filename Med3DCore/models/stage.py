@@ -38,6 +38,11 @@ class Stage:
     mirror: tuple[int, ...] = ()
 
     @property
+    def is_nnunet(self) -> bool:
+        """Whether it was imported from nnU-Net, and runs by its rules."""
+        return self.preprocessing.get("name") == "nnunet"
+
+    @property
     def found(self) -> tuple[str, ...]:
         """The labels without ``"background"``: what it looks for."""
         return tuple(name for name in self.labels if name != BACKGROUND)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ENCODERS = {
     "resnet": ("resnet", "ResNetEncoder"),
     "preact_resnet": ("preact_resnet", "PreActResNetEncoder"),
+    "plain_conv": ("nnunet_encoders", "PlainConvEncoder"),
+    "residual": ("nnunet_encoders", "ResidualEncoder"),
 }
 DECODERS = {
     "upsample": ("decoders", "UpsampleDecoder"),
@@ -28,6 +30,7 @@ DECODERS = {
     "denseaspp": ("denseaspp", "DenseASPPDecoder"),
     "unet": ("vdt_decoders", "UNetDecoder"),
     "nodule": ("vdt_decoders", "NoduleDecoder"),
+    "nnunet": ("nnunet_decoder", "NnunetDecoder"),
     "classification": ("heads", "ClassificationHead"),
     "detection": ("detector", "DetectionDecoder"),
 }

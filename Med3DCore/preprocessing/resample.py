@@ -119,15 +119,15 @@ def _resample_aligned(
         chunk = np.empty(view[z : z + step].shape, np.float32)
         low, high = (-np.inf, np.inf) if clip is None else clip
         np.clip(view[z : z + step], np.float32(low), np.float32(high), out=chunk)
-        rows = _weigh(wy, chunk.transpose(1, 0, 2))
-        columns = _weigh(wx, np.ascontiguousarray(rows.transpose(2, 1, 0)))
+        rows = weigh(wy, chunk.transpose(1, 0, 2))
+        columns = weigh(wx, np.ascontiguousarray(rows.transpose(2, 1, 0)))
         reduced[z : z + step] = columns.transpose(1, 2, 0)
 
     in_threads(reduce, range(0, view.shape[0], step))
-    return _weigh(wz, reduced)
+    return weigh(wz, reduced)
 
 
-def _weigh(weights: np.ndarray, array: np.ndarray) -> np.ndarray:
+def weigh(weights: np.ndarray, array: np.ndarray) -> np.ndarray:
     """``weights @ array`` along the first axis, of a matrix whose rows are zero but for a few neighbours."""
     result = np.empty((len(weights), *array.shape[1:]), np.float32)
     for row, values in zip(weights, result, strict=True):

@@ -1,0 +1,111 @@
+"""One stage that was imported from nnU-Net: from a scan to the labels on its own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from Med3DCore.errors import ResourceError, VolumeError
+from Med3DCore.geometry import triple
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.memory import free_bytes
+from Med3DCore.inference.nnunet.window import window_logits
+from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
+from Med3DCore.io.memory import free_memory
+from Med3DCore.models.package import Stage
+from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours
+from Med3DCore.preprocessing.nnunet.preprocessing import Frame, NnunetPreprocessing, require_one_grid
+from Med3DCore.progress import Progress
+from Med3DCore.volume import Volume
+
+# Feature maps of the finest level that are alive at once: the skip, the climbed one, both joined (twice as wide), and
+# one that is being made.
+_LIVE_MAPS = 5
+
+
+def segment_stage(
+    stage: Stage,
+    network: torch.nn.Module,
+    volumes: Sequence[Volume],
+    device: Device,
+    mirror_axes: tuple[int, ...],
+    progress: Progress,
+) -> np.ndarray:
+    """The number of the winning channel at each voxel of the scan.
+
+    Args:
+        stage: Of a package that was imported from nnU-Net.
+        network: Its network, in evaluation mode, on the device.
+        volumes: The scan's channels.
+        device: Where to compute.
+        mirror_axes: Axes of the network along which mirrored copies are averaged.
+        progress: Followed, and may cancel.
+
+    Returns:
+        uint8 ``[z, y, x]``: with exclusive classes the channel, 0 for background; with regions 1 for the first.
+
+    Raises:
+        VolumeError: The number of channels is wrong, or they do not lie on one grid.
+        ResourceError: There is too little memory.
+    """
+    preprocessing = NnunetPreprocessing.from_dict(stage.preprocessing)
+    _require_channels(volumes, preprocessing)
+    result = np.zeros(volumes[0].array.shape, np.uint8)
+    with progress.stage(f"{stage.name}: prepare", share=0.1):
+        frame = preprocessing.frame(volumes)
+        _require_memory(stage, frame, volumes, device)
+        array = preprocessing.apply(volumes, frame)
+    with progress.stage(f"{stage.name}: network", share=0.7):
+        classes = stage.network["out_channels"]
+        logits = window_logits(network, array, stage.window, device, classes, mirror_axes, progress)
+    with progress.stage("restore", share=0.1):
+        decide = painted_regions if stage.activation == "sigmoid" else exclusive_labels
+        frame.view(result)[:] = decide(logits, _back(preprocessing, frame), progress)
+    return result
+
+
+def _back(preprocessing: NnunetPreprocessing, frame: Frame) -> list[Neighbours]:
+    """Interpolation from the network's grid to the crop of the scan."""
+    rule = preprocessing.logits
+    lone = lone_axis(frame.wanted, frame.spacing, rule.separate)
+    order = 1 if rule.order is None else rule.order
+    orders = [rule.order_z if axis == lone else order for axis in range(3)]
+    return [neighbours(n, m, o) for n, m, o in zip(frame.shape, frame.crop_shape, orders, strict=True)]
+
+
+def _require_channels(volumes: Sequence[Volume], preprocessing: NnunetPreprocessing) -> None:
+    wanted, given = len(preprocessing.channels), len(volumes)
+    if wanted != given:
+        what = "one image" if wanted == 1 else f"{wanted} images of a patient (channels)"
+        more = "" if given > wanted else "; give the others with --channel, in the order of `med3d models show`"
+        raise VolumeError(f"This model needs {what}, but {given} {'was' if given == 1 else 'were'} given{more}.")
+    require_one_grid(volumes)
+
+
+def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], device: Device) -> None:
+    """Stop before the network starts if logits, channels and one patch do not fit.
+
+    Raises:
+        ResourceError: Less is free.
+    """
+    grid = np.prod([max(n, p) for n, p in zip(frame.shape, stage.window, strict=True)], dtype=np.float64)
+    held = 4 * grid * (stage.network["out_channels"] + 2 * len(volumes) + 2)
+    encoder = stage.network["encoder"]
+    itemsize = torch.empty(0, dtype=device.dtype).element_size()
+    maps = _LIVE_MAPS * encoder["channels"][0] * itemsize + stage.network["out_channels"] * 8
+    patch = float(np.prod(stage.window)) * maps
+    on_gpu = device.torch_device.type != "cpu"
+    if on_gpu and patch > free_bytes(device):
+        raise ResourceError(
+            f"One patch of this model needs {patch / 1e9:.1f} GB on the GPU, which has {free_bytes(device) / 1e9:.1f} GB "
+            "free; its size cannot change. Close other programs, or use --device cpu."
+        )
+    needed, free = held + (0 if on_gpu else patch), free_memory()
+    if free is not None and needed > free:
+        size = " x ".join(map(str, triple(reversed(frame.shape))))
+        raise ResourceError(
+            f"{volumes[0].name} has {size} voxels on this model's grid, for which {needed / 1e9:.1f} GB of memory are "
+            f"needed but {free / 1e9:.1f} GB are free; crop the scan, or close other programs."
+        )

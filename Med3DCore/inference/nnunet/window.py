@@ -1,0 +1,94 @@
+"""nnU-Net's sliding window: its patches, its weights, the mean of logits."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import torch
+
+from Med3DCore.inference.device import Device
+from Med3DCore.inference.sliding_window import combinations, starts
+from Med3DCore.progress import Progress
+
+Shape = tuple[int, int, int]
+
+STEP = 0.5
+"""Part of a patch from one to the next, at most; nnU-Net's own."""
+
+
+@torch.inference_mode()
+def window_logits(
+    network: torch.nn.Module,
+    array: np.ndarray,
+    patch: Shape,
+    device: Device,
+    classes: int,
+    mirror_axes: tuple[int, ...] = (),
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Logits of a whole volume, from patches of the size that the network was taught.
+
+    The size must not change, since instance norm takes mean and spread from a patch. A volume that is smaller gets
+    zeros around it, which is the mean of what was normalised.
+
+    Args:
+        network: Maps ``[1, c, z, y, x]`` to logits; in evaluation mode, on the device.
+        array: float32 ``[c, z, y, x]``.
+        patch: Size (z, y, x).
+        device: Where to run, and in which precision.
+        classes: Output channels of the network.
+        mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
+        progress: Told after each patch; may cancel.
+
+    Returns:
+        float32 ``[classes, z, y, x]``.
+    """
+    progress = progress or Progress()
+    padded, inner = _padded(array, patch)
+    shape = padded.shape[1:]
+    corners = list(product(*(_starts(n, size) for n, size in zip(shape, patch, strict=True))))
+    flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
+    weight = torch.from_numpy(_gaussian(patch))
+    total, weights = torch.zeros((classes, *shape)), torch.zeros(shape)
+    for number, corner in enumerate(corners):
+        progress.update(number / len(corners))
+        place = tuple(slice(first, first + size) for first, size in zip(corner, patch, strict=True))
+        values = torch.from_numpy(np.ascontiguousarray(padded[(slice(None), *place)]))[None].to(device.torch_device)
+        logits = _mean(network, values, flips, device)
+        total[(slice(None), *place)].addcmul_(logits, weight)
+        weights[place] += weight
+    total /= weights
+    return total.numpy()[(slice(None), *inner)]
+
+
+def _starts(length: int, size: int) -> list[int]:
+    """Where patches begin along an axis; of a 2D network at each slice."""
+    return list(range(length)) if size == 1 else starts(length, size, 1 - STEP)
+
+
+def _mean(network: torch.nn.Module, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
+    total: torch.Tensor | None = None
+    for axes in flips:
+        with device.autocast():
+            logits = network(values.flip(axes) if axes else values)[0].float()
+        logits = logits.flip([axis - 1 for axis in axes]) if axes else logits
+        total = logits if total is None else total.add_(logits)
+    if total is None:
+        raise ValueError("there must be a flip, if only that of no axis")
+    return (total / len(flips)).cpu()
+
+
+def _padded(array: np.ndarray, patch: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
+    """With zeros on both sides up to the patch, the odd one behind."""
+    extra = [max(0, size - n) for n, size in zip(array.shape[1:], patch, strict=True)]
+    before = [e // 2 for e in extra]
+    around = [(b, e - b) for b, e in zip(before, extra, strict=True)]
+    inner = tuple(slice(b, b + n) for b, n in zip(before, array.shape[1:], strict=True))
+    return np.pad(array, [(0, 0), *around]) if any(extra) else array, (inner[0], inner[1], inner[2])
+
+
+def _gaussian(patch: Shape) -> np.ndarray:
+    """Weights ``[z, y, x]``, highest at voxel n // 2 of each axis, with a sigma of an eighth of it."""
+    axes = [np.exp(-0.5 * ((np.arange(n) - n // 2) / (n / 8)) ** 2) for n in patch]
+    return (axes[0][:, None, None] * axes[1][:, None] * axes[2]).astype(np.float32)

@@ -1,0 +1,154 @@
+"""From logits on the network's grid to labels on a finer one, as if every class had been enlarged.
+
+Enlarged as nnU-Net does it, 118 classes of a CT of 512x512x300 are 37 GB of floats. But linear interpolation is a mean
+of up to eight neighbours with weights that are not negative. So where a class is nowhere above another, it wins at no
+voxel between them, and where all corners of a block have the same winner, so has the whole block: nothing needs to be
+interpolated. That is most of a scan, and near borders two or three classes are left. The labels are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from Med3DCore.preprocessing.nnunet.axis import Neighbours
+from Med3DCore.progress import Progress
+from Med3DCore.system.threads import in_threads
+
+Block = tuple[slice, slice, slice]
+
+# Voxels of the network's grid along an edge of a block: larger ones have more borders, smaller ones cost Python's time.
+_EDGE = 8
+_SLICES = 4
+
+
+def exclusive_labels(logits: np.ndarray, axes: Sequence[Neighbours], progress: Progress | None = None) -> np.ndarray:
+    """The class with the highest interpolated logit, the first one among equals.
+
+    Args:
+        logits: float32 ``[c, z, y, x]``.
+        axes: Linear or nearest interpolation along z, y, x.
+        progress: Followed, and may cancel.
+
+    Returns:
+        uint8 of the interpolation's shape.
+    """
+    coarse = _argmax(logits)
+    result = np.empty([len(axis.low) for axis in axes], np.uint8)
+
+    def fill(block: Block, corners: Block) -> None:
+        winners = coarse[corners]
+        first = winners.flat[0]
+        if (winners == first).all():
+            result[block] = first
+            return
+        part = logits[(slice(None), *corners)]
+        left = _undominated(part, np.unique(winners))
+        inner = _inner(axes, block, corners)
+        best, label = _interpolated(part[left[0]], inner), np.full(result[block].shape, left[0], np.uint8)
+        for candidate in left[1:]:
+            values = _interpolated(part[candidate], inner)
+            np.copyto(label, np.uint8(candidate), where=values > best)
+            np.maximum(best, values, out=best)
+        result[block] = label
+
+    _in_blocks(fill, axes, progress)
+    return result
+
+
+def painted_regions(logits: np.ndarray, axes: Sequence[Neighbours], progress: Progress | None = None) -> np.ndarray:
+    """The last of several regions, which may overlap, whose interpolated logit is above 0; 0 where there is none.
+
+    Args:
+        logits: float32 ``[c, z, y, x]``; the first region has the value 1.
+        axes: As for :func:`exclusive_labels`.
+        progress: Followed, and may cancel.
+    """
+    result = np.zeros([len(axis.low) for axis in axes], np.uint8)
+
+    def fill(block: Block, corners: Block) -> None:
+        target = result[block]
+        for value, logit in enumerate(logits, start=1):
+            part = logit[corners]
+            inside = part > 0
+            if inside.all():
+                target[:] = value
+            elif inside.any():
+                np.copyto(target, np.uint8(value), where=_interpolated(part, _inner(axes, block, corners)) > 0)
+
+    _in_blocks(fill, axes, progress)
+    return result
+
+
+def _in_blocks(fill, axes: Sequence[Neighbours], progress: Progress | None) -> None:  # noqa: ANN001 - a local function
+    progress = progress or Progress()
+    ranges = [_pieces(axis) for axis in axes]
+    done = 0
+
+    def row(piece: tuple[slice, slice]) -> None:
+        nonlocal done
+        progress.check()
+        for (y, near_y), (x, near_x) in product(ranges[1], ranges[2]):
+            fill((piece[0], y, x), (piece[1], near_y, near_x))
+        done += 1
+        progress.update(done / len(ranges[0]))
+
+    in_threads(row, ranges[0])
+
+
+def _pieces(axis: Neighbours) -> list[tuple[slice, slice]]:
+    """Runs of voxels of the result that lie in the same few cells of the network's grid, and these cells' corners."""
+    groups = axis.low // _EDGE
+    starts = [0, *(np.flatnonzero(np.diff(groups)) + 1), len(groups)]
+    pairs = zip(starts[:-1], starts[1:], strict=True)
+    return [(slice(a, b), slice(int(axis.low[a]), int(axis.high[b - 1]) + 1)) for a, b in pairs]
+
+
+def _inner(axes: Sequence[Neighbours], block: Block, corners: Block) -> list[Neighbours]:
+    """The interpolation of a block from its own corners."""
+    return [
+        Neighbours(axis.low[place] - near.start, axis.high[place] - near.start, axis.part[place])
+        for axis, place, near in zip(axes, block, corners, strict=True)
+    ]
+
+
+def _interpolated(values: np.ndarray, axes: Sequence[Neighbours]) -> np.ndarray:
+    """One map ``[z, y, x]``, interpolated along its last axis first, where it is smallest."""
+    for number in (0, 1, 2):
+        axis = axes[number]
+        part = axis.part.reshape([-1 if number == other else 1 for other in range(3)])
+        low, high = values.take(axis.low, axis=number), values.take(axis.high, axis=number)
+        high -= low
+        high *= part
+        values = np.add(low, high, out=low)
+    return values
+
+
+def _undominated(part: np.ndarray, winners: np.ndarray) -> np.ndarray:
+    """Classes that are above each of the winners somewhere; rising."""
+    left = np.ones(len(part), bool)
+    flat = part.reshape(len(part), -1)
+    for winner in winners:
+        classes = np.flatnonzero(left)
+        below = (flat[classes] <= flat[winner]).all(axis=1)
+        left[classes[below]] = False
+        left[winner] = True
+    return np.flatnonzero(left)
+
+
+def _argmax(logits: np.ndarray) -> np.ndarray:
+    """The winner at each voxel of the network's grid; uint8."""
+    result = np.zeros(logits.shape[1:], np.uint8)
+
+    def decide(first: int) -> None:
+        part = slice(first, first + _SLICES)
+        best = logits[0, part].copy()
+        for label in range(1, len(logits)):
+            values = logits[label, part]
+            np.copyto(result[part], np.uint8(label), where=values > best)
+            np.maximum(best, values, out=best)
+
+    in_threads(decide, range(0, logits.shape[1], _SLICES))
+    return result

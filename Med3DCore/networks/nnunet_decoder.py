@@ -1,0 +1,75 @@
+"""The decoder of nnU-Net's networks: transposed convolution, skip, plain convolutions (Isensee 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from Med3DCore.errors import SettingError
+from Med3DCore.networks.checks import check_choice, check_counts
+from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.layers import Stride, crop, per_axis, ratio
+from Med3DCore.networks.nnunet_encoders import conv_stack
+from Med3DCore.networks.nnunet_layers import ACTIVATIONS
+
+
+class NnunetDecoder(nn.Module):
+    """Climbs from the coarsest map to the finest; each level has logits of its own, as the published weights have.
+
+    Args:
+        in_channels: Channels of the encoder's maps, fine to coarse.
+        strides: Input voxels per voxel of these maps.
+        out_channels: Number of classes.
+        kernels: Sizes (z, y, x) of the convolutions of each level, coarse to fine.
+        convs: Number of convolutions of each level, coarse to fine.
+        bias: Whether convolutions have one.
+        norm: ``"instance"`` or ``"batch"``.
+        activation: ``"leaky_relu"`` or ``"relu"``.
+        deep_supervision: In training also give the logits of the coarser levels.
+
+    Raises:
+        SettingError: The lists do not belong to the encoder, or a value is unknown.
+    """
+
+    uses_skips = True
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[Stride],
+        out_channels: int,
+        kernels: Sequence[Sequence[int]],
+        convs: Sequence[int],
+        bias: bool = True,
+        norm: str = "instance",
+        activation: str = "leaky_relu",
+        deep_supervision: bool = False,
+    ) -> None:
+        super().__init__()
+        levels = len(in_channels) - 1
+        check_counts("convs of the decoder", convs, levels)
+        check_choice("activation of the decoder", activation, ACTIVATIONS)
+        if len(kernels) != levels:
+            raise SettingError(f"kernels of the decoder must be a list of {levels}, one a level, not {kernels!r}.")
+        self.deep_supervision = deep_supervision
+        self.climbs, self.stages, self.logits = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        slope = ACTIVATIONS[activation]
+        for level, (kernel, count) in enumerate(zip(kernels, convs, strict=True), start=1):
+            check_counts("kernels of the decoder", kernel, 3)
+            below, width = in_channels[-level], in_channels[-level - 1]
+            step = per_axis(ratio(strides[-level], strides[-level - 1]))
+            self.climbs.append(nn.ConvTranspose3d(below, width, step, step, bias=bias))
+            self.stages.append(conv_stack(count, 2 * width, width, kernel, (1, 1, 1), bias, norm, slope))
+            self.logits.append(Conv3d(width, out_channels, 1))
+
+    def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
+        """Maps, fine to coarse, to logits of ``size``; a list of them, finest first, under deep supervision."""
+        x, outputs = features[-1], []
+        supervised = self.deep_supervision and self.training
+        for level, skip in enumerate(reversed(features[:-1])):
+            x = self.stages[level](torch.cat([crop(self.climbs[level](x), skip.shape[2:]), skip], dim=1))
+            if supervised or level == len(self.stages) - 1:
+                outputs.append(self.logits[level](x))
+        return outputs[::-1] if supervised else crop(outputs[-1], size)

@@ -1,0 +1,78 @@
+"""nnU-Net's normalisations, as functions of a part of a scan: what they need of the whole is measured before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from Med3DCore.errors import SettingError
+
+METHODS = ("window", "z_score", "range", "rgb", "none")
+_SMALLEST = 1e-8
+
+Normaliser = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+"""Part of a scan, and of its mask if there is one, to float32 of the same shape."""
+
+
+@dataclass(frozen=True)
+class ChannelIntensity:
+    """How one input channel is normalised.
+
+    Args:
+        method: ``"window"`` (clip, then known mean and sd: CT), ``"z_score"``, ``"range"`` (to 0..1), ``"rgb"``
+            (0..255 to 0..1) or ``"none"``.
+        low: Of the window.
+        high: Of the window.
+        mean: Subtracted after clipping to the window.
+        sd: Divided by after that.
+        nonzero: Whether a z-score is that of the voxels that are not zero, and leaves the others as they are.
+    """
+
+    method: str
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    sd: float = 1.0
+    nonzero: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS or self.low > self.high or self.sd <= 0:
+            raise SettingError(f"This is not a normalisation of nnU-Net's: {self}.")
+
+    def measured(self, array: np.ndarray, mask: np.ndarray | None) -> Normaliser:
+        """The normalisation with the numbers of a whole channel ``[z, y, x]``, and of its mask."""
+        low, high = -np.inf, np.inf
+        shift, scale = 0.0, 1.0
+        if self.method == "window":
+            low, high, shift, scale = self.low, self.high, self.mean, self.sd
+        elif self.method == "z_score":
+            inside = array[mask] if self.nonzero and mask is not None else array
+            shift = float(inside.mean(dtype=np.float64))
+            scale = max(float(inside.std(dtype=np.float64)), _SMALLEST)
+        elif self.method == "range":
+            shift = float(array.min())
+            scale = max(float(array.max()) - shift, _SMALLEST)
+        elif self.method == "rgb":
+            scale = 255.0
+        masked = self.method == "z_score" and self.nonzero
+
+        def normalise(part: np.ndarray, part_mask: np.ndarray | None) -> np.ndarray:
+            values = np.clip(part, np.float32(low), np.float32(high), dtype=np.float32, casting="unsafe")
+            values -= np.float32(shift)
+            values /= np.float32(scale)
+            if masked and part_mask is not None:
+                np.copyto(values, part, where=~part_mask, casting="unsafe")
+            return values
+
+        return normalise
+
+
+def nonzero_mask(channels: list[np.ndarray]) -> np.ndarray:
+    """Where any channel is not zero, with enclosed holes; bool ``[z, y, x]``."""
+    mask = channels[0] != 0
+    for channel in channels[1:]:
+        mask |= channel != 0
+    return ndimage.binary_fill_holes(mask)
