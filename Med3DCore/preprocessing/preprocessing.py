@@ -73,7 +73,9 @@ class Preprocessing:
             SettingError: A part is missing or makes no sense.
         """
         if spec.get("name") == "nnunet":
-            raise SettingError("This model was imported from nnU-Net, so it can segment, but not be shown or fine-tuned.")
+            raise SettingError(
+                "This model was imported from nnU-Net, so it can segment, but not be shown or fine-tuned."
+            )
         try:
             spacing = triple(float(v) for v in spec["spacing"])
             return cls(spacing, intensity_from_dict(spec["intensity"]))

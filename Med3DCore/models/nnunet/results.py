@@ -110,7 +110,9 @@ class Results:
         there = dict(self._checkpoints_in(self.folder))
         for fold in wanted or ():
             if fold not in there:
-                raise ModelError(f"{self.name} has no fold {fold} with a checkpoint; it has {', '.join(sorted(there))}.")
+                raise ModelError(
+                    f"{self.name} has no fold {fold} with a checkpoint; it has {', '.join(sorted(there))}."
+                )
         numbered = sorted((fold for fold in there if fold.isdigit()), key=int)
         return list(dict.fromkeys(wanted)) if wanted else numbered or sorted(there)
 
