@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import triple
 from Med3DCore.networks.checks import check_choice, check_count, check_counts
-from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvNorm, ResidualBlock
+from Med3DCore.networks.layers import Stride
 from Med3DCore.networks.network import Encoder
+from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvNorm, ResidualBlock
 
 
 class PlainConvEncoder(Encoder):
@@ -137,7 +138,7 @@ def _maps(stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
     return maps
 
 
-def _whole_strides(strides: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+def _whole_strides(strides: Sequence[Sequence[int]]) -> list[Stride]:
     """Input voxels per voxel of each map, from the steps of the stages."""
     per_axis = [list(accumulate(steps, lambda a, b: a * b)) for steps in zip(*strides, strict=True)]
     return [triple(values) for values in zip(*per_axis, strict=True)]

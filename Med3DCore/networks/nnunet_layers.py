@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from Med3DCore.geometry import triple
 from Med3DCore.networks.checks import check_choice
 from Med3DCore.networks.conv import Conv3d
 
@@ -42,8 +43,8 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("norm of the network", norm, NORMS)
-        padding = [(size - 1) // 2 for size in kernel]
-        self.conv = Conv3d(in_channels, out_channels, tuple(kernel), tuple(stride), padding=tuple(padding), bias=bias)
+        padding = triple((size - 1) // 2 for size in kernel)
+        self.conv = Conv3d(in_channels, out_channels, triple(kernel), triple(stride), padding=padding, bias=bias)
         self.norm = NORMS[norm](out_channels, eps=1e-5, affine=True)
         self.slope = slope
 
@@ -79,7 +80,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(in_channels, out_channels, kernel, stride, bias, norm, slope)
         self.conv2 = ConvNorm(out_channels, out_channels, kernel, (1, 1, 1), bias, norm, None)
-        pool = nn.Identity() if set(stride) == {1} else nn.AvgPool3d(tuple(stride), tuple(stride))
+        pool = nn.Identity() if set(stride) == {1} else nn.AvgPool3d(triple(stride))
         self.pool, self.slope = pool, slope
         changes = in_channels != out_channels
         self.skip = ConvNorm(in_channels, out_channels, (1, 1, 1), (1, 1, 1), False, norm, None) if changes else None

@@ -97,10 +97,11 @@ def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], devic
     maps = _LIVE_MAPS * encoder["channels"][0] * itemsize + stage.network["out_channels"] * 8
     patch = float(np.prod(stage.window)) * maps
     on_gpu = device.torch_device.type != "cpu"
-    if on_gpu and patch > free_bytes(device):
+    on_gpu_free = free_bytes(device) if on_gpu else 0
+    if on_gpu and patch > on_gpu_free:
         raise ResourceError(
-            f"One patch of this model needs {patch / 1e9:.1f} GB on the GPU, which has {free_bytes(device) / 1e9:.1f} GB "
-            "free; its size cannot change. Close other programs, or use --device cpu."
+            f"One patch of this model needs {patch / 1e9:.1f} GB on the GPU, but {on_gpu_free / 1e9:.1f} GB are free; "
+            "its size cannot change. Close other programs, or use --device cpu."
         )
     needed, free = held + (0 if on_gpu else patch), free_memory()
     if free is not None and needed > free:

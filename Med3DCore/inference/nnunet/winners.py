@@ -8,8 +8,8 @@ interpolated. That is most of a scan, and near borders two or three classes are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def painted_regions(logits: np.ndarray, axes: Sequence[Neighbours], progress: Pr
     return result
 
 
-def _in_blocks(fill, axes: Sequence[Neighbours], progress: Progress | None) -> None:  # noqa: ANN001 - a local function
+def _in_blocks(fill: Callable[[Block, Block], None], axes: Sequence[Neighbours], progress: Progress | None) -> None:
     progress = progress or Progress()
     ranges = [_pieces(axis) for axis in axes]
     done = 0
@@ -102,8 +102,7 @@ def _pieces(axis: Neighbours) -> list[tuple[slice, slice]]:
     """Runs of voxels of the result that lie in the same few cells of the network's grid, and these cells' corners."""
     groups = axis.low // _EDGE
     starts = [0, *(np.flatnonzero(np.diff(groups)) + 1), len(groups)]
-    pairs = zip(starts[:-1], starts[1:], strict=True)
-    return [(slice(a, b), slice(int(axis.low[a]), int(axis.high[b - 1]) + 1)) for a, b in pairs]
+    return [(slice(a, b), slice(int(axis.low[a]), int(axis.high[b - 1]) + 1)) for a, b in pairwise(starts)]
 
 
 def _inner(axes: Sequence[Neighbours], block: Block, corners: Block) -> list[Neighbours]:

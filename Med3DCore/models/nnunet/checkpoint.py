@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from Med3DCore.errors import ModelError
 from Med3DCore.models.archive import WEIGHTS_LIMIT
@@ -24,18 +24,20 @@ from Med3DCore.models.archive import WEIGHTS_LIMIT
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Kind of storage in a pickle, torch's name of its numbers, and bytes of each.
+OpenFile = io.BufferedReader | io.BytesIO
+
+# Kind of storage in a pickle, and torch's name of its numbers.
 _STORAGES = {
-    "DoubleStorage": ("float64", 8),
-    "FloatStorage": ("float32", 4),
-    "HalfStorage": ("float16", 2),
-    "BFloat16Storage": ("bfloat16", 2),
-    "LongStorage": ("int64", 8),
-    "IntStorage": ("int32", 4),
-    "ShortStorage": ("int16", 2),
-    "CharStorage": ("int8", 1),
-    "ByteStorage": ("uint8", 1),
-    "BoolStorage": ("bool", 1),
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
 }
 # Number types of numpy by their name in a pickle, as struct reads them.
 _NUMBERS = {"f4": "f", "f8": "d", "f2": "e", "i1": "b", "i2": "h", "i4": "i", "i8": "q"}
@@ -43,8 +45,7 @@ _NUMBERS |= {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "b1": "?"}
 _PICKLE_LIMIT = 64 << 20
 
 
-@dataclass(frozen=True)
-class StoredTensor:
+class StoredTensor(NamedTuple):
     """A tensor that is still in the file: where its numbers are, and how they lie there."""
 
     key: str
@@ -68,7 +69,7 @@ class Checkpoint:
         ModelError: It is damaged, of another format, or names anything that is not known here.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: OpenFile, name: str) -> None:
         self.name = name
         try:
             self._zip = zipfile.ZipFile(file)
@@ -76,7 +77,9 @@ class Checkpoint:
             if len(pickles) != 1 or self._zip.getinfo(pickles[0]).file_size > _PICKLE_LIMIT:
                 raise ValueError("no pickle, several or a huge one")
             self._folder = pickles[0].removesuffix("data.pkl")
-            self.content: Any = _Reader(io.BytesIO(self._zip.read(pickles[0])), name).load()
+            pickled = self._zip.read(pickles[0])
+            _check_memo(pickled)
+            self.content: Any = _Reader(io.BytesIO(pickled), name).load()
         except ModelError:
             raise
         # Broken bytes make an unpickler raise nearly anything; of what a file asks for, nothing has run.
@@ -121,15 +124,22 @@ class Checkpoint:
 
     def _damaged(self) -> ModelError:
         return ModelError(
-            f"{self.name} is damaged, incomplete or no checkpoint of nnU-Net v2; copy the file again, or export it anew."
+            f"{self.name} is damaged, incomplete or no checkpoint of nnU-Net v2; copy the file again, or export the "
+            "model anew."
         )
 
 
-@dataclass(frozen=True)
-class _Storage:
+def _check_memo(pickled: bytes) -> None:
+    """Refuse places in an unpickler's memo beyond the pickle's own length: it would take all memory to get there."""
+    for opcode, place, _ in pickletools.genops(pickled):
+        if opcode.name.endswith("PUT") and int(place or 0) > len(pickled):
+            raise pickle.UnpicklingError("a place in the memo that no pickle of this length needs")
+
+
+class _Storage(NamedTuple):
     key: str
     dtype: str
-    count: int
+    length: int
 
 
 class _NumberType:
@@ -145,11 +155,11 @@ class _NumberType:
 class _Reader(pickle.Unpickler):
     """An unpickler that knows tensors, numbers, texts and containers.
 
-    A pickle can call what it names and set attributes of it, so it gets bound methods of this object, which take no
-    attributes, and types that cannot be changed.
+    A pickle can call what it names and set attributes of what it gets, so it gets bound methods and tuples, which take
+    none, and types that cannot be changed.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: io.BytesIO, name: str) -> None:
         super().__init__(file)
         self._name = name
         numpy = {f"{core}.multiarray": self._number for core in ("numpy.core", "numpy._core")}
@@ -157,6 +167,7 @@ class _Reader(pickle.Unpickler):
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
+            ("__builtin__", "set"): set,
             ("torch", "device"): self._text,
             ("torch", "Size"): self._sizes,
             ("numpy", "dtype"): self._number_type,
@@ -180,44 +191,37 @@ class _Reader(pickle.Unpickler):
         return known
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """The numbers that a tensor shows: ``("storage", kind, key, place, count)``."""
-        what, kind, key, _, count = pid
-        if what != "storage" or not isinstance(key, str) or not isinstance(count, int):
+        """The numbers that a tensor shows: ``("storage", kind, key, place, length)``."""
+        what, kind, key, _, length = pid
+        if what != "storage" or not isinstance(key, str) or not isinstance(length, int):
             raise pickle.UnpicklingError("not a storage")
-        return _Storage(key, _STORAGES[kind][0], count)
+        return _Storage(key, _STORAGES[kind], length)
 
-    @staticmethod
-    def _tensor(storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: object) -> StoredTensor:
+    def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: object) -> StoredTensor:
         numbers = (offset, *shape, *stride)
         if not isinstance(storage, _Storage) or any(type(n) is not int or n < 0 for n in numbers):
             raise pickle.UnpicklingError("not a tensor")
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-        if 0 not in shape and (last >= storage.count or math.prod(shape) > storage.count):
+        if 0 not in shape and (last >= storage.length or math.prod(shape) > storage.length):
             raise pickle.UnpicklingError("a tensor beyond its numbers")
         return StoredTensor(storage.key, storage.dtype, offset, tuple(shape), tuple(stride))
 
-    @staticmethod
-    def _parameter(tensor: StoredTensor, *_: object) -> StoredTensor:
+    def _parameter(self, tensor: StoredTensor, *_: object) -> StoredTensor:
         return tensor
 
-    @staticmethod
-    def _text(*values: object) -> str:
+    def _text(self, *values: object) -> str:
         return ":".join(map(str, values))
 
-    @staticmethod
-    def _sizes(values: tuple) -> tuple:
+    def _sizes(self, values: tuple) -> tuple:
         return tuple(values)
 
-    @staticmethod
-    def _number_type(code: str, *_: object) -> _NumberType:
+    def _number_type(self, code: str, *_: object) -> _NumberType:
         return _NumberType(code)
 
-    @staticmethod
-    def _number(kind: _NumberType, data: bytes) -> float | int | bool:
+    def _number(self, kind: _NumberType, data: bytes) -> float | int | bool:
         return struct.unpack(kind.order + kind.code, data)[0]
 
-    @staticmethod
-    def _bytes(text: str, encoding: str) -> bytes:
+    def _bytes(self, text: str, encoding: str) -> bytes:
         if encoding != "latin1":
             raise pickle.UnpicklingError("bytes are written as latin1")
         return text.encode("latin1")

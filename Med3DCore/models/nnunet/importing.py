@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from Med3DCore.errors import ModelError
+from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.io.label_names import distinct, label_for, our_name
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.nnunet.checkpoint import Checkpoint
@@ -50,24 +51,16 @@ def import_nnunet(
     Raises:
         ModelError: Something is missing, damaged, of another version, or does not fit completely.
     """
-    results = Results(Path(path), configuration)
-    plans, data_set = results.document("plans.json"), results.document("dataset.json")
-    chosen = results.folds(folds)
-    members, plan, facts = [], None, []
-    for fold in chosen:
-        file, called = results.checkpoint(fold)
-        with closing(file):
-            digest = sha256_of(file)
-            file.seek(0)
-            checkpoint = Checkpoint(file, called)
-            used = _configuration(checkpoint, results, configuration)
-            plan = plan or read_plan(plans, data_set, used, results.name)
-            members.append(our_weights(checkpoint.weights("network_weights"), plan.preprocessing["flat"]))
-            facts.append((used, _mirror_axes(checkpoint, plan, called), digest))
-            _check_fit(plan, members[-1], called)
-    if plan is None or len({(used, axes) for used, axes, _ in facts}) != 1:
-        raise ModelError(f"The folds of {results.name} are of several configurations; give the folder of one of them.")
-    used, mirror, _ = facts[0]
+    with closing(Results(Path(path), configuration)) as results:
+        plans, data_set = results.document("plans.json"), results.document("dataset.json")
+        chosen = results.folds(folds)
+        members = [_read_fold(results, fold, plans, data_set, configuration) for fold in chosen]
+    plan, used, mirror = members[0].plan, members[0].configuration, members[0].mirror
+    if any((member.configuration, member.mirror) != (used, mirror) for member in members):
+        raise ModelError(
+            f"The folds of {results.name} are of several configurations, or mirrored along other axes; give one of "
+            f"them with --folds {chosen[0]}."
+        )
     data_set_name = str(plans.get("dataset_name") or data_set.get("name") or results.name)
     labels = _labels(plan)
     stage = _stage(plan, labels, mirror, len(members))
@@ -86,7 +79,7 @@ def import_nnunet(
                 "from": "nnU-Net v2",
                 "configuration": used,
                 "folds": chosen,
-                "sha256": [digest for *_, digest in facts],
+                "sha256": [member.sha256 for member in members],
                 "plans": str(plans.get("plans_name", "")),
                 "channels": list(plan.channels),
                 "values": plan.values,
@@ -94,9 +87,33 @@ def import_nnunet(
         },
     )
     if len(members) == 1:
-        return package, {STAGE: members[0]}
-    joined = {f"members.{i}.{key}": value for i, member in enumerate(members) for key, value in member.items()}
-    return package, {STAGE: joined}
+        return package, {STAGE: members[0].weights}
+    numbered = enumerate(member.weights for member in members)
+    return package, {STAGE: {f"members.{i}.{key}": value for i, weights in numbered for key, value in weights.items()}}
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """What one fold's checkpoint says, and the plan that it was trained by."""
+
+    plan: Plan
+    configuration: str
+    mirror: tuple[int, ...]
+    sha256: str
+    weights: Weights
+
+
+def _read_fold(results: Results, fold: str, plans: dict, data_set: dict, configuration: str | None) -> _Fold:
+    file, name = results.checkpoint(fold)
+    with closing(file):
+        digest = sha256_of(file)
+        file.seek(0)
+        checkpoint = Checkpoint(file, name)
+        used = _configuration(checkpoint, results, configuration)
+        plan = read_plan(plans, data_set, used, results.name)
+        weights = our_weights(checkpoint.weights("network_weights"), plan.preprocessing["flat"])
+        _check_fit(plan, weights, name)
+        return _Fold(plan, used, _mirror_axes(checkpoint, plan), digest, weights)
 
 
 def _configuration(checkpoint: Checkpoint, results: Results, wanted: str | None) -> str:
@@ -111,12 +128,12 @@ def _configuration(checkpoint: Checkpoint, results: Results, wanted: str | None)
     return found
 
 
-def _mirror_axes(checkpoint: Checkpoint, plan: Plan, name: str) -> tuple[int, ...]:
+def _mirror_axes(checkpoint: Checkpoint, plan: Plan) -> tuple[int, ...]:
     """Axes of the network along which the training mirrored."""
     told: Any = checkpoint.content.get("inference_allowed_mirroring_axes") or ()
     axes = tuple(axis + 1 if plan.preprocessing["flat"] else axis for axis in told)
     if any(type(axis) is not int or axis not in range(3) for axis in axes):
-        raise ModelError(f"{name} mirrors along axes that an image does not have; copy the file again.")
+        raise ModelError(f"{checkpoint.name} mirrors along axes that an image does not have; copy the file again.")
     return axes
 
 
@@ -147,8 +164,11 @@ def _check_fit(plan: Plan, weights: Weights, name: str) -> None:
     from Med3DCore.models.weights import compare
     from Med3DCore.networks import build_network
 
-    with torch.device("meta"):
-        fit = compare(build_network(plan.network).state_dict(), weights)
+    try:
+        with torch.device("meta"):
+            fit = compare(build_network(plan.network).state_dict(), weights)
+    except SettingError as error:
+        raise ModelError(f"plans.json beside {name} describes no network that can be built: {error}") from error
     if not fit.is_complete:
         raise ModelError(
             f"The weights of {name} are not those of the network in plans.json: {fit.describe()}; give the folder as "

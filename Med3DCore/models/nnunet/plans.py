@@ -7,12 +7,10 @@ from typing import Any
 
 from Med3DCore.errors import ModelError
 from Med3DCore.geometry import triple
+from Med3DCore.models.nnunet.architecture import network_description
 
-_CLASSES = {"PlainConvUNet": ("plain_conv", "convs"), "ResidualEncoderUNet": ("residual", "blocks")}
-_NORMS = {"InstanceNorm": "instance", "BatchNorm": "batch"}
-_ACTIVATIONS = {"LeakyReLU": "leaky_relu", "ReLU": "relu"}
 # What resamples images and logits, and the orders of interpolation of functions that are not asked for them.
-_RESAMPLERS = {
+_RESAMPLERS: dict[str, dict] = {
     "resample_data_or_seg_to_shape": {},
     "resample_torch_fornnunet": {"order": 1, "order_z": 0},
     "no_resampling_data_or_seg_to_shape": {"order": None},
@@ -26,6 +24,7 @@ _SCHEMES = {
     "RGBTo01Normalization": "rgb",
     "NoNormalization": "none",
 }
+_MOST_LABELS = 255
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,12 @@ def _read(plans: dict[str, Any], data_set: dict[str, Any], configuration: str, n
     channel_names = data_set["channel_names"]
     channels = tuple(str(channel_names[key]) for key in sorted(channel_names, key=int))
     labels, values, regions = _labels(data_set, name)
+    if len(values) > _MOST_LABELS:
+        raise ModelError(f"{name} has {len(values)} labels; Med3D's label maps hold {_MOST_LABELS}.")
     flat = len(settings["patch_size"]) == 2
     window = [1, *settings["patch_size"]] if flat else settings["patch_size"]
     return Plan(
-        network=_network(settings, len(channels), len(labels), flat, name),
+        network=network_description(settings, len(channels), len(labels), flat, name),
         preprocessing=_preprocessing(plans, settings, channels, flat, name),
         labels=labels,
         window=triple(int(size) for size in window),
@@ -102,7 +103,8 @@ def _read(plans: dict[str, Any], data_set: dict[str, Any], configuration: str, n
 
 def _configuration(plans: dict[str, Any], configuration: str, name: str) -> dict[str, Any]:
     """The settings of a configuration, with those that it inherits."""
-    known, chain, settings = plans["configurations"], [configuration], {}
+    known, chain = plans["configurations"], [configuration]
+    settings: dict[str, Any] = {}
     if configuration not in known:
         raise ModelError(f"plans.json of {name} has no configuration '{configuration}'; it has {', '.join(known)}.")
     while chain[-1] is not None:
@@ -112,78 +114,6 @@ def _configuration(plans: dict[str, Any], configuration: str, name: str) -> dict
         if chain[-1] in chain[:-1]:
             raise ValueError("configurations inherit from each other")
     return settings
-
-
-def _network(settings: dict[str, Any], channels: int, classes: int, flat: bool, name: str) -> dict:
-    kind, values = _architecture(settings, name)
-    if kind not in _CLASSES:
-        raise ModelError(
-            f"{name} has a network of the class {kind}, which Med3D does not know; it knows {' and '.join(_CLASSES)}."
-        )
-    encoder, counted = _CLASSES[kind]
-    stages = values["n_stages"]
-    norm, activation = _last_word(values["norm_op"]), _last_word(values["nonlin"])
-    slope = (values.get("nonlin_kwargs") or {}).get("negative_slope", 0.01)
-    norm_settings = {"eps": 1e-5, "affine": True, **(values.get("norm_op_kwargs") or {})}
-    unusual = {
-        f"norm {norm}": norm.rstrip("123d") not in _NORMS or norm_settings != {"eps": 1e-5, "affine": True},
-        f"activation {activation}": activation not in _ACTIVATIONS or slope != 0.01,
-        "order of norm and activation": values.get("nonlin_first", False),
-        "bottleneck blocks": _last_word(values.get("block") or "BasicBlockD") != "BasicBlockD",
-    }
-    if found := [what for what, is_so in unusual.items() if is_so]:
-        raise ModelError(f"{name} has a network with an unusual {found[0]}, which Med3D does not know.")
-    kernels = [_sizes(size, flat) for size in _per_stage(values["kernel_sizes"], stages)]
-    common = {
-        "bias": bool(values.get("conv_bias", False)),
-        "norm": _NORMS[norm.rstrip("123d")],
-        "activation": _ACTIVATIONS[activation],
-    }
-    counts = _per_stage(values["n_conv_per_stage" if encoder == "plain_conv" else "n_blocks_per_stage"], stages)
-    stem = {"stem_channels": values["stem_channels"]} if values.get("stem_channels") else {}
-    return {
-        "encoder": {
-            "name": encoder,
-            "in_channels": channels,
-            "channels": _per_stage(values["features_per_stage"], stages),
-            "kernels": kernels,
-            "strides": [_sizes(size, flat) for size in _per_stage(values["strides"], stages)],
-            counted: counts,
-            **stem,
-            **common,
-        },
-        "decoder": {
-            "name": "nnunet",
-            "kernels": kernels[-2::-1],
-            "convs": _per_stage(values["n_conv_per_stage_decoder"], stages - 1),
-            **common,
-        },
-        "out_channels": classes,
-    }
-
-
-def _architecture(settings: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
-    """Class of the network and its arguments, as plans since nnU-Net 2.3 name them."""
-    if "architecture" in settings:
-        given = settings["architecture"]
-        return _last_word(given["network_class_name"]), given["arch_kwargs"]
-    if "UNet_class_name" not in settings:
-        raise ModelError(f"plans.json of {name} does not say which network it is; copy the file again.")
-    convs = settings["n_conv_per_stage_encoder"]
-    first, most = settings["UNet_base_num_features"], settings["unet_max_num_features"]
-    values = {
-        "n_stages": len(convs),
-        "features_per_stage": [min(first * 2**stage, most) for stage in range(len(convs))],
-        "kernel_sizes": settings["conv_kernel_sizes"],
-        "strides": settings["pool_op_kernel_sizes"],
-        "n_conv_per_stage": convs,
-        "n_blocks_per_stage": convs,
-        "n_conv_per_stage_decoder": settings["n_conv_per_stage_decoder"],
-        "conv_bias": True,
-        "norm_op": "InstanceNorm3d",
-        "nonlin": "LeakyReLU",
-    }
-    return settings["UNet_class_name"], values
 
 
 def _preprocessing(
@@ -256,17 +186,3 @@ def _labels(data_set: dict[str, Any], name: str) -> tuple[tuple[str, ...], dict[
     if not names or [values[key] for key in names] != list(range(1, len(names) + 1)):
         raise ModelError(f"The labels of {name} are not numbered 1, 2, 3, ...; nnU-Net itself would not take them.")
     return ("background", *names), values, False
-
-
-def _per_stage(value: Any, stages: int) -> list:
-    return [value] * stages if isinstance(value, int) else list(value)
-
-
-def _sizes(size: Any, flat: bool) -> list[int]:
-    if isinstance(size, int):
-        return [1, size, size] if flat else [size] * 3
-    return [1, *size] if flat else list(size)
-
-
-def _last_word(path: str) -> str:
-    return path.rpartition(".")[2]

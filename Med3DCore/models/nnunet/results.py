@@ -8,10 +8,11 @@ import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from Med3DCore.errors import ModelError
 from Med3DCore.models.archive import TEXT_LIMIT, WEIGHTS_LIMIT, require_plain_file
+from Med3DCore.models.nnunet.checkpoint import OpenFile
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _DOCUMENTS = {"plans.json", "dataset.json"}
@@ -42,6 +43,11 @@ class Results:
             self._zip = _open_zip(path)
             self._files = {PurePosixPath(name) for name in self._zip.namelist() if _is_ours(name.rpartition("/")[2])}
         self.folder = self._choose(configuration)
+
+    def close(self) -> None:
+        """Close the zip, if it is one."""
+        if self._zip is not None:
+            self._zip.close()
 
     def _choose(self, configuration: str | None) -> PurePosixPath:
         """The folder of the one model that there is, or that is wanted."""
@@ -116,7 +122,7 @@ class Results:
         numbered = sorted((fold for fold in there if fold.isdigit()), key=int)
         return list(dict.fromkeys(wanted)) if wanted else numbered or sorted(there)
 
-    def checkpoint(self, fold: str) -> tuple[BinaryIO, str]:
+    def checkpoint(self, fold: str) -> tuple[OpenFile, str]:
         """The open checkpoint of a fold, and what to call it in messages."""
         file = dict(self._checkpoints_in(self.folder))[fold]
         name = f"{file.parent.name}/{file.name} of {self.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,7 +217,7 @@ def _canonical(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[bool, bo
     return triple(found[axis][0] for axis in range(3)), triple(found[axis][1] for axis in range(3))
 
 
-def _box(arrays: Sequence[np.ndarray] | map) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+def _box(arrays: Iterable[np.ndarray]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """The box of what is not zero in any array; all of it if there is nothing."""
     filled: list[np.ndarray] = []
     for array in arrays:

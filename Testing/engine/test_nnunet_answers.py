@@ -1,0 +1,35 @@
+"""Imported models answer as nnU-Net's own predictor, file to file; see tools/nnunet_answers.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nnunet_folders import CASES, write_results, write_scan
+
+from Med3DCore.cli.main import main
+from Med3DCore.io import read_label_map
+from Med3DCore.models.package import load_package
+
+ANSWERS = Path(__file__).with_name("nnunet_answers.npz")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_labels_are_those_of_nnunet(name, tmp_path):
+    case = CASES[name]
+    model = tmp_path / "tiny-1.0.0.med3d.zip"
+    assert main(["models", "import-nnunet", str(write_results(tmp_path, **case)), "--output", str(model)]) == 0
+    scan, *channels = map(str, write_scan(tmp_path, **case))
+    further = [word for channel in channels for word in ("--channel", channel)]
+    mirror = ["--mirror"] if case.get("mirror") else []
+    output = str(tmp_path / "out.nii.gz")
+    command = ["segment", scan, *further, *mirror, "--model", str(model), "-o", output, "--not-ct", "--quiet"]
+    assert main([*command, "--device", "cpu"]) == 0
+    theirs = np.load(ANSWERS)[name]
+    package = load_package(model)
+    own = package.provenance["imported"]["values"]
+    ours = np.array([0, *(own[name] for name in package.label_names)])[read_label_map(output).array]
+    assert np.mean(ours != theirs) < 0.0005
+    for number in own.values():
+        both = np.count_nonzero((ours == number) & (theirs == number))
+        total = np.count_nonzero(ours == number) + np.count_nonzero(theirs == number)
+        assert total > 500 and 2 * both / total > 0.995, f"label {number}: {2 * both / total:.4f}"
