@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def main(target: str) -> None:
     answers = {name: answer(case) for name, case in CASES.items()}
     for name, labels in answers.items():
         print(name, labels.shape, np.bincount(labels.ravel()))
-    np.savez_compressed(target, **answers)
+    np.savez_compressed(target, allow_pickle=False, **answers)
 
 
 def answer(case: dict) -> np.ndarray:
@@ -40,19 +41,14 @@ def answer(case: dict) -> np.ndarray:
         import torch
         from nnunet_folders import write_results, write_scan
         from nnunetv2.inference import predict_from_raw_data
-        from nnunetv2.inference.sliding_window_prediction import compute_gaussian
-
-        def in_float32(*arguments, **settings) -> torch.Tensor:
-            return compute_gaussian(*arguments, **settings, dtype=torch.float32)
-
-        in_float32.cache_clear = compute_gaussian.cache_clear
 
         model = write_results(folder, **case)
         scans = write_scan(folder, **case)
         settings = {"device": torch.device("cpu"), "perform_everything_on_device": False}
         predictor = predict_from_raw_data.nnUNetPredictor(use_mirroring=bool(case.get("mirror")), **settings)
-        torch.half = torch.float32  # what the sums are made of
-        predict_from_raw_data.compute_gaussian = in_float32
+        torch.half = torch.float32  # what the sums and weights are made of
+        weights = predict_from_raw_data.compute_gaussian.__wrapped__
+        predict_from_raw_data.compute_gaussian = lru_cache(partial(weights, dtype=torch.float32))
         predictor.initialize_from_trained_model_folder(str(model), tuple(range(case.get("folds", 1))))
         predictor.predict_from_files_sequential([[str(path) for path in scans]], [str(folder / "out")], False, True)
         return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out.nii.gz"))).astype(np.uint8)

@@ -141,7 +141,7 @@ def _maps(stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
 def _whole_strides(strides: Sequence[Sequence[int]]) -> list[Stride]:
     """Input voxels per voxel of each map, from the steps of the stages."""
     per_axis = [list(accumulate(steps, lambda a, b: a * b)) for steps in zip(*strides, strict=True)]
-    return [triple(values) for values in zip(*per_axis, strict=True)]
+    return [values[0] if len(set(values)) == 1 else triple(values) for values in zip(*per_axis, strict=True)]
 
 
 def _check(

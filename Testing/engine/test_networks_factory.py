@@ -27,12 +27,21 @@ def changed(path, value):
     return spec
 
 
+# nnU-Net's networks are told all sizes, stage by stage; the others have a shape of their own.
+STAGES = {"channels": [2] * 5, "kernels": [[3, 3, 3]] * 5, "strides": [[1] * 3, [2] * 3, [2] * 3, [2] * 3, [1] * 3]}
+SIZES = {
+    "plain_conv": {**STAGES, "convs": [1] * 5},
+    "residual": {**STAGES, "blocks": [1] * 5},
+    "nnunet": {"kernels": [[3, 3, 3]] * 4, "convs": [1] * 4},
+}
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_pair_is_built_from_json(encoder, decoder):
     spec = {
-        "encoder": {"name": encoder, "depth": 50, "width": 2},
-        "decoder": {"name": decoder},
+        "encoder": {"name": encoder, **SIZES.get(encoder, {"depth": 50, "width": 2})},
+        "decoder": {"name": decoder, **SIZES.get(decoder, {})},
         "out_channels": 2,
     }
     net = build_network(json.loads(json.dumps(spec)))

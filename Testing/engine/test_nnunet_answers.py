@@ -8,7 +8,7 @@ from nnunet_folders import CASES, write_results, write_scan
 
 from Med3DCore.cli.main import main
 from Med3DCore.io import read_label_map
-from Med3DCore.models.package import load_package
+from Med3DCore.models import load_package
 
 ANSWERS = Path(__file__).with_name("nnunet_answers.npz")
 

@@ -10,8 +10,8 @@ from cli_helpers import contents
 from nnunet_folders import EXCLUSIVE, their_weights, write_checkpoint, write_results, write_scan
 
 from Med3DCore.cli.main import main
+from Med3DCore.models import load_package
 from Med3DCore.models.nnunet.importing import import_nnunet
-from Med3DCore.models.package import load_package
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from Med3DCore.inference.memory import free_bytes
 from Med3DCore.inference.nnunet.window import window_logits
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
-from Med3DCore.models.package import Stage
+from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours
 from Med3DCore.preprocessing.nnunet.preprocessing import Frame, NnunetPreprocessing, require_one_grid
 from Med3DCore.progress import Progress

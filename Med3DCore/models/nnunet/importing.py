@@ -15,7 +15,8 @@ from Med3DCore.models.nnunet.checkpoint import Checkpoint
 from Med3DCore.models.nnunet.plans import Plan, read_plan
 from Med3DCore.models.nnunet.results import Results
 from Med3DCore.models.nnunet.weights import our_weights
-from Med3DCore.models.package import BACKGROUND, ModelPackage, Stage, name_from_title
+from Med3DCore.models.package import ModelPackage, name_from_title
+from Med3DCore.models.stage import BACKGROUND, Stage
 from Med3DCore.tasks import Label
 
 if TYPE_CHECKING:
