@@ -72,7 +72,9 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     truth, scan = make(folder, arguments.data / f"{arguments.case}_ct.nii.gz")
     holes = np.stack([ndimage.binary_fill_holes(plane) for plane in truth]) & ~truth
     ml = np.prod(SPACING) / 1000
-    print(f"{arguments.case}, {truth.shape[::-1]} voxels, {truth.sum() * ml:.0f} mL, {holes.sum() * ml:.2f} mL of holes")
+    print(
+        f"{arguments.case}, {truth.shape[::-1]} voxels, {truth.sum() * ml:.0f} mL, {holes.sum() * ml:.2f} mL of holes"
+    )
     result, ct = folder / "r.rtstruct.dcm", folder / "ct"
     found = {"Med3D": read_label_map(result, grid=scan.geometry).mask("liver")}
     if program := shutil.which("plastimatch"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from Med3DCore.geometry import Geometry
 
-CT = "1.2.840.10008.5.1.4.1.1.2"
+CT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
 PATIENT = {"PatientName": "Doe^Jane", "PatientID": "P7", "PatientBirthDate": "19500101", "PatientSex": "F"}
 
 
@@ -84,3 +87,47 @@ def write_ct_series(
                 setattr(slice_, keyword, value)
         slice_.PixelData = plane.astype("<i2").tobytes()
         slice_.save_as(folder / f"im{number + 1:03d}.dcm", enforce_file_format=True)
+
+
+def write_enhanced_ct(path: Path, hu: np.ndarray, geometry: Geometry, order: Sequence[int] | None = None) -> None:
+    """Write a CT into one file of many frames (PS3.3, A.38).
+
+    Args:
+        path: The file; its folder is made.
+        hu: ``[z, y, x]`` whole numbers.
+        geometry: Where it lies.
+        order: Which slice each frame is; by default the slices from the first to the last.
+    """
+    order = range(len(hu)) if order is None else order
+    write_ct_series(path.parent / "slices", hu[:1], geometry, PixelSpacing=None, ImagePositionPatient=None)
+    made = dcmread(path.parent / "slices" / "im001.dcm")
+    shutil.rmtree(path.parent / "slices")
+    for keyword in ("ImageOrientationPatient", "SliceThickness", "RescaleIntercept", "RescaleSlope", "RescaleType"):
+        del made[keyword]
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = ENHANCED_CT
+    made.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    matrix = geometry.direction_matrix
+    axes = [f"{value:.10f}"[:16] for value in matrix[:, :2].T.ravel()]
+    shared = Dataset()
+    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=axes)]
+    shared.PixelMeasuresSequence = [
+        _item(PixelSpacing=[geometry.spacing[1], geometry.spacing[0]], SliceThickness=geometry.spacing[2])
+    ]
+    shared.PixelValueTransformationSequence = [_item(RescaleIntercept="0", RescaleSlope="1", RescaleType="HU")]
+    made.SharedFunctionalGroupsSequence, frames = [shared], []
+    for z in order:
+        place = np.asarray(geometry.origin) + z * geometry.spacing[2] * matrix[:, 2]
+        frame = Dataset()
+        frame.PlanePositionSequence = [_item(ImagePositionPatient=[f"{value:.9g}" for value in place])]
+        frame.FrameContentSequence = [_item(FrameAcquisitionNumber=1, DimensionIndexValues=[z + 1])]
+        frames.append(frame)
+    made.PerFrameFunctionalGroupsSequence, made.NumberOfFrames = frames, len(frames)
+    made.PixelData = hu[list(order)].astype("<i2").tobytes()
+    made.save_as(path, enforce_file_format=True)
+
+
+def _item(**values: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item

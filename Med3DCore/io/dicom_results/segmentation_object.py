@@ -82,6 +82,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
             ".seg.nrrd instead."
         ) from None
     _forget_the_rest(made)
+    made.ContentCreatorName = ""  # nobody; type 2 (PS3.3, table 10-12), which highdicom leaves out
     return made
 
 
