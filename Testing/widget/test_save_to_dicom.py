@@ -29,8 +29,11 @@ def panel(module):
     return module.panels["SegmentPanel"]
 
 
-def scanInDatabase(module, folder, downwards=False):
-    """A CT that Slicer's DICOM module has loaded: its files in the database, its instances noted on the node."""
+def scanInDatabase(module, folder, downwards=False, aside=(0.0, 0.0), without=None):
+    """A CT that Slicer's DICOM module has loaded: its files in the database, its instances noted on the node.
+
+    Slices may lie aside of each other, or one may be missing: Slicer stacks them in even steps all the same.
+    """
     import slicer
     from ct_series import write_ct_series
 
@@ -42,7 +45,11 @@ def scanInDatabase(module, folder, downwards=False):
     values = np.random.default_rng(0).integers(-30, 30, SHAPE).astype(np.int16)
     values[2:6, 4:12, 5:15] = 120  # to the known worker, the liver
     values[3:5, 2:4, 17:22] = -800  # and the lungs
-    write_ct_series(folder, values, geometry)
+    write_ct_series(folder, values, geometry, aside=aside)
+    if without is not None:
+        (folder / f"im{without + 1:03d}.dcm").unlink()
+        values = np.delete(values, without, axis=0)
+        geometry = Geometry((*SHAPE[:0:-1], len(values)), (0.8, 0.9, 2.5 * 7 / 6), geometry.origin, geometry.direction)
     for path in sorted(folder.iterdir()):
         module.database.insert(str(path), False)
     node = volumeToNode(slicer.mrmlScene, Volume(values, geometry), "3: Abdomen")
@@ -210,3 +217,58 @@ def test_cancelling_saves_nothing(module, panel, tmp_path):
     assert module.host.process_events(20, until=lambda: not module.services.activity.isRunning)
     assert len(module.database.seriesForStudy(study(module))) == 1
     assert "Cancelled" in module.ui.messageLabel.text and panel.ui.dicomButton.enabled
+
+
+def test_two_clicks_are_one_series_and_a_changed_result_is_the_next(module, panel, tmp_path):
+    import slicer.util
+
+    volume = scanInDatabase(module, tmp_path / "ct")
+    node = segmented(module, panel, volume)
+    press(module, panel.ui.dicomButton)
+    press(module, panel.ui.dicomButton)
+    assert "in Slicer's DICOM database already" in panel.ui.resultLabel.text and not module.ui.messageFrame.visible
+    assert numbered(module) == [("300", "Segmentation by known-1.0.0")]
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, "liver", volume).copy()
+    mask[2] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, "liver", volume)
+    press(module, panel.ui.dicomButton)
+    second = ("301", "Segmentation by known-1.0.0 (2)")
+    assert numbered(module) == [("300", "Segmentation by known-1.0.0"), second]
+    del module.database._headers[next(uid for uid in list(module.database._headers) if isSecond(module, uid))]
+    press(module, panel.ui.dicomButton)  # it was deleted there
+    assert numbered(module)[-1] == second
+
+
+def numbered(module):
+    """Series number and description of each SEG in the database."""
+    found = []
+    for series in module.database.seriesForStudy(study(module)):
+        (instance, *_rest) = module.database.instancesForSeries(series)
+        value = module.database.instanceValue
+        if value(instance, "0008,0060") == "SEG":
+            found.append((value(instance, "0020,0011"), value(instance, "0008,103E")))
+    return found
+
+
+def isSecond(module, uid):
+    return module.database.instanceValue(uid, "0020,0011") == "301"
+
+
+@pytest.mark.parametrize(("unusual", "downwards"), [("a tilted gantry", False), ("a missing slice", True)])
+def test_a_scan_that_slicer_stacks_as_its_slices_come(module, panel, tmp_path, unusual, downwards):
+    """Slicer's volume has slice upon slice in even steps; the SEG has them where they were taken."""
+    import highdicom
+
+    tilted = unusual == "a tilted gantry"
+    changes = {"aside": (0.0, 0.7)} if tilted else {"without": 5}
+    volume = scanInDatabase(module, tmp_path / "ct", downwards, **changes)
+    segmented(module, panel, volume)
+    press(module, panel.ui.dicomButton)
+    assert "Saved as DICOM SEG" in panel.ui.resultLabel.text, module.ui.messageLabel.text
+    (path,) = module.database.filesForSeries(saved(module).SeriesInstanceUID)
+    made = highdicom.seg.segread(path)
+    images = [pydicom.dcmread(file) for file in sorted((tmp_path / "ct").iterdir())]
+    uids = [image.SOPInstanceUID for image in images]
+    how = {"ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
+    liver = made.get_pixels_by_source_instance(uids, segment_numbers=[1], **how)
+    assert np.array_equal(liver[..., 0] > 0, [image.pixel_array == 120 for image in images])

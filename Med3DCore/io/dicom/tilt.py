@@ -77,6 +77,14 @@ class Tilt:
         whole = np.rint(self.shifts)
         return np.stack([plane[_window(shift, shape)] for plane, shift in zip(array, whole, strict=True)])
 
+    def laid_back(self, slices: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`slanted`: a label map ``[slice, y, x]`` of slices as they were taken, 0 beside them."""
+        depth, rows, columns = slices.shape
+        straight = np.zeros((depth, rows + self.growth[1], columns + self.growth[0]), slices.dtype)
+        for plane, values, shift in zip(straight, slices, np.rint(self.shifts), strict=True):
+            plane[_window(shift, values.shape)] = values
+        return straight
+
 
 def find_tilt(origins: np.ndarray, axes: np.ndarray, spacing: Sequence[float]) -> tuple[Tilt | None, str | None]:
     """How slices are shifted against each other.

@@ -59,6 +59,8 @@ class Origin:
         digest: SHA-256 of that, hexadecimal.
         labelmap: Whether a SEG is stored as a label map (newer, smaller, read by few) instead of a bit a voxel.
         makers: One a label, where they are not all what the model found.
+        series_number: Of the result's series; None takes the usual one of its kind.
+        edition: Which of several results of the scan in one archive, from 1; told in the description from 2 on.
     """
 
     series: Series
@@ -66,6 +68,13 @@ class Origin:
     digest: str
     labelmap: bool = False
     makers: tuple[Maker, ...] = ()
+    series_number: int | None = None
+    edition: int = 1
+
+    def described(self, what: str) -> str:
+        """A description of the result's series, such as "Segmentation by liver-lungs-0.4.0 (2)"."""
+        again = f" ({self.edition})" if self.edition > 1 else ""
+        return f"{what} by {self.model}"[: 64 - len(again)] + again
 
     def maker(self, value: int) -> Maker:
         """Who made the label with that value, from 1."""

@@ -63,7 +63,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
             segmentation_type="LABELMAP" if origin.labelmap else "BINARY",
             segment_descriptions=[_described(label, value, origin) for value, label in enumerate(labels.labels, 1)],
             series_instance_uid=highdicom.UID(),
-            series_number=_SERIES_NUMBER,
+            series_number=origin.series_number or _SERIES_NUMBER,
             sop_instance_uid=highdicom.UID(),
             instance_number=1,
             manufacturer="Med3D",
@@ -72,7 +72,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
             device_serial_number=origin.digest[:16] or "0",
             content_label="SEGMENTATION",
             content_description=f"Segmentation by {origin.model}"[:64],
-            series_description=f"Segmentation by {origin.model}"[:64],
+            series_description=origin.described("Segmentation"),
             omit_empty_frames=bool(frames.any()),
             transfer_syntax_uid=JPEGLSLossless if origin.labelmap else ExplicitVRLittleEndian,
         )

@@ -76,8 +76,9 @@ def _general(image: Dataset, origin: Origin) -> FileDataset:
             made[keyword] = image[keyword]
     made.SOPClassUID, made.SOPInstanceUID = _STORAGE, generate_uid()
     meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.Modality, made.SeriesInstanceUID, made.SeriesNumber = "RTSTRUCT", generate_uid(), _SERIES_NUMBER
-    made.SeriesDescription = f"Structures by {origin.model}"[:64]
+    made.Modality, made.SeriesInstanceUID = "RTSTRUCT", generate_uid()
+    made.SeriesNumber = origin.series_number or _SERIES_NUMBER
+    made.SeriesDescription = origin.described("Structures")
     made.InstanceNumber, made.OperatorsName = 1, ""
     made.Manufacturer, made.ManufacturerModelName = "Med3D", "Med3D for 3D Slicer"
     made.SoftwareVersions = [Med3DCore.__version__, origin.model[:64]]

@@ -14,6 +14,7 @@ from Med3DCore.io import Series, write_label_maps
 from Med3DCore.io.dicom import series_of_files, tags
 from Med3DCore.io.dicom.elements import read_elements
 from Med3DCore.io.dicom_results import Maker, Origin, require_origin
+from Med3DCore.io.dicom_results.stacked import is_stack_of, unstacked
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.volume import LabelMap
@@ -32,12 +33,16 @@ class Fields:
         path: What to write: a file that ends with ``.seg.dcm`` or ``.rtstruct.dcm``.
         makers: One a label: ``kind``, ``"AUTOMATIC"``, ``"SEMIAUTOMATIC"`` or ``"MANUAL"``, and ``model``,
             name-version or empty. None: all are drawn by hand.
+        series_number: Of the new series; None takes the usual one.
+        edition: Which of several results of the scan, from 1.
     """
 
     labels: dict
     files: list[str]
     path: str
     makers: list[dict] | None = None
+    series_number: int | None = None
+    edition: int = 1
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -61,7 +66,14 @@ def run(fields: Fields, job: Job) -> dict:
         makers = _makers(fields.makers or [{}] * len(labels.labels))
         models = [maker for maker in makers if maker.model]
         leading = models[0] if models else Maker("MANUAL", "Med3D")
-        origin = Origin(series, leading.model, leading.digest, makers=makers)
+        origin = Origin(
+            series,
+            leading.model,
+            leading.digest,
+            makers=makers,
+            series_number=fields.series_number,
+            edition=fields.edition,
+        )
         write_label_maps(_on_the_slices(labels, series), [path], origin)
     written, _ = read_elements(path)
     return {
@@ -74,7 +86,11 @@ def run(fields: Fields, job: Job) -> dict:
 def _series(files: Sequence[str], labels: LabelMap, job: Job) -> Series:
     """The series that some files make and the label map lies on."""
     found = series_of_files(map(Path, files), job.progress)
-    fitting = [one for one in found if not one.problem and _turned(labels.geometry, one.geometry)]
+    fitting = [
+        one
+        for one in found
+        if not one.problem and (_turned(labels.geometry, one.geometry) or is_stack_of(labels.geometry, one))
+    ]
     if fitting:
         return max(fitting, key=lambda one: one.slices)
     flaw = next((f": {one.problem}" for one in found if one.problem), "")
@@ -98,6 +114,8 @@ def _turned(ours: Geometry, theirs: Geometry) -> bool:
 def _on_the_slices(labels: LabelMap, series: Series) -> LabelMap:
     if labels.geometry.is_close(series.geometry):
         return labels
+    if is_stack_of(labels.geometry, series):
+        return unstacked(labels, series)
     array = labels.sampled(series.geometry, 0, nearest=True)
     return replace(labels, array=array, geometry=series.geometry)
 

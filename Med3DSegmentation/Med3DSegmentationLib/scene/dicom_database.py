@@ -15,6 +15,8 @@ from Med3DSegmentationLib.scene.dicom_series import instancesOf
 from Med3DSegmentationLib.scene.own_segments import sourceVolume
 
 _WRITER = "highdicom"
+_NUMBER, _MODALITY, _MANUFACTURER = "0020,0011", "0008,0060", "0008,0070"
+_FIRST_NUMBER, _LARGEST_NUMBER = 300, 100_000  # what is larger nobody counted
 _SLICERS_PLUGIN = "DICOMSegmentationPlugin"
 
 
@@ -72,6 +74,29 @@ def filesOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
     if not files or not all(file and Path(file).is_file() for file in files):
         raise OutputError(_slicesGone(volumeNode))
     return list(dict.fromkeys(files))  # a file may hold all slices
+
+
+def nextResult(files: list[str]) -> tuple[int, int]:
+    """The number for the series of another SEG in a scan's study, after those that it has; and which of ours it is.
+
+    Args:
+        files: The slices of the scan.
+    """
+    database = _database()
+    study = database.studyForSeries(database.seriesForFile(files[0]))
+    taken, ours = [_FIRST_NUMBER - 1], 0
+    for series in database.seriesForStudy(study):
+        instance = next(iter(database.instancesForSeries(series, 1)), "")
+        number, kind, maker = (database.instanceValue(instance, tag) for tag in (_NUMBER, _MODALITY, _MANUFACTURER))
+        taken += [int(number)] if number.strip().isdecimal() else []
+        ours += kind == "SEG" and maker == "Med3D"
+    return max(number for number in taken if number < _LARGEST_NUMBER) + 1, ours + 1
+
+
+def hasSeries(uid: str) -> bool:
+    """Whether the database has a series."""
+    database = _database()
+    return database is not None and bool(database.instancesForSeries(uid, 1))
 
 
 def addToDatabase(path: str, instance: str) -> None:

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.engine.jobs import Job
+from Med3DSegmentationLib.engine.save_dicom_step import AlreadySaved
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.services import PanelServices
@@ -59,9 +60,16 @@ class DicomButton:
             self._onSaved(volume, _("Saved as DICOM SEG in Slicer's DICOM database, in the study of the scan."))
             self._end()
 
+        def onError(error: Med3DError) -> None:
+            if not isinstance(error, AlreadySaved):
+                self._onError(error)
+                return
+            self._onSaved(volume, str(error))
+            self._end()
+
         self._progress.begin()
         self._services.activity.begin(_("A result is being saved."))
-        callbacks = {"onProgress": self._progress.advance, "onFinished": onFinished, "onError": self._onError}
+        callbacks = {"onProgress": self._progress.advance, "onFinished": onFinished, "onError": onError}
         try:
             job = self._services.logic.saveToDicom(segmentation, **callbacks)
         except Med3DError as error:
