@@ -157,9 +157,7 @@ def test_what_an_anonymizer_took_out_is_there_if_only_empty(series, tmp_path, na
     if name == "r.seg.dcm":
         measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         assert measures.SliceThickness == origin.series.geometry.spacing[2]
-    if program := shutil.which("dciodvfy"):
-        said = subprocess.run([program, str(tmp_path / name)], capture_output=True, text=True, check=False)
-        assert "Error" not in said.stdout + said.stderr
+    assert errors_of(tmp_path / name) == []
 
 
 def test_outlines_give_back_any_mask_and_a_piece_is_one_outline():
