@@ -65,10 +65,12 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndar
         Their numbers, best first; of equal scores the first comes first.
     """
     order, kept = np.argsort(-scores, kind="stable"), []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        order = rest[overlaps(boxes[best][None], boxes[rest])[0] <= threshold]
+    close = overlaps(boxes[order], boxes[order]) > threshold
+    gone = np.zeros(len(order), bool)
+    for place, number in enumerate(order):
+        if not gone[place]:
+            kept.append(number)
+            gone |= close[place]
     return np.array(kept, dtype=np.intp)
 
 

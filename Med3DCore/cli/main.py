@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         classify,
         compare,
         dataset,
+        detect,
         dicom_node,
         evaluate,
         fine_tune,
@@ -53,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"med3d {Med3DCore.__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     everyday, teaching = (
-        (segment, info, evaluate, models),
+        (segment, detect, info, evaluate, models),
         (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare),
     )
     for module in (*everyday, *teaching, phantom, worker, dicom_node):

@@ -11,7 +11,7 @@ from Med3DCore.cli import import_nnunet
 from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
-from Med3DCore.models.package import CLASSIFIER
+from Med3DCore.models.package import CLASSIFIER, DETECTOR
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -144,7 +144,7 @@ def _show(args: argparse.Namespace) -> int:
             print(f"{what + ':':<10} {fact}")
     for stage in package.stages:
         where = f"around what '{stage.region['stage']}' found" if stage.region else "whole scan"
-        where = "a cube around a point" if package.kind == CLASSIFIER else where
+        where = {CLASSIFIER: "a cube around a point", DETECTOR: "slice by slice"}.get(package.kind, where)
         spacing = " x ".join(f"{value:g}" for value in stage.preprocessing["spacing"])
         print(f"{'Stage:':<10} {stage.name}: {', '.join(stage.labels)} at {spacing} mm, {where}")
     for data_set in package.provenance.get("data_sets", ()):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar
-from Med3DCore.errors import OutputError
+from Med3DCore.errors import DataError, OutputError
 from Med3DCore.phantom import CONTRASTS, PhantomSettings, write_phantom
 from Med3DCore.phantom.domains import write_phantom_domains
 from Med3DCore.phantom.nodule_data_set import write_nodule_data_set
@@ -50,6 +50,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="instead: N patients with nodules of the lungs, a scan around each nodule, its outline for `med3d train` "
         "and the table nodules.csv for `med3d classify train`; all else is varied",
     )
+    add(
+        "--lesions",
+        type=int,
+        metavar="N",
+        help="instead: N patients with lesions of any kind, as slices in DeepLesion's layout (DL_info.csv, Images_png) "
+        "for `med3d train` with a recipe of a detector; all else is varied",
+    )
+    add(
+        "--backgrounds",
+        type=path,
+        metavar="CSV",
+        help="with --lesions: real CTs to put lesions into, too; a table with the columns scan (file, relative to the "
+        "table) and patient",
+    )
+    add(
+        "--hard",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="with --lesions: part of the lesions that is hard to see, 0 to 1 (default %(default)s)",
+    )
     add("--quiet", action="store_true", help="no progress")
     add("--replace", action="store_true", help="replace a ct.nii.gz and labels.nii.gz that are in DIR already")
     parser.set_defaults(run=run)
@@ -79,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             files: Sequence[Path] = [write_phantom_domains(args.output, args.domains, progress=Progress(bar))]
         elif args.nodules is not None:
             files = [write_nodule_data_set(args.output, args.nodules, progress=Progress(bar))]
+        elif args.lesions is not None:
+            files = [_write_lesions(args, Progress(bar))]
         else:
             _keep_what_is_there(args.output, args.replace)
             files = write_phantom(args.output, args.seed, settings, Progress(bar))
@@ -87,6 +110,21 @@ def run(args: argparse.Namespace) -> int:
     for file in files:
         print(file)
     return 0
+
+
+def _write_lesions(args: argparse.Namespace, progress: Progress) -> Path:
+    from Med3DCore.phantom.lesion_data_set import Background, write_lesion_data_set
+
+    backgrounds = []
+    if args.backgrounds is not None:
+        from Med3DCore.training.data_sets.rows import read_rows
+
+        columns, rows = read_rows(args.backgrounds)
+        missing = [name for name in ("scan", "patient") if name not in columns]
+        if missing:
+            raise DataError(f"The table {args.backgrounds} has no column '{missing[0]}'; it needs scan and patient.")
+        backgrounds = [Background(row["patient"], args.backgrounds.parent / row["scan"]) for row in rows]
+    return write_lesion_data_set(args.output, args.lesions, backgrounds, args.hard, args.seed, progress)
 
 
 def _keep_what_is_there(folder: Path, replace: bool) -> None:

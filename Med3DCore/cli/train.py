@@ -18,6 +18,7 @@ from Med3DCore.cli.training import (
     train_as_asked,
 )
 from Med3DCore.errors import DataError
+from Med3DCore.models.package import DETECTING
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "recipe", type=path, help="what to train: a JSON file such as Resources/Recipes/liver-lungs.json"
     )
-    parser.add_argument("data", type=path, help="data set in any form that med3d dataset knows")
+    parser.add_argument(
+        "data", type=path, help="data set in any form that med3d dataset knows; of a detector in DeepLesion's"
+    )
     parser.add_argument("-o", "--output", type=path, required=True, help="folder for checkpoints, logs and the model")
     parser.add_argument("--stage", help="train only this stage, and make no model")
     parser.add_argument(
@@ -70,6 +73,10 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.segmentation.trainer import stage_task
 
     recipe = read_recipe(args.recipe)
+    if recipe.stages[0].stage.network["decoder"].get("name") == DETECTING:
+        from Med3DCore.cli.train_detector import train_detector
+
+        return train_detector(recipe, args, ranks)
     folders = {name: args.output / name for name in _chosen(recipe, args)}
     _check(recipe.at([(1.0, 1.0, 1.0)]), folders, args)  # whatever spacing a rule will give
     device = choose_device(ranks.device(args.device))

@@ -78,7 +78,7 @@ def _telling_point(labels: LabelMap) -> np.ndarray:
 
 def _draw_slice(axes: Axes, volume: Volume, labels: LabelMap, axis: int, centre: np.ndarray, pixel_mm: float) -> None:
     """One slice along the patient's axes, head up and the patient's right on the left, as radiologists look at it."""
-    grid = _slice_grid(volume.geometry, axis, centre, pixel_mm)
+    grid = slice_grid(volume.geometry, axis, centre, pixel_mm)
     flip = slice(None, None, -1) if axis else slice(None)
     image = np.squeeze(resample(volume.array, volume.geometry, grid, _WINDOW_HU, _WINDOW_HU[0]), axis)[flip]
     axes.imshow(image, cmap="gray", vmin=_WINDOW_HU[0], vmax=_WINDOW_HU[1], interpolation="bilinear")
@@ -101,7 +101,7 @@ def _crop_mask(labels: LabelMap, value: int, grid: Geometry) -> np.ndarray | Non
     return resample(mask.view(np.uint8), labels.geometry, grid) if mask.any() else None
 
 
-def _slice_grid(geometry: Geometry, axis: int, centre: np.ndarray, pixel_mm: float) -> Geometry:
+def slice_grid(geometry: Geometry, axis: int, centre: np.ndarray, pixel_mm: float) -> Geometry:
     """A one-voxel-thick grid along the patient's axes through a point; ``axis`` is that of the array, 0 = z."""
     low, high = geometry.bounds()
     size = [max(1, round((high[i] - low[i]) / pixel_mm)) for i in range(3)]

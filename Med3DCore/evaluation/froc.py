@@ -106,3 +106,9 @@ def froc(pictures: Sequence[Detections], measure: str = "iou", pixel: float = 0.
         alarms.append(picture.scores[~enough_of.any(axis=1)])
         hits.append(np.where(enough_of, picture.scores[:, None], -np.inf).max(axis=0, initial=-np.inf))
     return Froc(np.concatenate(hits), np.concatenate(alarms), len(pictures))
+
+
+def pooled(parts: Sequence[Froc]) -> Froc:
+    """The curve of all pictures together, from those of parts of them; one that is given twice counts twice."""
+    hits, alarms = [part.hits for part in parts], [part.alarms for part in parts]
+    return Froc(np.concatenate(hits), np.concatenate(alarms), sum(part.pictures for part in parts))

@@ -37,8 +37,10 @@ class Device:
 
     def place(self, network: nn.Module) -> None:
         """Move a network there, its kernels in the order in which convolutions of volumes are fast."""
-        # Torch documents it, but its types leave it out.
-        network.to(self.torch_device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload] # see above
+        network.to(self.torch_device)
+        for parameter in network.parameters():  # torch would want the same of kernels of pictures, and refuse
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Context in which convolutions run in ``dtype``."""

@@ -69,6 +69,14 @@ def _check_version(document: object, name: str) -> None:
     raise ModelError(f"{name} does not say in which model format it is; it is damaged or no Med3D model package.")
 
 
+def _strange_head(kind: str, head: object) -> str:
+    """What is wrong with the decoder of a stage of a model of this kind; nothing if it is right."""
+    for its_kind, its_head in (("classifier", "classification"), ("detector", "detection")):
+        if (head == its_head) != (kind == its_kind):
+            return f"{'has' if head == its_head else 'lacks'} the decoder '{its_head}' of a {its_kind}"
+    return ""
+
+
 def _contradictions(document: dict) -> Iterator[str]:
     """Parts that fit the schema but not each other, as parts of a sentence."""
     found: dict[str, set[str]] = {}
@@ -77,9 +85,10 @@ def _contradictions(document: dict) -> Iterator[str]:
         labels = stage["labels"]
         if stage["name"] in found:
             yield f"{where} is there twice"
-        classifies = stage["network"]["decoder"].get("name") == "classification"
-        if classifies != (document["kind"] == "classifier"):
-            yield f"{where} {'has' if classifies else 'lacks'} the decoder 'classification' of a classifier"
+        head = stage["network"]["decoder"].get("name")
+        classifies, strange = head == "classification", _strange_head(document["kind"], head)
+        if strange:
+            yield f"{where} {strange}"
         elif classifies and stage["activation"] != "softmax":
             yield f"{where} classifies, so its activation must be softmax"
         elif not classifies and (

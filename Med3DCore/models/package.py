@@ -28,6 +28,9 @@ PIPELINE = "pipeline"
 CLASSIFIER = "classifier"
 CLASSIFYING = "classification"
 """Name of the decoder that makes a network a classifier."""
+DETECTOR = "detector"
+DETECTING = "detection"
+"""Name of the decoder that makes a network a detector."""
 
 
 def utc_now() -> str:
@@ -44,7 +47,8 @@ def name_from_title(title: str, longest: int = 64) -> str:
 class ModelPackage:
     """What a model is, needs and gives.
 
-    It is a pipeline of stages that segment, a classifier (one stage, no labels), or an encoder to start training from.
+    It is a pipeline of stages that segment, a classifier or detector (one stage, no labels), or an encoder to start
+    training from.
 
     Args:
         name: Such as ``"liver-lungs"``; letters a-z, digits, ``_`` and ``-``.
@@ -54,7 +58,7 @@ class ModelPackage:
         modality: DICOM modality of the scans, such as ``"CT"``; several joined by a slash.
         licence: Of the weights.
         labels: What the user gets, each found by at least one stage; a later stage refines an earlier one. Empty for
-            an encoder and for a classifier, which paint nothing.
+            an encoder, a classifier and a detector, which paint nothing.
         stages: In the order they run. Empty for an encoder.
         encoder: None, or the description of an encoder as in the ``"encoder"`` of a network description; the weights
             then have the encoder's own names (``conv1.weight`` ...).
@@ -89,11 +93,12 @@ class ModelPackage:
 
     @property
     def kind(self) -> str:
-        """``"pipeline"``, ``"classifier"`` or ``"encoder"``."""
+        """``"pipeline"``, ``"classifier"``, ``"detector"`` or ``"encoder"``."""
         if self.encoder is not None:
             return ENCODER
         heads = {stage.network.get("decoder", {}).get("name") for stage in self.stages}
-        return CLASSIFIER if heads == {CLASSIFYING} else PIPELINE
+        kinds = {frozenset({CLASSIFYING}): CLASSIFIER, frozenset({DETECTING}): DETECTOR}
+        return kinds.get(frozenset(heads), PIPELINE)
 
     @property
     def file(self) -> Path:
@@ -135,10 +140,14 @@ class ModelPackage:
         """Refuse a model that does not segment.
 
         Raises:
-            ModelError: It is an encoder or a classifier.
+            ModelError: It is an encoder, a classifier or a detector.
         """
         if self.kind != PIPELINE:
-            purpose = {ENCODER: "an encoder to start training from", CLASSIFIER: "a classifier, which paints nothing"}
+            purpose = {
+                ENCODER: "an encoder to start training from",
+                CLASSIFIER: "a classifier, which paints nothing",
+                DETECTOR: "a detector, which puts boxes around lesions (med3d detect)",
+            }
             raise ModelError(f"{self.reference} is {purpose[self.kind]}; choose a model with labels.")
 
     def require_label(self, name: str) -> None:

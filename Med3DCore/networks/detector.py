@@ -54,6 +54,7 @@ class DetectionDecoder(nn.Module):
         hidden: Of the two layers of the head for boxes.
         collapse: How slices become one: ``"group"``, MP3D's, for an encoder that keeps all of them, or ``"centre"``,
             P3D's.
+        proposals: For how many boxes of a picture the head for boxes is asked; published are 1000.
         anchor_scale: Side of an anchor in strides of its level.
         ratios: Height by width of the anchors.
 
@@ -72,11 +73,12 @@ class DetectionDecoder(nn.Module):
         channels: int = 256,
         hidden: int = 1024,
         collapse: str = "group",
+        proposals: int = 1000,
         anchor_scale: float = 4.0,
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
     ) -> None:
         super().__init__()
-        for name, value in (("slices", slices), ("channels", channels), ("hidden", hidden)):
+        for name, value in (("slices", slices), ("channels", channels), ("hidden", hidden), ("proposals", proposals)):
             check_count(f"{name} of the decoder 'detection'", value)
         check_choice("collapse of the decoder 'detection'", collapse, COLLAPSES)
         if slices % 2 == 0:
@@ -86,7 +88,8 @@ class DetectionDecoder(nn.Module):
         if not ratios or not all(isinstance(ratio, int | float) and ratio > 0 for ratio in ratios):
             raise SettingError(f"ratios of the decoder 'detection' are {ratios!r}; give numbers above 0.")
         self.strides = _planar(strides)
-        self.slices, self.anchor_scale, self.ratios = slices, float(anchor_scale), tuple(float(r) for r in ratios)
+        self.slices, self.proposals = slices, proposals
+        self.anchor_scale, self.ratios = float(anchor_scale), tuple(float(ratio) for ratio in ratios)
         self.pyramid = FeaturePyramid(in_channels[1:], channels, collapse, slices)
         self.proposal = nn.Conv2d(channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, len(ratios), 1)

@@ -82,6 +82,32 @@ class Window:
 
 
 @dataclass(frozen=True)
+class GreyWindow(Window):
+    """A fixed HU window as grey values 0 to 255, normalised as VDT's pictures are (papers.md B1, B3.5).
+
+    Args:
+        mean: Grey value that becomes 0.
+        deviation: Grey values that become 1.
+    """
+
+    low: float = -1024.0
+    high: float = 1050.0
+    mean: float = 114.495
+    deviation: float = 57.63
+    name: ClassVar[str] = "grey_window"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.deviation > 0:
+            raise SettingError(f"The deviation of grey values is {self.deviation}; it must be above 0.")
+
+    def measure(self, volume: Volume) -> Statistics:  # noqa: ARG002 - one signature for all methods
+        """The window, and its mean and deviation in HU; does not look at the volume."""
+        step = (self.high - self.low) / 255
+        return Statistics(self.low, self.high, self.low + self.mean * step, self.deviation * step)
+
+
+@dataclass(frozen=True)
 class Percentile:
     """Clip to percentiles of all voxels, then z-score over the clipped volume (paper section 3.1, Eq. 3).
 
@@ -160,7 +186,7 @@ class MedicalNet:
         return array
 
 
-METHODS: dict[str, type] = {method.name: method for method in (Window, Percentile, MedicalNet)}
+METHODS: dict[str, type] = {method.name: method for method in (Window, GreyWindow, Percentile, MedicalNet)}
 
 
 def intensity_from_dict(spec: dict) -> Intensity:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.postprocessing import Cleaning
 from Med3DCore.inference.sliding_window import LEAST_WINDOW
-from Med3DCore.models.package import CLASSIFYING
+from Med3DCore.models.package import CLASSIFYING, DETECTING
 from Med3DCore.models.stage import BACKGROUND, Stage
 from Med3DCore.networks import build_network
 from Med3DCore.networks.checks import check_choice, check_counts
@@ -41,7 +41,7 @@ def check_stage(recipe: StageRecipe) -> None:
             f"Stage '{stage.name}' wants an image of {channels} channels, but a scan has one; set in_channels of the "
             "encoder to 1."
         )
-    if stage.network["decoder"].get("name") != CLASSIFYING:
+    if stage.network["decoder"].get("name") not in (CLASSIFYING, DETECTING):
         _check_segmenting(stage)
     require_room(recipe)
 

@@ -63,6 +63,8 @@ def _modelFacts(values: dict[str, Any]) -> list[tuple[str, str]]:
         finds = escape(_("nothing by itself: an encoder to start a training from"))
     elif values["kind"] == "classifier":
         finds = escape(_("no organ: it tells what is at a point, with the command med3d classify"))
+    elif values["kind"] == "detector":
+        finds = escape(_("lesions of any kind: it puts boxes around them, with the command med3d detect"))
     else:
         finds = ", ".join(f"{_swatch(label['colour'])}&nbsp;{escape(label['title'])}" for label in values["labels"])
     facts = [

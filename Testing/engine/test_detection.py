@@ -1,0 +1,291 @@
+"""Detection end to end: what is learned from, training, the package, and boxes in a scan."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lesion_sets import write_balls
+from training_boxes import CPU
+
+from Med3DCore.cli.main import main
+from Med3DCore.errors import Cancelled, DataError, ModelError, SettingError
+from Med3DCore.evaluation.detection import evaluate_detection
+from Med3DCore.evaluation.froc import Detections
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.detect import Detector
+from Med3DCore.inference.link_boxes import link_boxes
+from Med3DCore.io import write_volume
+from Med3DCore.io.hounsfield_png import read_hounsfield_png
+from Med3DCore.models.document import document_from_bytes
+from Med3DCore.models.package_file import load_package
+from Med3DCore.preprocessing.intensity import GreyWindow, intensity_from_dict
+from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.progress import Progress
+from Med3DCore.tasks import find_labels
+from Med3DCore.training.detection.detection import DetectionTask, detector_stage
+from Med3DCore.training.detection.key_slices import read_key_slices
+from Med3DCore.training.detection.stacks import prepare_stacks
+from Med3DCore.training.detection.targets import draw_anchors, draw_proposals
+from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.volume import Volume
+
+RECIPES = Path(__file__).parents[2] / "Resources" / "Recipes"
+
+
+def recipe_values(**training):
+    values = json.loads((RECIPES / "detection-small.json").read_text())
+    (stage,) = values["stages"]
+    stage["network"]["encoder"]["width"] = 4
+    stage["network"]["decoder"] |= {"channels": 16, "hidden": 32, "proposals": 40}
+    stage["preprocessing"]["spacing"] = [2.0, 2.0, 5.0]
+    stage["training"] |= {"steps": 90, "patch": [9, 48, 64], "batch": 2, "warmup": 5, "learning_rate": 0.01}
+    stage["training"] |= {"ema": 0.9, "validate_every": 0, "foreground": 0.5, **training}
+    stage["training"]["augmentation"] = {"scale": 1.1, "probability": 0.0, "shift": 0.0, "contrast": 1.0}
+    return values
+
+
+def write_recipe(folder, values):
+    path = folder / "recipe.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_balls(tmp_path_factory.mktemp("balls"))
+
+
+@pytest.fixture(scope="module")
+def task(data, tmp_path_factory):
+    recipe = read_recipe(write_recipe(tmp_path_factory.mktemp("recipe"), recipe_values()))
+    stage = detector_stage(recipe)
+    stacks = prepare_stacks(read_key_slices(data), Preprocessing.from_dict(stage.stage.preprocessing), 9)
+    return DetectionTask(stage, stacks, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The package that the command makes."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("run")
+    recipe = write_recipe(folder, recipe_values())
+    command = ["train", str(recipe), str(data), "-o", str(folder), "--device", "cpu", "--no-cache", "--quiet"]
+    assert main(command) == 0
+    assert (folder / "curve.png").is_file()
+    return load_package(folder / "lesions-small-0.1.0.med3d.zip")
+
+
+# -- what is learned from ----------------------------------------------------------------------------------------------
+
+
+def test_boxes_stay_on_their_lesion_in_varied_patches(task):
+    """In mirrored and zoomed patches the middle of each box is brighter than the patch around the boxes."""
+    seen = 0
+    for number in range(12):
+        images, boxes, _ = task.draw(number)
+        for image, own in zip(images[:, 0].numpy(), boxes, strict=True):
+            background = np.median(image[4])
+            for x1, y1, x2, y2 in own:
+                x, y = (x1 + x2) / 2, (y1 + y2) / 2
+                if 2 < x < 61 and 2 < y < 45:
+                    around = image[4, int(y) - 1 : int(y) + 3, int(x) - 1 : int(x) + 3]
+                    assert around.mean() > background + 0.15
+                    seen += 1
+    assert seen > 20
+    again = task.draw(3)
+    assert torch.equal(again[0], task.draw(3)[0]) and not torch.equal(again[0], task.draw(4)[0])
+
+
+def test_anchors_and_proposals_are_assigned_by_overlap():
+    rng = np.random.default_rng(0)
+    box = np.array([[10.0, 10, 30, 30]])
+    # IoU with the box: 1, 0.75, 0.5 (neither), 0, and again 0.
+    anchors = np.array([[10.0, 10, 30, 30], [10, 10, 30, 25], [10, 10, 30, 20], [50, 50, 60, 60], [0, 40, 9, 49]])
+    objects, owners, background = draw_anchors(anchors, box, rng)
+    assert objects.tolist() == [0, 1] and owners.tolist() == [0, 0] and background.tolist() == [3, 4]
+    # A box that no anchor fits well still teaches the best one.
+    objects, _, background = draw_anchors(anchors[2:], box, rng)
+    assert objects.tolist() == [0] and background.tolist() == [1, 2]
+    assert [len(part) for part in draw_anchors(anchors, np.zeros((0, 4)), rng)] == [0, 0, 5]
+    drawn, truth, count = draw_proposals(anchors[1:], box, rng)
+    assert count == 3 and truth.tolist() == box.tolist() * 3
+    assert drawn.tolist() == [*box.tolist(), *anchors[1:].tolist()]
+    many = np.concatenate([np.repeat(anchors[:1], 400, 0), np.repeat(anchors[3:4], 900, 0)])
+    objects, _, background = draw_anchors(many, box, rng)
+    assert (len(objects), len(background)) == (128, 128)
+    drawn, _, count = draw_proposals(many, box, rng)
+    assert (len(drawn), count) == (512, 128)
+
+
+def test_the_loss_falls_where_the_truth_is_learned_and_is_finite_without_lesions(task):
+    torch.manual_seed(0)
+    network = task.build()
+    images, boxes, number = task.draw(0)
+    optimizer = torch.optim.Adam(network.parameters(), 0.005)
+    losses = []
+    for _ in range(8):
+        loss = task.loss(network, (images, boxes, number), CPU)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.75 * losses[0]
+    empty = task.loss(network, (images, [np.zeros((0, 4))] * 2, 1), CPU)
+    empty.backward()
+    assert torch.isfinite(empty)
+
+
+def test_recipes_that_are_no_detectors_are_refused(tmp_path):
+    for change, said in (
+        ({"labels": ["lesion", "background"]}, "labels"),
+        ({"activation": "sigmoid"}, "softmax"),
+        ({"window": [7, 64, 64]}, "9 slices"),
+    ):
+        values = recipe_values()
+        values["stages"][0] |= change
+        with pytest.raises(SettingError, match=said):
+            detector_stage(read_recipe(write_recipe(tmp_path, values)))
+    for name in ("detection-small", "detection-mp3d63"):
+        detector_stage(read_recipe(RECIPES / f"{name}.json"))
+
+
+def test_without_a_lesion_nothing_can_be_learned(task):
+    held_out = list(task.validation)
+    with pytest.raises(DataError, match="nothing to learn"):
+        DetectionTask(task.recipe, held_out, seed=1)
+
+
+def test_grey_windows_are_vdts_pictures():
+    """-1024 HU is grey 0 and 1050 HU is 255; less 114.495, by 57.63."""
+    window = intensity_from_dict({"name": "grey_window"})
+    statistics = window.measure(None)
+    hu = np.array([-2000, -1024, 13, 1050, 3000], np.float32)
+    assert window == GreyWindow()
+    expected = (np.array([0, 0, 127.5, 255, 255]) - 114.495) / 57.63
+    assert np.allclose(window.apply(hu, statistics), expected, atol=1e-5)
+    with pytest.raises(SettingError, match="deviation"):
+        GreyWindow(deviation=0)
+
+
+# -- the package -------------------------------------------------------------------------------------------------------
+
+
+def test_the_package_says_what_it_is_and_how_good(trained):
+    assert trained.kind == "detector" and not trained.labels
+    held_out = trained.metrics["held_out"]
+    assert held_out["lesions"] == 3 and held_out["pictures"] == 2
+    assert held_out["sensitivity"]["4"][0] > 0.6
+    assert "3 lesions" not in trained.card and "| all | 3 |" in trained.card
+    assert "000006" not in json.dumps(trained.to_dict())  # patients are numbers
+    with pytest.raises(ModelError, match="detector, which puts boxes"):
+        trained.require_pipeline()
+
+
+def test_a_detector_is_no_pipeline_in_its_document(trained):
+    values = {**trained.to_dict(), "members": [dict(member) for member in trained.members]}
+    label = {**find_labels(["liver"])[0].to_dict(), "name": "lesion"}
+    assert document_from_bytes(json.dumps(values).encode(), "it")["kind"] == "detector"
+    for kind, labels, said in (
+        ("pipeline", [label], "has the decoder 'detection' of a detector"),
+        ("classifier", [], "lacks the decoder 'classification' of a classifier"),
+        ("detector", [label], "labels"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            document_from_bytes(json.dumps({**values, "kind": kind, "labels": labels}).encode(), "it")
+
+
+def test_the_report_is_by_size_and_patients():
+    one, far = np.array([[0.0, 0, 10, 10]]), np.array([[50.0, 50, 60, 60]])
+    pictures = [Detections(one, np.array([0.9]), one), Detections(far, np.array([0.8]), np.concatenate([one]))]
+    report = evaluate_detection(pictures, [[4.0], [30.0]], ["a", "b"])
+    assert report.mean == 0.5 and report.by_size["0 to 6"] == (1, dict.fromkeys((0.5, 1.0, 2.0, 4.0), 1.0))
+    assert report.by_size["20 and more"][1][4.0] == 0.0
+    assert (report.sensitivity[1.0].low, report.sensitivity[1.0].high) == (0.0, 1.0)
+    with pytest.raises(DataError, match="no sensitivity"):
+        evaluate_detection([Detections(one, np.array([0.9]), np.zeros((0, 4)))], [[]], ["a"])
+
+
+# -- in a scan ---------------------------------------------------------------------------------------------------------
+
+
+def test_boxes_over_each_other_are_one_lesion():
+    box, near, apart = [10.0, 10, 20, 20], [11.0, 10, 21, 20], [40.0, 40, 50, 50]
+    slices = np.array([3, 4, 6, 9, 4, 5])
+    boxes = np.array([box, near, box, box, apart, [12.0, 12, 18, 18]])
+    scores = np.array([0.5, 0.9, 0.6, 0.4, 0.7, 0.3])
+    first, second, third = link_boxes(slices, boxes, scores)
+    # 3, 4 and 6 are one, with a gap of one slice; 5 lies inside; 9 is too far away; "apart" is another.
+    assert (first.first, first.last, first.key, first.score, list(first.box)) == (3, 6, 4, 0.9, near)
+    assert (second.score, second.first, second.last) == (0.7, 4, 4)
+    assert (third.score, third.first) == (0.4, 9)
+    assert link_boxes(slices[:0], boxes[:0], scores[:0]) == []
+
+
+@pytest.fixture
+def scan():
+    """A ball of 16 mm, 150 HU in water, stored back to front; its middle in LPS."""
+    geometry = Geometry((64, 48, 15), (2.0, 2.0, 5.0), (100.0, 40.0, -30.0), (-1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    z, y, x = np.meshgrid(np.arange(15), np.arange(48), np.arange(64), indexing="ij")
+    far = np.sqrt(((x - 18) * 2) ** 2 + ((y - 25) * 2) ** 2 + ((z - 7) * 5) ** 2)
+    hu = np.random.default_rng(0).normal(0, 20, far.shape) + 150 * (far < 8)
+    return Volume(hu.astype(np.int16), geometry, "ball"), (100 - 36, 40 + 50, -30 + 35)
+
+
+def test_a_lesion_is_found_in_space(trained, scan):
+    volume, middle = scan
+    best, *_ = Detector(trained, CPU).detect(volume)
+    assert np.linalg.norm(np.subtract(best.centre[:2], middle[:2])) < 8 and abs(best.key_z - middle[2]) <= 5
+    assert best.score > 0.5 and all(25 < side < 48 for side in best.size[:2])  # 16 mm and 5 pixels of 2 mm all around
+    assert best.size[2] % 5 == pytest.approx(0) and best.to_dict()["centre_mm"] == [round(v, 2) for v in best.centre]
+
+
+def test_the_search_can_be_stopped(trained, scan):
+    told = []
+
+    def stop(*_):
+        told.append(1)
+        return len(told) > 3
+
+    with pytest.raises(Cancelled):
+        Detector(trained, CPU).detect(scan[0], progress=Progress(is_cancelled=stop))
+
+
+def test_the_command_writes_boxes_and_a_picture(trained, scan, tmp_path, capsys):
+    write_volume(scan[0], tmp_path / "scan.nii.gz")
+    boxes, picture = tmp_path / "boxes.json", tmp_path / "boxes.png"
+    command = ["detect", str(tmp_path / "scan.nii.gz"), "-m", str(trained.path), "--device", "cpu", "--quiet"]
+    assert main([*command, "-o", str(boxes), "--picture", str(picture)]) == 0
+    written = json.loads(boxes.read_text())
+    first = written["lesions"][0]
+    assert written["space"] == "LPS" and written["model"] == "lesions-small-0.1.0" and first["number"] == 1
+    assert np.allclose(first["centre_mm"][:2], scan[1][:2], atol=8)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "1: score" in capsys.readouterr().out
+    assert main([*command, "--least-score", "1.0", "--picture", str(picture)]) == 0
+    assert "Nothing was found" in capsys.readouterr().out
+
+
+def test_the_command_says_what_it_needs(scan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    write_volume(scan[0], tmp_path / "scan.nii.gz")
+    for more, said in (
+        ([], "No detector is installed"),
+        (["-m", "liver-lungs"], "is no detector"),
+        (["--least-score", "2"], "from 0 to 1"),
+        (["-o", "boxes.txt"], "json"),
+    ):
+        assert main(["detect", str(tmp_path / "scan.nii.gz"), "--quiet", *more]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_slices_look_the_same_in_training_and_in_use(task, data):
+    """A stack cut of DeepLesion's slices equals the one that is cut of the same scan."""
+    case = task.training[0]
+    pictures = np.stack([read_hounsfield_png(case.case.file(number)) for number in range(10, 17)])
+    geometry = Geometry((64, 48, 7), (2.0, 2.0, 5.0), (0.0, 0.0, -15.0))
+    seen = task.recipe.stage
+    volume = Preprocessing.from_dict(seen.preprocessing).apply(Volume(pictures, geometry))
+    stack = task.intensity.apply(np.array(case.image), case.statistics)
+    assert np.allclose(stack[1:8], volume.array, atol=1e-4)
