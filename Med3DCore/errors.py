@@ -6,6 +6,7 @@ The command line prints it and exits with code 2; the worker sends it with its c
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 _LONGEST = 2000
@@ -72,3 +73,14 @@ class Cancelled(Med3DError):
     """The user stopped the work; nothing was written."""
 
     code = "cancelled"
+
+
+def system_refusal(error: BaseException) -> str | None:
+    """The sentence about a full disk or a name that is too long, wherever it was met; None about anything else."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENAMETOOLONG:
+        return f"The name {str(error.filename)[:40]}... is too long for a file or folder; give a shorter one."
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or 'A file'} cannot be written: {error.strerror}; make space there and start again."
+    return None

@@ -13,7 +13,7 @@ from typing import Any
 
 import Med3DCore
 from Med3DCore.cli.console import say
-from Med3DCore.errors import Cancelled, Med3DError
+from Med3DCore.errors import Cancelled, Med3DError, system_refusal
 from Med3DCore.system.allocator import keep_freed_memory
 
 _PATIENCE_SECONDS = 2.0
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
         return 141
     except OSError as error:
-        return _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))) + ".")
+        said = ": ".join(filter(None, (error.filename, error.strerror or str(error)))) + "."
+        return _fail(system_refusal(error) or said)
     except ImportError as error:
         reason = str(error).partition("\n")[0]
         return _fail(f"A Python package cannot be loaded ({reason}); install it again, such as `pip install torch`.")

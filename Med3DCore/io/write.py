@@ -21,6 +21,7 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 # twice as long at level 2 as at 1 and is a quarter smaller.
 _LEVEL = 2
 _UNFINISHED = ".med3d-"
+_CURE = "choose a folder that is yours and has space"
 # Bytes that file systems take.
 _LONGEST_NAME = 255
 
@@ -90,12 +91,13 @@ def check_output(path: Path, endings: Sequence[str] = WRITABLE) -> None:
 
 
 @contextmanager
-def written_beside(path: Path, ending: str | None = None) -> Iterator[Path]:
+def written_beside(path: Path, ending: str | None = None, cure: str = _CURE) -> Iterator[Path]:
     """A temporary name in the folder of ``path``; what is written there takes its place when the block ends well.
 
     Args:
         path: The file to be written.
         ending: The temporary name ends so, since writers choose the format by it; by default as ``path`` does.
+        cure: What to do if that fails, as the end of a sentence.
 
     Raises:
         OutputError: For every OSError in the block or in the renaming. Nothing is left behind then.
@@ -107,9 +109,7 @@ def written_beside(path: Path, ending: str | None = None) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}; choose a folder that is yours and has space."
-        ) from None
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}; {cure}.") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

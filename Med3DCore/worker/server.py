@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import Med3DCore
-from Med3DCore.errors import Cancelled, Med3DError
+from Med3DCore.errors import Cancelled, Med3DError, OutputError, system_refusal
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
 from Med3DCore.worker.connection import Connection
@@ -101,6 +101,8 @@ class Server:
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error):
                 outcome = self._out_of_memory(job)
+            elif refusal := system_refusal(error):
+                outcome = self._fail(job, OutputError.code, refusal)
             else:
                 sentence = "Med3D came upon something unexpected and stopped; please report it with the details."
                 outcome = self._fail(job, "unexpected", sentence)

@@ -18,6 +18,7 @@ from test_io_dicom import three_series
 from test_models_safety import Evil, rebuild, with_document, with_weights
 from test_worker_requests import make_volume
 
+from Med3DCore.cli.main import main
 from Med3DCore.io import read_label_map, write_volume
 from Med3DCore.models import catalogue
 
@@ -182,6 +183,21 @@ def test_a_full_disk_leaves_the_old_result(med3d, monkeypatch):
     med3d("scan.nii.gz", "-o", "r.nii.gz")
     monkeypatch.setattr("Med3DCore.io.nifti._write_slices", full_disk)
     refused(med3d, "scan.nii.gz", "-o", "r.nii.gz", word="No space left")
+
+
+@pytest.mark.parametrize("before", ["segment scan.nii.gz -o", "phantom", "info"])
+def test_a_name_that_is_too_long_is_refused_in_a_short_sentence(work, capsys, before):
+    for name in ("x" * 256, "/".join(["d" * 200] * 30)):
+        assert main([*before.split(), name + ".nii.gz"]) == 2
+        said = capsys.readouterr().err
+        assert "is too long" in said and "give a shorter one" in said and len(said) < 130
+
+
+def test_any_other_file_that_a_full_disk_has_no_place_for(work, capsys, monkeypatch):
+    monkeypatch.setattr("Med3DCore.cli.phantom.run", full_disk)
+    assert main(["phantom", "made"]) == 2
+    said = capsys.readouterr().err
+    assert "A file cannot be written: No space left on device; make space there and start again." in said
 
 
 def test_a_picture_that_fails_loses_no_segmentation(med3d, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from Med3DCore.errors import Cancelled, DataError, Med3DError, OutputError, Sett
 from Med3DCore.inference.device import Device
 from Med3DCore.progress import Progress
 from Med3DCore.training.learning import checkpoint
+from Med3DCore.training.learning.checkpoint import LAST, TrainingLog, save_checkpoint
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.learning.optimization import ParameterGroup, rate_factor
@@ -185,11 +187,30 @@ def test_a_full_disk_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
             raise RuntimeError("[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OutputError, match=r"checkpoint.pt cannot be written: .*is the disk full"):
+    with pytest.raises(OutputError, match=r"checkpoint.pt cannot be written: the disk is full.*make space there"):
         run(tmp_path)
     monkeypatch.undo()
     assert state(tmp_path)["step"] > 0 and not list(tmp_path.glob(".med3d-*"))
     assert same(run(tmp_path).weights, run(tmp_path / "whole").weights)
+
+
+def test_a_disk_that_is_really_full_keeps_the_checkpoint_and_says_what_to_do(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        save_checkpoint(disk, {"step": 1})
+        before = (disk / LAST).read_bytes()
+        with pytest.raises(OutputError, match=r"checkpoint.pt cannot be written: the disk is full.*make space there"):
+            save_checkpoint(disk, {"step": 2, "network": torch.zeros(200_000)})
+        (disk / "other").write_bytes(bytes(shutil.disk_usage(disk).free))
+        with pytest.raises(OutputError, match=r"log.jsonl cannot be written: No space left.*make space there"):
+            TrainingLog(disk).add({"step": 2})
+        assert (disk / LAST).read_bytes() == before and not list(disk.glob(".med3d-*"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_no_steps_keep_the_weights_and_measure_them(tmp_path):

@@ -70,6 +70,7 @@ handlers = {
     "exit": (Nothing, fail(SystemExit(3))),
     "memory": (Nothing, fail(MemoryError())),
     "torch_memory": (Nothing, fail(RuntimeError("DefaultCPUAllocator: can't allocate memory"))),
+    "full_disk": (Nothing, fail(OSError(28, "No space left on device", "scan.raw"))),
     "no_json": (Nothing, lambda fields, job: {"x": object()}),
 }
 
@@ -202,6 +203,7 @@ def test_an_id_is_used_once_at_a_time(raw):
         ("exit", "unexpected", "report it"),
         ("memory", "no-resource", "not enough memory"),
         ("torch_memory", "no-resource", "not enough memory"),
+        ("full_disk", "bad-output", "scan.raw cannot be written: No space left on device; make space there"),
         ("no_json", "unexpected", "report it"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from Med3DCore.errors import DataError
+from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import SPLITS, Case, Values
 
 
@@ -116,12 +117,13 @@ def _values(value: int | list[int]) -> Values:
     return tuple(int(v) for v in value) if isinstance(value, list | tuple) else int(value)
 
 
-def check_cases(cases: Sequence[Case], path: Path) -> None:
+def check_cases(cases: Sequence[Case], path: Path, progress: Progress | None = None) -> None:
     """Refuse cases that cannot be trained with, as far as can be told without opening their files.
 
     Args:
         cases: The cases.
         path: Where they come from.
+        progress: May cancel.
 
     Raises:
         DataError: There is none, a file is missing, a name is not unique, or a patient is in both splits.
@@ -130,7 +132,9 @@ def check_cases(cases: Sequence[Case], path: Path) -> None:
         raise DataError(f"{path} lists no cases.")
     seen: dict[str, str] = {}
     names: set[str] = set()
+    progress = progress or Progress()
     for case in cases:
+        progress.check()
         if case.name in names:
             raise DataError(f"{path} lists the case '{case.name}' twice.")
         names.add(case.name)

@@ -81,7 +81,10 @@ def pair_cases(folder: Path, meanings: Meanings, progress: Progress | None = Non
             files = " and ".join(str(label.path) for image, label in pairs if image.case == name)
             raise DataError(f"The case '{name}' has several labels, {files}; keep one of them.")
     strangers = Strangers()
-    cases = [_case(image, label, meanings, folder, strangers) for image, label in pairs]
+    cases = []
+    for image, label in pairs:
+        progress.check()
+        cases.append(_case(image, label, meanings, folder, strangers))
     strangers.tell(folder, warn)
     return in_their_splits(cases, folder, warn)
 
@@ -137,7 +140,10 @@ def _classified(folder: Path, progress: Progress) -> list[_File]:
     """The images and labels in a folder, be they files, DICOM folders or folders with one file an organ."""
     files, organs = [], []
     for place, names, paths in _wanted(folder, progress):
-        found = [_classify(path, folder) for path in paths if ending_of(path)]
+        found = []
+        for path in paths:
+            progress.check()
+            found += [_classify(path, folder)] if ending_of(path) else []
         own = _classify(place, folder) if place != folder else None
         if own and own.is_label and found and own.case not in {file.case for file in found}:
             organs.append((own, found))

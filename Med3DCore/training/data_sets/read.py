@@ -31,7 +31,7 @@ def read_data_set(path: Path, values: dict[str, Values] | None = None, progress:
         DataError: It has no such form, a file is missing, or a patient is in both splits.
     """
     cases = list_cases(path, values, progress)
-    check_cases(cases, path)
+    check_cases(cases, path, progress)
     return cases
 
 
@@ -41,7 +41,7 @@ def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Pr
     Raises:
         DataError: It has no such form.
     """
-    path, warn = Path(path), warner(progress)
+    path, warn, progress = Path(path), warner(progress), progress or Progress()
     if not path.exists():
         raise DataError(f"There is no file or folder {path}; check the name.")
     if path.is_dir():
@@ -51,7 +51,7 @@ def list_cases(path: Path, values: dict[str, Values] | None = None, progress: Pr
             return pair_cases(path, _meanings(path, values), progress)
         path = listed[0]
     if path.suffix.lower() == ".csv":
-        return table_cases(path, _meanings(path.parent, values), warn)
+        return table_cases(path, _meanings(path.parent, values), warn, progress)
     description = read_json(path)
     if is_decathlon(description):
         return decathlon_cases(description, path, warn)

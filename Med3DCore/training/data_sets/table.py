@@ -14,6 +14,7 @@ from pathlib import Path
 from Med3DCore.errors import DataError
 from Med3DCore.io.files import ending_of
 from Med3DCore.io.label_names import our_name, slug
+from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.data_sets.names import Meanings, OwnLabels, own_labels, parse_values
@@ -28,19 +29,21 @@ SPLITS_BY_NAME = {"": "training", "train": "training", "val": "validation", "val
 LEFT_OUT = ("test", "testing")
 
 
-def table_cases(path: Path, meanings: Meanings, warn: Callable[[str], None]) -> list[Case]:
+def table_cases(path: Path, meanings: Meanings, warn: Callable[[str], None], progress: Progress) -> list[Case]:
     """The cases of a CSV file; separated by commas, semicolons or tabs.
 
     Args:
         path: The file.
         meanings: What label files mean where the table has no ``values``.
         warn: Told what is left out.
+        progress: May cancel.
 
     Raises:
         DataError: It cannot be read, has an unknown or missing column, or a row makes no sense.
     """
     cases, left_out, strangers = [], 0, Strangers()
     for number, row in enumerate(_rows(path), start=2):
+        progress.check()
         split = row["split"].lower()
         if split in LEFT_OUT:
             left_out += 1

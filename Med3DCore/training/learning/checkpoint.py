@@ -22,6 +22,9 @@ _MEASURED = {"weights", "score", "details"}
 _RESUMED = {"identity", "step", "seconds", "network", "averaged", "optimizer", "scaler", "validated", "validation"}
 _RESUMED |= {"validation_seconds", "best", "stale"}
 _LOCK = ".lock"
+# What torch's writer of files calls itself in what it complains of.
+_WRITER, _FULL = "inline_container", "the disk is full, or no more of it may be used"
+_GO_ON = "make space there and start the training again: it goes on from its last checkpoint"
 _CURE = "wait until it ends, stop it, or choose another folder"
 
 
@@ -57,11 +60,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any], name: str = LAST) -> No
     Raises:
         OutputError: It cannot be written.
     """
-    with written_beside(folder / name) as temporary:
+    with written_beside(folder / name, cure=_GO_ON) as temporary:
         try:
             torch.save(state, temporary)
-        except RuntimeError as error:  # torch's own writer reports a full disk so
-            raise OSError(f"{str(error).partition(chr(10))[0]} (is the disk full?)") from error
+        except RuntimeError as error:  # torch's own writer says of a full disk only how far it came
+            reason = _FULL if _WRITER in str(error) else str(error).partition("\n")[0]
+            raise OSError(reason) from error
 
 
 def load_checkpoint(folder: Path, device: torch.device, name: str = LAST) -> dict[str, Any] | None:
@@ -110,10 +114,7 @@ class TrainingLog:
             with self.path.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be written: {error.strerror}; the last checkpoint is kept, so the training can "
-                "go on once there is space."
-            ) from error
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}; {_GO_ON}.") from error
 
 
 def read_log(path: Path) -> list[dict]:
