@@ -21,8 +21,14 @@ SLOW = {
 }
 
 
+# Files that measure time, which other tests beside them would use up.
+ALONE = {"test_longest_turn"}
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker("alone")
         if item.path.stem in SLOW:
             item.add_marker("slow")
 

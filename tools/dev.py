@@ -20,6 +20,8 @@ ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 DEMO = ROOT / "demo-output"
 PAGES = ROOT / "build" / "docs"
+# Files of tests side by side: four at most, as each process has torch and VTK in memory.
+BESIDE = ("-m", "pytest", "-n", min(os.cpu_count() or 1, 4), "--dist", "loadfile")
 
 
 def main() -> int:
@@ -35,9 +37,9 @@ def main() -> int:
     if task == "docs":
         return docs(python)
     if task == "quick":
-        return lint(python) or run(python, "-m", "pytest", "-m", "not slow", "Testing/engine", cwd=ROOT)
+        return lint(python) or run(python, *BESIDE, "-m", "not slow and not alone", "Testing/engine", cwd=ROOT)
     if task == "test":
-        return lint(python) or docs(python) or run(python, "-m", "pytest", "--durations=10", cwd=ROOT)
+        return lint(python) or docs(python) or tests(python)
     return 0
 
 
@@ -93,6 +95,13 @@ def docs(python: Path) -> int:
     say(f"making the pages in {PAGES}")
     shutil.rmtree(ROOT / "docs" / "api", ignore_errors=True)
     return run(python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", PAGES)
+
+
+def tests(python: Path) -> int:
+    """All tests; those that measure how long the window stands still have the computer for themselves."""
+    say("testing")
+    code = run(python, *BESIDE, "-m", "not alone", "--durations=10", cwd=ROOT)
+    return code or run(python, "-m", "pytest", "-m", "alone", cwd=ROOT)
 
 
 def run(*command: object, cwd: Path | None = None) -> int:
