@@ -42,6 +42,11 @@ class Med3DParameters:
     previewBox: slicer.vtkMRMLMarkupsROINode
     previewShowsBox: bool = True
 
+    # Find; volume and device are those of Segment
+    findPoints: slicer.vtkMRMLMarkupsFiducialNode
+    findModel: str = ""  # name-version; empty takes the first there is
+    findPrevalence: Annotated[float, WithinRange(0, 99)] = 0.0  # %; 0 takes that of the classifier's training
+
     # Train; the device is that of Segment
     trainingModel: str = ""  # to start from; empty takes the newest that ships with Med3D
     trainingTitle: str = ""  # of the new model; empty takes one made of its parent's

@@ -47,7 +47,7 @@ PROGRAMMES = {
     "comparison": {"fine_tuning", "co_training", "classification"},
 }
 # The rooms of the module, likewise. Files that stand beside the rooms may import all of them.
-LIBRARY_ROOMS = ["scene", "engine", "training", "panels", "entry"]
+LIBRARY_ROOMS = ["scene", "engine", "training", "finding", "panels", "entry"]
 BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 # What some rooms need beyond that: extras of the package, of which Slicer brings those for DICOM.
 EXTRAS = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Med3DCore.errors import Med3DError
+from Med3DCore.models.package import CLASSIFIER
 from Med3DSegmentationLib.engine.process import EngineProcess
 
 
@@ -43,6 +44,12 @@ class ModelChoice:
         """Name and title of each label that it finds; empty for an encoder and for a broken model."""
         return {label["name"]: label["title"] for label in (self.values["model"] or {}).get("labels", ())}
 
+    @property
+    def classes(self) -> list[str]:
+        """What a classifier tells apart; empty for all other models."""
+        model = self.values["model"]
+        return list(model["stages"][0]["labels"]) if model and model["kind"] == CLASSIFIER else []
+
 
 class ModelChoices:
     """Asks the engine for its models and tells who wants to know.
@@ -78,6 +85,10 @@ class ModelChoices:
     def segmenting(self) -> tuple[ModelChoice, ...]:
         """Those that find organs."""
         return tuple(model for model in self.models or () if model.organs)
+
+    def classifying(self) -> tuple[ModelChoice, ...]:
+        """Those that tell what is at a point."""
+        return tuple(model for model in self.models or () if model.classes)
 
     def _onModels(self, answer: dict[str, Any]) -> None:
         self.models = tuple(ModelChoice(values["reference"], values) for values in answer["models"])

@@ -43,6 +43,7 @@ def _titles() -> dict[str, str]:
         "copy the cases": _("Copying the cases"),
         "prepare cases": _("Preparing the cases"),
         "network": _("Running the network"),
+        "look at the points": _("Looking at the points"),
         "clean": _("Cleaning up"),
         "restore": _("Bringing the result to the volume's grid"),
         "check": _("Checking the result"),

@@ -18,6 +18,7 @@ from slicer.util import VTKObservationMixin
 from Med3DSegmentationLib.engine.model_choices import ModelChoices
 from Med3DSegmentationLib.engine.process import EngineProcess
 from Med3DSegmentationLib.engine.torch_installer import TorchInstaller
+from Med3DSegmentationLib.panels.find.find_panel import FindPanel
 from Med3DSegmentationLib.panels.message_bar import MessageBar
 from Med3DSegmentationLib.panels.models.models_panel import ModelsPanel
 from Med3DSegmentationLib.panels.narrow import letNamesShrink
@@ -111,6 +112,8 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             panel = panelClass(self.services)
             self.panels[panelClass.__name__] = panel
             self.ui.tabs.addTab(panel.widget, title)
+        self.panels["FindPanel"] = FindPanel(self.services)  # its tab comes with a classifier
+        self.services.catalogue.listeners.append(self._onModels)
         self.services.activity.listeners.append(self._onActivity)
         events = slicer.vtkMRMLScene
         # While a scene is closed or read, selectors must not write what they happen to show into the parameters.
@@ -152,6 +155,15 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def _showTab(self, panelName: str) -> None:
         self.ui.tabs.setCurrentWidget(self.panels[panelName].widget)
+
+    def _onModels(self) -> None:
+        """Show the tab Find while there is a classifier."""
+        tabs, find = self.ui.tabs, self.panels["FindPanel"].widget
+        index, isWanted = tabs.indexOf(find), bool(self.services.catalogue.classifying())
+        if isWanted and index < 0:
+            tabs.insertTab(tabs.indexOf(self.panels["TrainPanel"].widget), find, _("Find"))
+        elif index >= 0 and not isWanted:
+            tabs.removeTab(index)
 
     def _onActivity(self) -> None:
         if self.services.activity.isRunning:

@@ -1,0 +1,1 @@
+"""What classifiers say of points that the user placed."""

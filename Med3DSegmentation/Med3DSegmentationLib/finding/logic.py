@@ -1,0 +1,78 @@
+"""Looking at points of a volume with a classifier. No GUI; works from Slicer's Python console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import Med3DError, SettingError
+from Med3DCore.progress import ProgressCallback
+from Med3DSegmentationLib.engine.jobs import Job
+from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
+from Med3DSegmentationLib.engine.scene_jobs import SceneJobs
+from Med3DSegmentationLib.finding.points import placedPoints
+from Med3DSegmentationLib.finding.step import ClassifyStep, FindingResult
+
+
+class FindingLogic:
+    """Asks classifiers about points of a scene in the engine's process; its methods are as those of SegmentationLogic.
+
+    Args:
+        scene: The scene, given by who owns it.
+        engine: The engine's process.
+        waiter: Keeps the event loop going until a function says True, for ``wait=True``.
+
+    Examples:
+        >>> logic = FindingLogic(slicer.mrmlScene, engine)  # doctest: +SKIP
+        >>> logic.classify(volumeNode, pointsNode, "nodules-0.1.0", wait=True).answers[0].text  # doctest: +SKIP
+        'malignant 83 %'
+    """
+
+    def __init__(
+        self,
+        scene: slicer.vtkMRMLScene,
+        engine: EngineProcess,
+        waiter: Callable[[Callable[[], bool]], None] = processEventsUntil,
+    ) -> None:
+        self._engine = engine
+        self._jobs = SceneJobs(scene, waiter, [])
+
+    def classify(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        pointsNode: slicer.vtkMRMLMarkupsFiducialNode,
+        model: str,
+        device: str = "auto",
+        prevalence: float | None = None,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[FindingResult], None] | None = None,
+        onError: Callable[[Med3DError], None] | None = None,
+    ) -> Job | FindingResult:
+        """Ask a classifier what is at each point; the answers are written into the points' descriptions.
+
+        Args:
+            volumeNode: The volume.
+            pointsNode: Points, each in the middle of what to look at.
+            model: name-version of the classifier.
+            device: Such as ``"auto"`` or ``"cpu"``.
+            prevalence: How common the second class is, 0..1; None as in the classifier's training.
+            wait: Return the result, not the job.
+            onProgress: Gets (stage, fraction, seconds left or None).
+            onFinished: Gets the result.
+            onError: Gets the error; Cancelled too.
+
+        Raises:
+            SettingError: No point has a place yet.
+        """
+        if not placedPoints(pointsNode):
+            raise SettingError(_("Place a point in the middle of what to look at first."))
+        step = ClassifyStep(volumeNode, pointsNode, model, device, prevalence)
+        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
+        return self._jobs.start(job, wait)
+
+    def close(self) -> None:
+        """Cancel what runs."""
+        self._jobs.close()

@@ -1,0 +1,133 @@
+"""Points of a volume, asked of a classifier; its answers go beside the points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DCore.worker.exchange import write_volume_in_pieces
+from Med3DSegmentationLib.finding.points import describe, placedPoints, placeLps
+from Med3DSegmentationLib.scene.pieces import Pieces
+from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+_STILL_MM = 0.01
+
+
+@dataclass(frozen=True)
+class PointAnswer:
+    """What a classifier said of a point.
+
+    Args:
+        identifier: The point's ID in its node.
+        name: What it was called.
+        centre: Where it was, world LPS mm.
+        probabilities: Of each class; their sum is 1.
+    """
+
+    identifier: str
+    name: str
+    centre: tuple[float, float, float]
+    probabilities: dict[str, float]
+
+    @property
+    def answer(self) -> str:
+        """The likeliest class."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def text(self) -> str:
+        """Such as "malignant 83 %"."""
+        return f"{self.answer} {100 * self.probabilities[self.answer]:.0f} %"
+
+
+@dataclass(frozen=True)
+class FindingResult:
+    """What came of looking at points.
+
+    Args:
+        pointsNode: The points.
+        model: name-version of the classifier.
+        answers: One a point.
+        prevalence: How common the second class was taken to be, 0..1, or None if nobody knows.
+        warnings: What the user should know.
+        former: Descriptions of the points before, by their IDs.
+    """
+
+    pointsNode: slicer.vtkMRMLMarkupsFiducialNode
+    model: str
+    answers: tuple[PointAnswer, ...]
+    prevalence: float | None
+    warnings: tuple[str, ...]
+    former: dict[str, str]
+
+    def undo(self) -> None:
+        """Give the points their former descriptions, if they are still there."""
+        if self.pointsNode.GetScene():
+            describe(self.pointsNode, self.former)
+
+
+@dataclass(eq=False)
+class ClassifyStep:
+    """Ask a classifier about the points of a node that have a place.
+
+    Args:
+        volumeNode: The volume.
+        pointsNode: The points.
+        model: name-version of the classifier.
+        device: Name of a device.
+        prevalence: How common the second class is, 0..1; None as in the classifier's training.
+    """
+
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    pointsNode: slicer.vtkMRMLMarkupsFiducialNode
+    model: str
+    device: str
+    prevalence: float | None
+    type: str = field(default="classify", init=False)
+    _asked: list[str] = field(default_factory=list, init=False)
+
+    @property
+    def title(self) -> str:
+        """The volume's name by now."""
+        return self.volumeNode.GetName()
+
+    def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
+        """Send the volume as it lies in the world, and where the points are now."""
+        for volume in write_volume_in_pieces(volumeFromNode(self.volumeNode), folder, "scan"):  # noqa: B007 - always the same
+            yield _("Handing over the volume")
+        indices = placedPoints(self.pointsNode)
+        self._asked = [self.pointsNode.GetNthControlPointID(index) for index in indices]
+        points = [
+            {"name": self.pointsNode.GetNthControlPointLabel(index), "centre": placeLps(self.pointsNode, index)}
+            for index in indices
+        ]
+        fields = {"volume": volume, "points": points, "model": self.model, "device": self.device}
+        return {**fields, "prevalence": self.prevalence}
+
+    def place(self, answer: dict[str, Any]) -> FindingResult:
+        """Write each answer into its point's description; points that moved meanwhile are left alone."""
+        answers = tuple(
+            PointAnswer(identifier, point["name"], tuple(point["centre"]), point["probabilities"])
+            for identifier, point in zip(self._asked, answer["points"], strict=True)
+        )
+        still = {one.identifier: one.text for one in answers if self._isStill(one)}
+        warnings = list(answer["warnings"])
+        if len(still) < len(answers):
+            moved = ", ".join(one.name for one in answers if one.identifier not in still)
+            warnings.append(_("Moved or removed meanwhile, so nothing was written to: {points}.").format(points=moved))
+        former = describe(self.pointsNode, still)
+        return FindingResult(self.pointsNode, answer["model"], answers, answer["prevalence"], tuple(warnings), former)
+
+    def needs(self, node: slicer.vtkMRMLNode) -> bool:
+        """The volume and the points."""
+        return node is self.volumeNode or node is self.pointsNode
+
+    def _isStill(self, answer: PointAnswer) -> bool:
+        index = self.pointsNode.GetNthControlPointIndexByID(answer.identifier)
+        if index < 0:
+            return False
+        place = placeLps(self.pointsNode, index)
+        return all(abs(a - b) < _STILL_MM for a, b in zip(place, answer.centre, strict=True))
