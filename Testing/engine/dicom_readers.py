@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -45,6 +46,28 @@ def by_dcmqi(path: Path, grid: Geometry | None, count: int) -> list[np.ndarray]:
     return [_on_grid(path.parent / f"seg-{number}.nrrd", grid) for number in range(1, count + 1)]
 
 
+def as_slicer_reads(path: Path, grid: Geometry) -> dict[str, np.ndarray]:
+    """Name and mask of each segment, as Slicer's DICOMSegmentationPlugin reads a SEG; files beside it.
+
+    It runs dcmqi with merged segments and takes, of each file of labels, the segments that ``meta.json`` lists for it;
+    a file more or less than that, or one of these keys that is missing, and it loads nothing (Slicer 5.13, 2026).
+    """
+    command = [program("segimage2itkimage", "pip install dcmqi"), "--inputDICOM", str(path)]
+    folder = path.parent / "slicer"
+    folder.mkdir()
+    subprocess.run([*command, "--outputDirectory", str(folder), "--mergeSegments"], check=True, capture_output=True)
+    listed = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["segmentAttributes"]
+    assert len(list(folder.glob("*.nrrd"))) == len(listed)
+    found = {}
+    for number, segments in enumerate(listed, start=1):
+        values = _values(folder / f"{number}.nrrd", grid)
+        for segment in segments:
+            assert segment["SegmentDescription"] is not None and len(segment["recommendedDisplayRGBValue"]) == 3
+            if segment["labelID"]:  # 0 is the background of a label map
+                found[segment["SegmentLabel"]] = values == segment["labelID"]
+    return found
+
+
 def by_plastimatch(path: Path, series: Path, grid: Geometry, labels: Sequence[Label]) -> list[np.ndarray]:
     """What plastimatch marks for each structure of an RTSTRUCT, bool ``[z, y, x]`` on a grid; files beside it."""
     command = [program("plastimatch", "apt-get install plastimatch"), "convert", "--input", path]
@@ -63,8 +86,12 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _on_grid(path: Path, grid: Geometry | None) -> np.ndarray:
-    if grid is None:
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > 0
-    place = LabelMap(np.zeros(grid.shape, np.uint8), grid, "grid", ()).to_sitk()
-    image = sitk.Resample(sitk.ReadImage(str(path)), place, sitk.Transform(), sitk.sitkNearestNeighbor)
-    return sitk.GetArrayFromImage(image) > 0
+    return _values(path, grid) > 0
+
+
+def _values(path: Path, grid: Geometry | None) -> np.ndarray:
+    image = sitk.ReadImage(str(path))
+    if grid is not None:
+        place = LabelMap(np.zeros(grid.shape, np.uint8), grid, "grid", ()).to_sitk()
+        image = sitk.Resample(image, place, sitk.Transform(), sitk.sitkNearestNeighbor)
+    return sitk.GetArrayFromImage(image)

@@ -35,9 +35,10 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 class Archive:
-    """A peer that keeps what it gets by SOP Instance UID, and counts how often each came."""
+    """A peer that keeps what it gets by SOP Instance UID, counts how often each came, and may take its time."""
 
-    def __init__(self, port: int, tls=None) -> None:
+    def __init__(self, port: int, tls=None, seconds: float = 0.0) -> None:
+        self._seconds = seconds
         self.objects: dict[str, pydicom.Dataset] = {}
         self.times: dict[str, int] = {}
         entity = AE(ae_title="ARCHIVE")
@@ -52,6 +53,7 @@ class Archive:
         )
 
     def _store(self, event: evt.Event) -> int:
+        time.sleep(self._seconds)
         made = event.dataset
         made.file_meta = event.file_meta
         self.objects[made.SOPInstanceUID] = made
@@ -136,5 +138,7 @@ def send_folder(folder: Path, port: int, **how: object) -> list[int | None]:
         if not association.is_established:
             break
         statuses.append(association.send_c_store(pydicom.dcmread(file)).get("Status"))
+    if not association.is_established:
+        raise RuntimeError("The association was cut off.")
     association.release()
     return statuses

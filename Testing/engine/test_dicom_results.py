@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from ct_series import PATIENT, write_ct_series
 from dicom_drawing import LABELS, POSITIONS, SHAPE, drawing, grid, on_grid
-from dicom_readers import by_dcmqi, by_plastimatch, dice, errors_of
+from dicom_readers import as_slicer_reads, by_dcmqi, by_plastimatch, dice, errors_of
 from scipy import ndimage
 
 from Med3DCore.errors import OutputError, VolumeError
@@ -50,6 +50,15 @@ def test_dcmqi_reads_the_same(series, tmp_path, position):
     said = json.loads((tmp_path / "seg-meta.json").read_text())["segmentAttributes"]
     assert said[1][0]["SegmentedPropertyTypeModifierCodeSequence"]["CodeMeaning"] == "Left"
     assert said[0][0]["SegmentAlgorithmName"] == "liver-lungs"
+
+
+@pytest.mark.parametrize("name", ["r.seg.dcm", "label map.seg.dcm"])
+def test_slicers_own_reader_has_the_same(series, tmp_path, name):
+    labels, origin = series("oblique")
+    write_label_maps(labels, [tmp_path / name], replace(origin, labelmap=name.startswith("label")))
+    found = as_slicer_reads(tmp_path / name, labels.geometry)
+    assert list(found) == [label.title for label in LABELS]
+    assert all(np.array_equal(found[label.title], labels.mask(label.name)) for label in LABELS)
 
 
 @pytest.mark.parametrize("position", ["axial", "feet first"])

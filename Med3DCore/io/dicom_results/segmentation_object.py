@@ -47,7 +47,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
     """
     import highdicom
     from highdicom.seg import Segmentation
-    from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+    from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
     logging.getLogger("highdicom").setLevel(logging.ERROR)
     images = origin.images
@@ -74,7 +74,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
             content_description=f"Segmentation by {origin.model}"[:64],
             series_description=origin.described("Segmentation"),
             omit_empty_frames=bool(frames.any()),
-            transfer_syntax_uid=JPEGLSLossless if origin.labelmap else ExplicitVRLittleEndian,
+            transfer_syntax_uid=RLELossless if origin.labelmap else ExplicitVRLittleEndian,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise OutputError(
