@@ -71,8 +71,8 @@ class Orthanc:
         return [one for one in every if one["MainDicomTags"]["Modality"] == modality]
 
     def close(self) -> None:
-        """End."""
-        self._process.terminate()
+        """End at once: what it keeps is thrown away, and asked nicely it takes 3.5 s."""
+        self._process.kill()
         self._process.wait()
 
 
