@@ -49,6 +49,7 @@ class Archive:
             found = self._client.search_for_series(search_filters={"SeriesInstanceUID": series_uid})
             if not found:
                 raise VolumeError(f"{self.url} has no series {series_uid}; check its UID (Series Instance UID).")
+            self._client.set_http_retry_params()  # it is there: half a minute of patience from now on
             study = found[0]["0020000D"]["Value"][0]
             count = found[0].get("00201209", {}).get("Value", [0])[0]
             for number, image in enumerate(self._client.iter_series(study, series_uid), start=1):
@@ -93,4 +94,6 @@ def _client(url: str) -> DICOMwebClient:
         session.headers["Authorization"] = f"Bearer {os.environ[TOKEN]}"
     elif os.environ.get(USER):
         session.auth = (os.environ[USER], os.environ.get(PASSWORD, ""))
-    return DICOMwebClient(url, session=session, timeout=_SECONDS)
+    client = DICOMwebClient(url, session=session, timeout=_SECONDS)
+    client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=500)  # an address may be wrong
+    return client
