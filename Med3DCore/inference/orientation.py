@@ -19,6 +19,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from Med3DCore.geometry import Geometry, triple
+from Med3DCore.inference.proportions import axes_look_exchanged, narrow_chest
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.spacing import world_grid
@@ -44,24 +45,43 @@ _LUNG, _LUNG_VOXELS = (-950.0, -500.0), 87
 # By how much another copy must look better; a factor of e**LIMIT in odds (docs/experiments.md).
 LIMIT = 1.5
 
+_TURNED = (
+    "The axes of {} look exchanged: a chest goes on above or below, has air beside it, and is wider than deep. Check "
+    "the orientation in its header; do not trust the result, nor what is called left or right."
+)
+_NARROW = (
+    "The chest in {} is only {:.0f} cm wide: unless it is a small child's, the voxel spacing in its header is wrong, "
+    "and so is every volume in mL."
+)
+
 Member = dict[str, torch.Tensor]
 
 
-def check_orientation(volume: Volume, progress: Progress) -> tuple[bool, bool, bool] | None:
+def check_orientation(volume: Volume, progress: Progress) -> bool:
     """Warn, with the flag "orientation" and no label, if the anatomy does not lie as the header says.
+
+    Where a chest is smaller than an adult's, that is told, too, with the flag "spacing".
 
     Args:
         volume: Any scan; of what is no CT in HU nothing is said.
-        progress: Gets the warning.
+        progress: Gets the warnings.
 
     Returns:
-        Which of the patient's x, y, z look exchanged, or None.
+        Whether the orientation is doubted, so that sides are not known.
     """
     with progress.stage("orientation", share=0.01):
-        exchanged = doubted_axes(volume) if looks_like_ct(volume.array) else None
+        body = coarse_body(volume) if looks_like_ct(volume.array) else None
+        trunk = None if body is None else _trunk(body)
+        is_turned = trunk is not None and axes_look_exchanged(trunk)
+        exchanged = None if trunk is None or is_turned else _doubted(trunk)
+        width = None if body is None else narrow_chest(body, SPACING_MM, volume.array)
+    if is_turned:
+        progress.warn(_TURNED.format(volume.name), "", "orientation")
     if exchanged is not None:
         progress.warn(describe(exchanged, volume.name), "", "orientation")
-    return exchanged
+    if width is not None:
+        progress.warn(_NARROW.format(volume.name, width / 10), "", "spacing")
+    return is_turned or exchanged is not None
 
 
 def describe(exchanged: tuple[bool, bool, bool], name: str) -> str:
@@ -77,8 +97,10 @@ def describe(exchanged: tuple[bool, bool, bool], name: str) -> str:
 def doubted_axes(volume: Volume) -> tuple[bool, bool, bool] | None:
     """Which of the patient's x, y, z look exchanged; None if none does, or if nobody could tell."""
     body = prepare(volume)
-    if body is None:
-        return None
+    return None if body is None else _doubted(body)
+
+
+def _doubted(body: np.ndarray) -> tuple[bool, bool, bool] | None:
     votes = np.mean([scores(member, body) for member in members()], axis=0)
     best = int(votes.argmax())
     return FLIPS[best] if votes[best] - votes[0] > LIMIT else None
@@ -86,13 +108,22 @@ def doubted_axes(volume: Volume) -> tuple[bool, bool, bool] | None:
 
 def prepare(volume: Volume) -> np.ndarray | None:
     """The body at 12 mm along the patient's axes, HU float32 ``[z, y, x]``; None if too little or too much is seen."""
+    body = coarse_body(volume)
+    return None if body is None else _trunk(body)
+
+
+def coarse_body(volume: Volume) -> np.ndarray | None:
+    """The body at 12 mm along the patient's axes, HU float32 ``[z, y, x]``; None if there is none."""
     steps = [max(1, int(_SAMPLED_MM / spacing)) for spacing in volume.spacing]
     thin = volume.array[tuple(slice(None, None, step) for step in reversed(steps))]
     spacing = triple(s * step for s, step in zip(volume.spacing, steps, strict=True))
     grid = Geometry(thin.shape[::-1], spacing, volume.geometry.origin, volume.geometry.direction)
-    coarse = resample(thin, grid, world_grid(grid, (SPACING_MM,) * 3), (_AIR, _HIGH), _AIR)
-    body = body_only(coarse)
-    if body is None or min(body.shape) < _LEAST or not _WIDTH[0] <= max(body.shape[1:]) <= _WIDTH[1]:
+    return body_only(resample(thin, grid, world_grid(grid, (SPACING_MM,) * 3), (_AIR, _HIGH), _AIR))
+
+
+def _trunk(body: np.ndarray) -> np.ndarray | None:
+    """A body of which something can be said, no more of it than is looked at."""
+    if min(body.shape) < _LEAST or not _WIDTH[0] <= max(body.shape[1:]) <= _WIDTH[1]:
         return None
     if np.count_nonzero((body > _LUNG[0]) & (body < _LUNG[1])) < _LUNG_VOXELS:
         return None

@@ -100,10 +100,10 @@ def segment(
         package = model if isinstance(model, ModelPackage) else Catalogue().choose(labels, model)
         require_modality(volume, package.modality, package.reference, progress, not_ct)
         pipeline = Pipeline(package, choose_device(device), settings)
-    exchanged = check_orientation(volume, progress) if package.modality == "CT" else None
+    is_doubted = package.modality == "CT" and check_orientation(volume, progress)
     found = pipeline.segment(volume, labels, progress, channels)
     if split_lungs:
-        found = sides.split_lungs(found, volume, progress, are_known=exchanged is None)
+        found = sides.split_lungs(found, volume, progress, are_known=not is_doubted)
     return conclude(found, pipeline, progress)
 
 

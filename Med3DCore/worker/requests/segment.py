@@ -73,11 +73,11 @@ def run(fields: Fields, job: Job) -> dict:
     with progress.stage("load model", share=0.02):
         pipeline = job.warm.pipeline(package, fields.device, fields.mirror)
     job.log(f"{pipeline.package.reference} on {pipeline.networks.device.title}. {pipeline.networks.device.reason}")
-    exchanged = check_orientation(scan.whole, progress) if pipeline.package.modality == "CT" else None
+    is_doubted = pipeline.package.modality == "CT" and check_orientation(scan.whole, progress)
     with interruptible(progress):
         labels = pipeline.segment(scan.seen, fields.organs, progress)
     if fields.split_lungs:
-        labels = split_lungs(labels, scan.whole, progress, are_known=exchanged is None)
+        labels = split_lungs(labels, scan.whole, progress, are_known=not is_doubted)
     labels = scan.keep(labels)
     done = conclude(labels, pipeline, progress, scan.edge)
     with progress.stage("write", share=0.05):
