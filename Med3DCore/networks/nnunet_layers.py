@@ -10,12 +10,28 @@ from torch import Tensor, nn
 from Med3DCore.geometry import triple
 from Med3DCore.networks.checks import check_choice
 from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.instance_norm import InstanceNormActivation
 
-NORMS = {"instance": nn.InstanceNorm3d, "batch": nn.BatchNorm3d}
 ACTIVATIONS = {"leaky_relu": 0.01, "relu": 0.0}
 """The slope below zero of each."""
 
 Kernel = Sequence[int]
+
+
+class BatchNormActivation(nn.BatchNorm3d):
+    """Batch norm, then leaky ReLU; arguments and state-dict keys as :class:`.InstanceNormActivation`."""
+
+    def __init__(self, channels: int, slope: float | None) -> None:
+        super().__init__(channels, eps=1e-5)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float ``[n, channels, z, y, x]`` to the same shape."""
+        x = super().forward(x)
+        return x if self.slope is None else F.leaky_relu(x, self.slope, inplace=True)
+
+
+NORMS = {"instance": InstanceNormActivation, "batch": BatchNormActivation}
 
 
 class ConvNorm(nn.Module):
@@ -45,13 +61,11 @@ class ConvNorm(nn.Module):
         check_choice("norm of the network", norm, NORMS)
         padding = triple((size - 1) // 2 for size in kernel)
         self.conv = Conv3d(in_channels, out_channels, triple(kernel), triple(stride), padding=padding, bias=bias)
-        self.norm = NORMS[norm](out_channels, eps=1e-5, affine=True)
-        self.slope = slope
+        self.norm = NORMS[norm](out_channels, slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float ``[n, in_channels, z, y, x]`` to ``[n, out_channels, z / stride, ...]``."""
-        x = self.norm(self.conv(x))
-        return x if self.slope is None else F.leaky_relu(x, self.slope, inplace=True)
+        return self.norm(self.conv(x))
 
 
 class ResidualBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""Small trained models as nnU-Net v2 leaves them: plans.json, dataset.json and checkpoints with nnU-Net's names.
+"""Small models as nnU-Net v2 leaves them: plans.json, dataset.json and checkpoints with nnU-Net's names.
 
 Weights are random, but of few channels and on smooth images, so that the labels are shapes and not noise. What nnU-Net
 itself answers on them is in ``nnunet_answers.npz``, written by ``tools/nnunet_answers.py``.
@@ -6,12 +6,12 @@ itself answers on them is in ``nnunet_answers.npz``, written by ``tools/nnunet_a
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import torch
+from nnunet_documents import architecture, write_checkpoint, write_documents
 from scipy.ndimage import gaussian_filter
 
 from Med3DCore.geometry import Geometry
@@ -19,11 +19,9 @@ from Med3DCore.io import write_volume
 from Med3DCore.networks import build_network
 from Med3DCore.volume import Volume
 
-NETWORKS = "dynamic_network_architectures.architectures.unet."
 CHANNELS = [4, 8, 12]
 EXCLUSIVE = {"background": 0, "liver": 1, "spleen": 2, "ball": 3}
 REGIONS = {"background": 0, "whole": [1, 2], "core": [2, 3], "rim": 1, "ignore": 4}
-INTENSITIES = {"mean": 60.0, "std": 90.0, "percentile_00_5": -150.0, "percentile_99_5": 220.0}
 LPS = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 # What nnU-Net was asked. Of each: changes of the plan, of the data set and of the scan, and how it predicts.
@@ -79,61 +77,21 @@ def write_results(
         "spacing": list(spacing[1:] if flat else spacing),
         "normalization_schemes": list(schemes),
         "use_mask_for_norm": list(masks[: len(schemes)]),
-        "preprocessor_name": "DefaultPreprocessor",
-        "data_identifier": "x",
-        "batch_size": 2,
-        "batch_dice": False,
-        "median_image_size_in_voxels": [20] * (2 if flat else 3),
-        **_resampling(),
         **(_old_network(network) if old else {"architecture": _network(network, flat)}),
     }
-    plans = {
-        "dataset_name": "Dataset099_Tiny",
-        "plans_name": "nnUNetPlans",
+    more = {
         "original_median_spacing_after_transp": list(spacing),
-        "original_median_shape_after_transp": [20, 20, 20],
         "image_reader_writer": reader,
         "transpose_forward": list(transpose),
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
-        "configurations": {configuration: settings},
-        "experiment_planner_used": "ExperimentPlanner",
-        "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {str(number): INTENSITIES for number in range(len(schemes))},
     }
-    data_set = {
-        "channel_names": {str(number): f"image{number}" for number in range(len(schemes))},
-        "labels": labels,
-        "numTraining": 1,
-        "file_ending": ".nii.gz",
-    }
-    if labels is REGIONS:
-        data_set["regions_class_order"] = [1, 3, 2]
-    model = folder / plans["dataset_name"] / f"nnUNetTrainer__nnUNetPlans__{configuration}"
-    model.mkdir(parents=True)
-    (model / "plans.json").write_text(json.dumps(plans))
-    (model / "dataset.json").write_text(json.dumps(data_set))
+    data_set = {"labels": labels, **({"regions_class_order": [1, 3, 2]} if labels is REGIONS else {})}
+    model = write_documents(folder, configuration, settings, data_set, len(schemes), **more)
     for fold in range(folds):
-        weights = their_weights(network, len(schemes), 3 if labels is REGIONS else len(labels), flat, seed + fold)
+        classes = 3 if labels is REGIONS else len(labels)
+        weights = their_weights(network, len(schemes), classes, flat, seed + fold)
         write_checkpoint(model / f"fold_{fold}" / "checkpoint_final.pth", weights, configuration, mirror)
     return model
-
-
-def write_checkpoint(path: Path, weights: dict, configuration: str, mirror: tuple[int, ...], **more: object) -> None:
-    """With the numpy numbers and settings that nnU-Net's trainer pickles beside the tensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = {
-        "network_weights": weights,
-        "optimizer_state": {"state": {0: {"momentum_buffer": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.01}]},
-        "grad_scaler_state": None,
-        "logging": {"mean_fg_dice": [np.float32(0.5), np.float64(0.25)], "dice_per_class": [[np.float32("nan")]]},
-        "_best_ema": np.float32(0.5),
-        "current_epoch": 4,
-        "init_args": {"configuration": configuration, "fold": 0, "device": torch.device("cpu")},
-        "trainer_name": "nnUNetTrainer",
-        "inference_allowed_mirroring_axes": mirror or None,
-        **more,
-    }
-    torch.save(checkpoint, path)
 
 
 def write_scan(
@@ -211,27 +169,8 @@ def _sizes(flat: bool) -> tuple[list[list[int]], list[list[int]]]:
 
 def _network(network: str, flat: bool) -> dict:
     kernels, strides = _sizes(flat)
-    dims = 2 if flat else 3
-    return {
-        "network_class_name": NETWORKS + network,
-        "arch_kwargs": {
-            "n_stages": 3,
-            "features_per_stage": CHANNELS,
-            "conv_op": f"torch.nn.modules.conv.Conv{dims}d",
-            "kernel_sizes": kernels,
-            "strides": strides,
-            ("n_conv_per_stage" if network == "PlainConvUNet" else "n_blocks_per_stage"): [1, 2, 1],
-            "n_conv_per_stage_decoder": [1, 1],
-            "conv_bias": True,
-            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dims}d",
-            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-            "dropout_op": None,
-            "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }
+    counted = "n_conv_per_stage" if network == "PlainConvUNet" else "n_blocks_per_stage"
+    return architecture(network, CHANNELS, kernels, strides, **{counted: [1, 2, 1], "n_conv_per_stage_decoder": [1, 1]})
 
 
 def _old_network(network: str) -> dict:
@@ -247,12 +186,3 @@ def _old_network(network: str) -> dict:
         "pool_op_kernel_sizes": strides,
         "num_pool_per_axis": [1, 2, 2],
     }
-
-
-def _resampling() -> dict:
-    found = {}
-    for what, order in (("data", 3), ("seg", 1), ("probabilities", 1)):
-        found[f"resampling_fn_{what}"] = "resample_data_or_seg_to_shape"
-        settings = {"is_seg": what == "seg", "order": order, "order_z": 0, "force_separate_z": None}
-        found[f"resampling_fn_{what}_kwargs"] = settings
-    return found

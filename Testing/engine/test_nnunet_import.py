@@ -7,7 +7,8 @@ import zipfile
 import pytest
 import torch
 from cli_helpers import contents
-from nnunet_folders import EXCLUSIVE, their_weights, write_checkpoint, write_results, write_scan
+from nnunet_documents import write_checkpoint
+from nnunet_folders import EXCLUSIVE, their_weights, write_results, write_scan
 
 from Med3DCore.cli.main import main
 from Med3DCore.models import load_package
