@@ -102,7 +102,7 @@ def make_results(folder: str, classes: str, spacing: str) -> None:
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     count, stages = int(classes), len(FEATURES)
-    strides = [[1, 1, 1], *[[2, 2, 2]] * (stages - 2), [1, 2, 2]]
+    strides = [[1, 1, 1], *[[2, 2, 2]] * (stages - 2), [1, 1, 2]]
     counts = {"n_conv_per_stage": [2] * stages, "n_conv_per_stage_decoder": [2] * (stages - 1)}
     network = architecture("PlainConvUNet", FEATURES, [[3, 3, 3]] * stages, strides, **counts)
     torch.manual_seed(0)
