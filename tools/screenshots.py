@@ -122,6 +122,7 @@ def segment(stage: Stage) -> None:
     stage.wait(lambda: panel.ui.progressBar.value > 250 or not stage.widget.services.activity.isRunning)
     stage.grab("segment-running")
     stage.wait_until_idle()
+    stage.wait(lambda: panel.ui.resultTable.rowCount == 2)
     stage.grab("segment-done")
     error = VolumeError("CT was changed while it was being segmented; segment it again.")
     stage.widget.services.showError(error)

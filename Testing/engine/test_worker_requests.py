@@ -263,6 +263,20 @@ def test_the_series_is_named_and_another_modality_told(client, scan, model):
     assert "series" not in ask(client, scan, model)["report"]
 
 
+def test_slices_that_the_client_laid_out_otherwise_than_they_were_taken_are_told(client, scan, model, tmp_path):
+    pytest.importorskip("pydicom")
+    from ct_series import write_ct_series
+
+    x, y, z = GEOMETRY.spacing
+    write_ct_series(tmp_path / "ct", read_volume_array(scan).array, replace(GEOMETRY, spacing=(x, y, 0.8 * z)))
+    files = [str(path) for path in sorted((tmp_path / "ct").iterdir())]
+    report = ask(client, scan, model, series={"modality": "CT", "files": files})["report"]
+    told = f"are {0.8 * z:.3g} mm apart, but it was loaded as if they were {z:.3g} mm apart"
+    assert any(told in sentence for sentence in report["warnings"])
+    cropped = ask(client, scan, model, series={"modality": "CT", "files": files[1:]})["report"]
+    assert not any("apart" in sentence for sentence in cropped["warnings"])
+
+
 def test_a_scan_that_is_no_ct_is_refused_before_torch_is_loaded(scan, model):
     with WorkerClient() as client:
         with pytest.raises(RequestError, match=r"is PT, and tiny-1\.0\.0 was made for CT"):

@@ -29,14 +29,17 @@ from Med3DCore.worker.requests.preview import Fields as PreviewFields
 from Med3DCore.worker.requests.segment import Fields
 from Med3DCore.worker.scan import read_scan
 from Med3DCore.worker.server import Server
+from Med3DCore.worker.slices import warn_of_slices
 
 
 def segment(fields, job):
     behave(fields.model, job)
+    progress = Progress()
     with job.progress.stage("known", share=1.0):
         modality = (fields.series or {}).get("modality")
         scan = read_scan(fields.volume, fields.region, Progress(), offset=fields.offset, modality=modality)
         require_modality(scan.whole, "CT", "known-1.0.0", Progress(), fields.not_ct or fields.model == "many")
+        warn_of_slices((fields.series or {}).get("files", ()), scan.whole, progress)
         array = np.zeros(scan.seen.array.shape, np.uint8)
         masks = {"liver": scan.seen.array > 60, "lungs": scan.seen.array < -400}
         for value, name in enumerate(fields.organs, start=1):
@@ -60,7 +63,7 @@ def segment(fields, job):
             "model": f"{fields.model or 'known'}-1.0.0",
             "device": "CPU",
             "device_reason": "",
-            "warnings": [f"origin {fields.volume['origin']}"] if fields.model == "reveal" else [],
+            "warnings": [f"origin {fields.volume['origin']}"] if fields.model == "reveal" else progress.warnings,
         },
         "seconds": {"known": 0.1},
         "total_seconds": 0.1,

@@ -10,6 +10,7 @@ from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
 from Med3DCore.worker.scan import read_scan, series_text
+from Med3DCore.worker.slices import warn_of_slices
 from Med3DCore.worker.warm import interruptible
 
 
@@ -29,7 +30,7 @@ class Fields:
             lies on the grid of the description all the same.
         offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
         series: Which DICOM series the scan is from, if it is from one: ``title``, ``modality``, ``series_number``,
-            ``slices``.
+            ``slices``, and ``files``, if they are known: what is wrong with how the client laid them out is told.
         not_ct: Segment also a scan of another kind than the model was made for, with a warning; else it is refused.
     """
 
@@ -65,6 +66,7 @@ def run(fields: Fields, job: Job) -> dict:
         modality = series.get("modality")
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset, modality)
         require_modality(scan.whole, package.modality, package.reference, progress, fields.not_ct)
+        warn_of_slices(series.get("files", ()), scan.whole, progress)
     with progress.stage("start torch"):
         from Med3DCore.inference.orientation import check_orientation
         from Med3DCore.inference.segment import conclude

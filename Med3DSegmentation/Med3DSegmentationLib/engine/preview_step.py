@@ -13,7 +13,8 @@ from Med3DSegmentationLib.engine.choices import Choices
 from Med3DSegmentationLib.engine.results import Normalisation, PreviewResult, PreviewRow
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.regions import boxToRoiNode
-from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, imageInPieces, showImage, volumeFromNode
+from Med3DSegmentationLib.scene.tilted_volumes import scanInPieces
+from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE, imageInPieces, showImage
 
 
 @dataclass(eq=False)
@@ -44,7 +45,8 @@ class PreviewStep:
 
     def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world."""
-        fields = yield from self.choices.toFields(volumeFromNode(self.volumeNode), folder)
+        scan = yield from scanInPieces(self.volumeNode)
+        fields = yield from self.choices.toFields(scan, folder)
         return {**fields, "stage": self.stage}
 
     def place(self, answer: dict[str, Any]) -> Pieces[PreviewResult]:

@@ -14,6 +14,7 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.volume import LabelMap, Volume
 from Med3DSegmentationLib.engine.choices import Choices
 from Med3DSegmentationLib.engine.results import OrganResult, SegmentationResult
+from Med3DSegmentationLib.scene.dicom_database import knownFilesInPieces
 from Med3DSegmentationLib.scene.dicom_series import seriesOf
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.segment_arrays import LabelPart, partsOfLabels
@@ -22,7 +23,8 @@ from Med3DSegmentationLib.scene.segmentation_history import Changes, Segmentatio
 from Med3DSegmentationLib.scene.segmentation_nodes import labelMapInPieces, newSegmentationNode, requireWritable
 from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
-from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode
+from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry, scanInPieces, tiltOfVolume
+from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode
 
 
 @dataclass(eq=False)
@@ -60,7 +62,9 @@ class SegmentStep:
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
         self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)
-        return self.choices.toFields(volumeFromNode(self.volumeNode), folder, seriesOf(self.volumeNode))
+        scan = yield from scanInPieces(self.volumeNode)
+        series, files = seriesOf(self.volumeNode), (yield from knownFilesInPieces(self.volumeNode))
+        return (yield from self.choices.toFields(scan, folder, series and {**series, "files": files}))
 
     def place(self, answer: dict[str, Any]) -> Pieces[SegmentationResult]:
         """Write the segments; all of them, or none if it is cancelled meanwhile.
@@ -75,9 +79,10 @@ class SegmentStep:
         labels = yield from self.choices.readLabels(answer)
         parts = yield from partsOfLabels(labels)
         self._requireGrid()
-        means = yield from _means(arrayFromVolumeNode(self.volumeNode), parts)
+        scan = yield from scanInPieces(self.volumeNode)
+        means = yield from _means(scan.array, parts)
         self._requireGrid()
-        labelMap = replace(labels, geometry=geometryFromNode(self.volumeNode), name=self.title)
+        labelMap = replace(labels, geometry=scanGeometry(self.volumeNode), name=self.title)
         written = yield from self._write(labelMap, parts, answer["report"]["model"])
         return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
 
@@ -111,7 +116,12 @@ class SegmentStep:
                 return end.value
 
     def _checked(self, result: SegmentationResult) -> SegmentationResult:
-        """The result; with a warning if the scan was changed meanwhile."""
+        """The result; with a warning if the gantry was tilted, or the scan was changed meanwhile."""
+        tilted = tiltOfVolume(self.volumeNode)
+        if tilted is not None:
+            sentence = _("{volume} was taken with a gantry tilt of {degrees} degrees; its slices were shifted back.")
+            told = sentence.format(volume=self.title, degrees=f"{tilted.tilt.degrees:.1f}")
+            result = replace(result, warnings=(*result.warnings, told))
         if _voxelTime(self.volumeNode) == self._sentTime:
             return result
         sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")

@@ -13,6 +13,7 @@ from Med3DCore.errors import OutputError
 from Med3DCore.worker.exchange import new_exchange_folder
 from Med3DSegmentationLib.scene.dicom_series import instancesOf
 from Med3DSegmentationLib.scene.own_segments import sourceVolume
+from Med3DSegmentationLib.scene.pieces import Pieces
 
 _WRITER = "highdicom"
 _NUMBER, _MODALITY, _MANUFACTURER = "0020,0011", "0008,0060", "0008,0070"
@@ -97,6 +98,15 @@ def hasSeries(uid: str) -> bool:
     """Whether the database has a series."""
     database = _database()
     return database is not None and bool(database.instancesForSeries(uid, 1))
+
+
+def knownFilesInPieces(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Pieces[list[str]]:
+    """The files of a volume's slices, one each; empty if it is not from DICOM, or one is not known. Yields often."""
+    database, files = _database(), []
+    for uid in instancesOf(volumeNode) if database else ():
+        files.append(database.fileForInstance(uid))
+        yield
+    return files if all(files) else []
 
 
 def addToDatabase(path: str, instance: str) -> None:

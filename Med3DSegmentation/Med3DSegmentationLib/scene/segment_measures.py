@@ -13,7 +13,7 @@ from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegme
 from Med3DSegmentationLib.scene.volume_nodes import (
     LPS_RAS,
     arrayFromVolumeNode,
-    geometryFromNode,
+    indexToWorld,
     toArray,
     worldMatrix,
 )
@@ -56,7 +56,7 @@ def measureSegment(
     image, matrix = found[1], vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     toWorld = worldMatrix(segmentationNode.GetParentTransformNode(), segmentationNode) @ toArray(matrix)
-    toIndex = np.linalg.inv(geometryFromNode(volumeNode).index_to_physical) @ LPS_RAS @ toWorld
+    toIndex = np.linalg.inv(indexToWorld(volumeNode)) @ LPS_RAS @ toWorld
     scan = arrayFromVolumeNode(volumeNode)
     corner = [first + image.GetExtent()[2 * (2 - axis)] for axis, first in enumerate(start)]
     voxels = inside = 0

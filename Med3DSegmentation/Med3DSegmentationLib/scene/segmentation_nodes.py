@@ -16,6 +16,7 @@ from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
 from Med3DSegmentationLib.scene.segment_arrays import LabelPart, holdsVoxels, partsOfLabels
 from Med3DSegmentationLib.scene.segment_writing import WrittenSegments, writeSegments
 from Med3DSegmentationLib.scene.segmentation_history import Changes
+from Med3DSegmentationLib.scene.tilted_volumes import tiltOfVolume
 from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS, geometryFromNode, toMatrix, worldMatrix
 
 # Surface nets take a seventh of the time of Slicer's default, flying edges and a windowed sinc filter, during which
@@ -165,7 +166,7 @@ def gridMatrix(
         VolumeError: One of the nodes lies under a non-linear transform.
     """
     sameParent = volumeNode.GetTransformNodeID() == segmentationNode.GetTransformNodeID()
-    if sameParent and geometry.is_close(geometryFromNode(volumeNode), 1e-4):
+    if sameParent and tiltOfVolume(volumeNode) is None and geometry.is_close(geometryFromNode(volumeNode), 1e-4):
         # Exactly the volume's own, so that Slicer finds that the grids match and need no resampling.
         matrix = vtk.vtkMatrix4x4()
         volumeNode.GetIJKToRASMatrix(matrix)

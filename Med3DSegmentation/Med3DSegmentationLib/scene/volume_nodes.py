@@ -21,6 +21,8 @@ from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
 # The same matrix leads from LPS to RAS and back.
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _PIECE_BYTES = 8_000_000
+PERPENDICULAR = 1e-2
+"""Cosine of the largest angle that axes may be off from a right one."""
 
 
 def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
@@ -100,16 +102,32 @@ def geometryInFile(volumeNode: slicer.vtkMRMLVolumeNode) -> Geometry:
     return _geometry(volumeNode, np.eye(4))
 
 
-def _geometry(volumeNode: slicer.vtkMRMLVolumeNode, toWorld: np.ndarray) -> Geometry:
+def indexToWorld(volumeNode: slicer.vtkMRMLVolumeNode, toWorld: np.ndarray | None = None) -> np.ndarray:
+    """4x4 float64 from voxel index (x, y, z) to LPS mm, whatever angles its axes have.
+
+    Args:
+        volumeNode: A volume with an image.
+        toWorld: From the node to the world, RAS; None takes its transform.
+
+    Raises:
+        VolumeError: Its transform is not linear, or its grid is flat.
+    """
+    if toWorld is None:
+        toWorld = worldMatrix(volumeNode.GetParentTransformNode(), volumeNode)
     ijkToRas = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(ijkToRas)
     matrix = LPS_RAS @ toWorld @ toArray(ijkToRas)
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    if not np.isfinite(matrix).all() or spacing.min() <= 0:
+    if not np.isfinite(matrix).all() or np.linalg.norm(matrix[:3, :3], axis=0).min() <= 0:
         sentence = _("{volume} has no usable grid: a spacing is zero or not a number.")
         raise VolumeError(sentence.format(volume=volumeNode.GetName()))
+    return matrix
+
+
+def _geometry(volumeNode: slicer.vtkMRMLVolumeNode, toWorld: np.ndarray) -> Geometry:
+    matrix = indexToWorld(volumeNode, toWorld)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     direction = matrix[:3, :3] / spacing
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-2):
+    if not np.allclose(direction.T @ direction, np.eye(3), atol=PERPENDICULAR):
         sentence = _(
             "The axes of {volume} are not perpendicular (shear in its header or its transform);"
             " resample it to a straight grid first, with the module Resample Scalar/Vector/DWI Volume."

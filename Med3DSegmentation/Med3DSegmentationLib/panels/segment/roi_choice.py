@@ -9,7 +9,7 @@ import slicer
 
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.scene.regions import boxToRoiNode
-from Med3DSegmentationLib.scene.volume_nodes import geometryFromNode
+from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry
 
 
 class RoiChoice:
@@ -43,7 +43,7 @@ class RoiChoice:
         if volume is None:
             return
         try:
-            geometry = geometryFromNode(volume)
+            geometry = scanGeometry(volume)
         except Med3DError:  # the hint says what is wrong with the volume
             return
         low, high = geometry.bounds_of_box((0, 0, 0), geometry.size)

@@ -301,10 +301,12 @@ class SegmentPanel(Panel):
         self.services.activity.end()
 
     def _take(self, result: SegmentationResult) -> None:
-        """Choose what came out, unless the user has chosen another volume meanwhile; that one stays in the views."""
+        """Choose what came out, unless the user has chosen another volume meanwhile; that one stays, with its own."""
         chosen = self.parameterNode and self.parameterNode.inputVolume
         if chosen is None or _idOf(chosen) == self._startedOn:
             self._choose(result.volumeNode, result.segmentationNode)
+        elif self.parameterNode.segmentation is None:
+            self.parameterNode.segmentation = findSegmentation(self.services.scene, chosen)
 
     def _choose(
         self, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode | None

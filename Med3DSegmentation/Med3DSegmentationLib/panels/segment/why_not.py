@@ -13,7 +13,7 @@ from Med3DSegmentationLib.engine.model_choices import ModelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
-from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry
 
 
 def whyNot(
@@ -39,7 +39,7 @@ def whyNot(
     if parameters.inputVolume is None:
         return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
     try:
-        volumeFromNode(parameters.inputVolume)
+        scanGeometry(parameters.inputVolume)
         if parameters.segmentation is not None and not (parameters.allFrames and isSequence):
             requireWritable(parameters.segmentation)
         if parameters.roi is not None:
