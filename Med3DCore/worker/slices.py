@@ -29,6 +29,12 @@ def warn_of_slices(files: Sequence[str], scan: Volume, progress: Progress) -> No
         return
     series, laid = max(found, key=lambda one: one.slices), scan.geometry.spacing[2]
     wrong = "its shapes and volumes in mL are wrong. Segment its DICOM folder with the command med3d segment instead"
+    if series.tilt and scan.geometry.size[:2] == tuple(series.images[0].size):
+        tilt = f"(gantry tilt of {series.tilt.degrees:.1f} degrees)"
+        progress.warn(
+            f"The slices of {scan.name} lie aside of each other {tilt}, but it was loaded as if they lay over each "
+            "other: its shapes are wrong. Segment its DICOM folder with the command med3d segment instead."
+        )
     if series.problem:
         progress.warn(f"{scan.name} {series.problem}, but it was loaded as if all were {laid:.3g} mm apart: {wrong}.")
     elif abs(laid / series.geometry.spacing[2] - 1) > _NOTICEABLE:

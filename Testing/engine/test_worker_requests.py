@@ -273,6 +273,10 @@ def test_slices_that_the_client_laid_out_otherwise_than_they_were_taken_are_told
     report = ask(client, scan, model, series={"modality": "CT", "files": files})["report"]
     told = f"are {0.8 * z:.3g} mm apart, but it was loaded as if they were {z:.3g} mm apart"
     assert any(told in sentence for sentence in report["warnings"])
+    write_ct_series(tmp_path / "tilted", read_volume_array(scan).array, GEOMETRY, "b", (0.0, 0.25 * z))
+    tilted = [str(path) for path in sorted((tmp_path / "tilted").iterdir())]
+    report = ask(client, scan, model, series={"modality": "CT", "files": tilted})["report"]
+    assert any("gantry tilt of 14.0 degrees), but it was loaded as if" in each for each in report["warnings"])
     cropped = ask(client, scan, model, series={"modality": "CT", "files": files[1:]})["report"]
     assert not any("apart" in sentence for sentence in cropped["warnings"])
 

@@ -166,6 +166,7 @@ def test_what_is_found_where_there_is_none_is_told(host, panel):
     told = panel.ui.resultLabel.text.split("\n")
     assert "CT 3 shows no liver, and 12.0 mL of it are found (30.5 mL before)." in told
     assert "CT 4 shows no liver, and 0.0 mL of it are found." in told
+    assert told[-1].startswith("Dice of the cases")  # above its table
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,11 @@ def _sentences(result: TrainingResult) -> list[str]:
     else:
         made = _("{title} is ready ({model}, {steps} steps) and chosen in the tab Segment.")
     lines = [made.format(title=result.title, model=result.model, steps=result.steps, why=result.unproven)]
-    if result.rows:
-        lines.append(_("Dice of the cases that were held back (1 is a perfect match):"))
     lines += map(_foundInVain, result.falsePositives)
-    return lines + [f"\u26a0 {warning}" for warning in result.warnings]
+    lines += [f"\u26a0 {warning}" for warning in result.warnings]
+    if result.rows:  # last, for the table stands below
+        lines.append(_("Dice of the cases that were held back (1 is a perfect match):"))
+    return lines
 
 
 def _foundInVain(found: FalsePositive) -> str:
