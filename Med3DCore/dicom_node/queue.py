@@ -114,13 +114,15 @@ class Queue:
                 yield folder.name, max(file.stat().st_mtime for file in files), len(files)
 
     def complete(self, key: str, received: float) -> Job:
-        """A series is complete: it waits, unless just these slices were done before, which are then dropped.
+        """A series is complete: it waits, unless all of these slices were done before, which are then dropped.
 
-        Slices that failed are tried again if they came again.
+        A part of them is what is left of a series that was sent again while the first was being done. Slices that
+        failed are tried again if they came again.
         """
         files = self.slices_of(key)
         before = self.job(key)
-        if before is not None and before.digest == _digest(files) and before.is_over(received):
+        again = before is not None and (before.digest == _digest(files) or self._were_done(before, files))
+        if before is not None and again and before.is_over(received):
             self._drop(key, files)
             return before
         shutil.rmtree(self.results / key, ignore_errors=True)
@@ -164,12 +166,23 @@ class Queue:
         job = self.save(job, state=state, error=error, not_before=0.0)
         files = self.slices_of(job.key)
         if _digest(files) == job.digest:
+            names = "\n".join(file.name for file in files)
+            with written_beside(self.jobs / f"{job.key}.slices") as temporary:
+                temporary.write_text(names, encoding="utf-8")
             self._drop(job.key, files)
         shutil.rmtree(self.results / job.key, ignore_errors=True)
         for old in self.all_jobs():
             if old.state in (DONE, FAILED) and time.time() - old.changed > _DAYS_REMEMBERED * 86400:
                 (self.jobs / f"{old.key}.json").unlink(missing_ok=True)
+                (self.jobs / f"{old.key}.slices").unlink(missing_ok=True)
         return job
+
+    def _were_done(self, job: Job, files: list[Path]) -> bool:
+        """Whether a job that ended well had all of these slices, and more."""
+        path = self.jobs / f"{job.key}.slices"
+        if job.state != DONE or not path.is_file():
+            return False
+        return {file.name for file in files} <= set(path.read_text(encoding="utf-8").split("\n"))
 
     def _drop(self, key: str, files: list[Path]) -> None:
         """Delete these slices; one that comes just now stays."""

@@ -129,6 +129,21 @@ def test_a_series_that_grows_after_it_was_done_is_done_again_whole(node, series)
     assert max(made.NumberOfFrames for made in only(archive)) > min(made.NumberOfFrames for made in only(archive))
 
 
+def test_what_is_left_of_a_series_sent_again_while_it_was_done_is_no_series(tmp_path):
+    queue = Queue(tmp_path)
+    for number in range(6):
+        key = queue.add("1.2", f"1.2.{number}", b"a slice")
+    job = queue.complete(key, time.time())
+    for number in range(3):  # again, while it is done; the others come after it was
+        queue.add("1.2", f"1.2.{number}", b"a slice")
+    queue.finish(job, DONE)
+    for number in range(3, 6):
+        queue.add("1.2", f"1.2.{number}", b"a slice")
+    assert queue.complete(key, time.time()).state == DONE and not queue.slices_of(key)
+    queue.add("1.2", "1.2.9", b"a new slice")
+    assert queue.complete(key, time.time()).state == WAITING
+
+
 def test_strangers_and_wrong_objects_harm_nobody(node, series):
     folder, port, archive_port = node
     archive = Archive(archive_port)
