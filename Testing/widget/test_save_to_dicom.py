@@ -272,3 +272,29 @@ def test_a_scan_that_slicer_stacks_as_its_slices_come(module, panel, tmp_path, u
     how = {"ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
     liver = made.get_pixels_by_source_instance(uids, segment_numbers=[1], **how)
     assert np.array_equal(liver[..., 0] > 0, [image.pixel_array == 120 for image in images])
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+def test_a_tilted_scan_as_slicers_reader_shears_it(module, panel, tmp_path, downwards):
+    """Segmented where its slices were shifted back, and saved on the slices as they were taken."""
+    import highdicom
+    import slicer
+    import vtk
+
+    stacked = scanInDatabase(module, tmp_path / "ct", downwards, aside=(0.0, 0.7))
+    files = vtk.vtkStringArray()
+    for path in sorted((tmp_path / "ct").iterdir()):
+        files.InsertNextValue(str(path))
+    volume = slicer.modules.volumes.logic().AddArchetypeVolume(files.GetValue(0), "tilted", 0, files)
+    volume.SetAttribute("DICOM.instanceUIDs", stacked.GetAttribute("DICOM.instanceUIDs"))
+    slicer.mrmlScene.RemoveNode(stacked)
+    segmented(module, panel, volume)
+    press(module, panel.ui.dicomButton)
+    assert "Saved as DICOM SEG" in panel.ui.resultLabel.text, module.ui.messageLabel.text
+    (path,) = module.database.filesForSeries(saved(module).SeriesInstanceUID)
+    images = [pydicom.dcmread(file) for file in sorted((tmp_path / "ct").iterdir())]
+    how = {"ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
+    uids = [image.SOPInstanceUID for image in images]
+    found = highdicom.seg.segread(path).get_pixels_by_source_instance(uids, segment_numbers=[1], **how)[..., 0] > 0
+    true = np.stack([image.pixel_array == 120 for image in images])
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.9

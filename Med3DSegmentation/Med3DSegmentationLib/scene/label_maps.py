@@ -14,15 +14,8 @@ from Med3DCore.io.overlay import Overlay
 from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment, orientedImage
-from Med3DSegmentationLib.scene.volume_nodes import (
-    arrayFromVolumeNode,
-    geometryFromNode,
-    geometryInFile,
-    ijkToRasMatrix,
-    toArray,
-    toMatrix,
-    worldMatrix,
-)
+from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry, scanGeometryInFile
+from Med3DSegmentationLib.scene.volume_nodes import ijkToRasMatrix, toArray, toMatrix, worldMatrix
 
 
 def labelMapFromSegmentation(
@@ -31,11 +24,11 @@ def labelMapFromSegmentation(
     segments: dict[str, Label],
     inFile: bool = False,
 ) -> LabelMap:
-    """Segments as labels on a volume's grid: a case to train with.
+    """Segments as labels on a volume's grid: a case to train with, or a result to save.
 
     Args:
         segmentationNode: May lie on another grid and under another linear transform; resampled to the nearest voxel.
-        volumeNode: The grid.
+        volumeNode: The grid; of a tilted gantry the straight one, see :mod:`.tilted_volumes`.
         segments: Segment ID to label. Several may mean the same; where different ones overlap both are kept.
         inFile: Whether the grid is told as the volume's file has it, instead of where it lies in the world by now.
 
@@ -44,9 +37,9 @@ def labelMapFromSegmentation(
         VolumeError: The volume cannot be used, see :func:`.volume_nodes.volumeFromNode`, or more segments overlap than
             can be kept apart.
     """
-    grid, toVolume = geometryInFile(volumeNode), _between(segmentationNode, volumeNode)
+    grid, toVolume = scanGeometryInFile(volumeNode), _between(segmentationNode, volumeNode)
     labels = tuple(dict.fromkeys(segments.values()))
-    overlay = Overlay(arrayFromVolumeNode(volumeNode).shape, len(labels), segmentationNode.GetName())
+    overlay = Overlay(grid.shape, len(labels), segmentationNode.GetName())
     for segmentId, label in segments.items():
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
         if segment is None:
@@ -55,7 +48,7 @@ def labelMapFromSegmentation(
         found = maskOfSegment(segment)
         if found is not None:
             _lay(overlay, grid, found, toVolume, labels.index(label) + 1)
-    geometry = grid if inFile else geometryFromNode(volumeNode)
+    geometry = grid if inFile else scanGeometry(volumeNode)
     return LabelMap(overlay.array, geometry, segmentationNode.GetName(), labels, overlay.overlaps)
 
 

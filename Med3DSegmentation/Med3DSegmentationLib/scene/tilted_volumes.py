@@ -19,6 +19,7 @@ from Med3DSegmentationLib.scene.volume_nodes import (
     PERPENDICULAR,
     arrayFromVolumeNode,
     geometryFromNode,
+    geometryInFile,
     indexToWorld,
     volumeFromNode,
 )
@@ -37,14 +38,18 @@ class TiltedGrid:
     straight: Geometry
 
 
-def tiltOfVolume(volumeNode: slicer.vtkMRMLVolumeNode) -> TiltedGrid | None:
+def tiltOfVolume(volumeNode: slicer.vtkMRMLVolumeNode, toWorld: np.ndarray | None = None) -> TiltedGrid | None:
     """How a volume's slices are shifted over each other, or None if they are not, or sheared otherwise.
+
+    Args:
+        volumeNode: The volume.
+        toWorld: See :func:`.volume_nodes.indexToWorld`.
 
     Raises:
         VolumeError: It has no voxels or no usable grid, or lies under a transform that is not linear.
     """
     size = arrayFromVolumeNode(volumeNode).shape[::-1]
-    matrix = indexToWorld(volumeNode)
+    matrix = indexToWorld(volumeNode, toWorld)
     steps = np.linalg.norm(matrix[:3, :3], axis=0)
     x, y, z = (matrix[:3, :3] / steps).T
     normal = np.cross(x, y)
@@ -69,6 +74,16 @@ def scanGeometry(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
     """
     tilted = tiltOfVolume(volumeNode)
     return tilted.straight if tilted else geometryFromNode(volumeNode)
+
+
+def scanGeometryInFile(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
+    """The same grid, LPS mm, whatever transform the volume was put under since its file was read.
+
+    Raises:
+        VolumeError: See :func:`.volume_nodes.geometryInFile`.
+    """
+    tilted = tiltOfVolume(volumeNode, np.eye(4))
+    return tilted.straight if tilted else geometryInFile(volumeNode)
 
 
 def scanInPieces(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Pieces[Volume]:
