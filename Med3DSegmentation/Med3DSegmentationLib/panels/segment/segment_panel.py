@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import qt
@@ -11,13 +11,13 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.tasks import LABELS
 from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.engine.scene_jobs import calling
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
+from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
@@ -30,8 +30,6 @@ from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolu
 from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.scene.volume_nodes import plainVolumes
-
-_ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
 
 
 class SegmentPanel(Panel):
@@ -63,9 +61,7 @@ class SegmentPanel(Panel):
         self._results = ResultSection(services, ui, self._choose)
         self._dicom = DicomButton(services, ui.dicomButton, self._progress, self._results.note)
         self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
-        for name, organs in _ORGANS.items():
-            getattr(ui, name).connect("clicked()", lambda organs=organs: self._segment(organs))
-        ui.allOrgansButton.connect("clicked()", lambda: self._segment(tuple(self._organsOfModel())))
+        self._organButtons = OrganButtons(ui, self._segment)
         ui.installButton.connect("clicked()", self.install)
         self._roi = RoiChoice(ui.roiSelector, ui.inputSelector.currentNode, lambda: self._soon.start(0))
         services.engine.logListeners.append(self._addLog)
@@ -133,29 +129,11 @@ class SegmentPanel(Panel):
     # -- what can be done ----------------------------------------------------------------------------------------------
 
     def _allow(self, reason: str) -> None:
-        """Enable the buttons, or say why not, for all of them or for an organ that the model does not know."""
-        ui, hint = self.ui, reason
-        organs = self._organsOfModel()
-        others = {name: title for name, title in organs.items() if name not in _ORGANS["bothButton"]}
-        ui.allOrgansButton.visible = bool(others)
-        names = ", ".join(organs.values())
-        many = _("Segment all {count} organs").format(count=len(organs))
-        ui.allOrgansButton.text = many if len(organs) > 3 else _("Segment {organs}").format(organs=names)
-        for name, wanted in {**_ORGANS, "allOrgansButton": tuple(organs)}.items():
-            missing = organs and [organ for organ in wanted if organ not in organs]
-            known = _("The chosen model finds only: {organs}.").format(organs=names)
-            why = reason or (known if missing else "")
-            allow(getattr(ui, name), why, self._whatFor(wanted, organs))
-            hint = hint or why
-        ui.hintLabel.text = hint
-        ui.installButton.visible = not self.services.installer.isReady()
-        ui.hintRow.visible = bool(hint) and not self._isRunning
-
-    def _whatFor(self, wanted: Sequence[str], organs: Mapping[str, str]) -> str:
-        """What a button does: which organs, and where they go."""
-        titles = [organs.get(name) or LABELS[name].title for name in wanted if name in organs or name in LABELS]
-        text = _("Find {organs} in the chosen volume, and show them as segments; what you drew by hand stays.")
-        return text.format(organs=", ".join(titles))
+        """Enable the buttons, or say why not."""
+        hint = self._organButtons.allow(reason, self._organsOfModel())
+        self.ui.hintLabel.text = hint
+        self.ui.installButton.visible = not self.services.installer.isReady()
+        self.ui.hintRow.visible = bool(hint) and not self._isRunning
 
     def _organsOfModel(self) -> dict[str, str]:
         """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""
