@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -20,8 +21,8 @@ ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 DEMO = ROOT / "demo-output"
 PAGES = ROOT / "build" / "docs"
-# Files of tests side by side: four at most, as each process has torch and VTK in memory.
-BESIDE = ("-m", "pytest", "-n", min(os.cpu_count() or 1, 4), "--dist", "loadfile")
+QUICK = ("-m", "pytest", "-m", "not slow", "-n", min(os.cpu_count() or 1, 4), "--dist", "loadfile", "Testing/engine")
+MODULE_TESTS = ("Testing/mrml", "Testing/widget")
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
     if task == "docs":
         return docs(python)
     if task == "quick":
-        return lint(python) or run(python, *BESIDE, "-m", "not slow and not alone", "Testing/engine", cwd=ROOT)
+        return lint(python) or run(python, *QUICK, cwd=ROOT)
     if task == "test":
         return lint(python) or docs(python) or tests(python)
     return 0
@@ -98,9 +99,19 @@ def docs(python: Path) -> int:
 
 
 def tests(python: Path) -> int:
-    """All tests; those that measure how long the window stands still have the computer for themselves."""
-    say("testing")
-    code = run(python, *BESIDE, "-m", "not alone", "--durations=10", cwd=ROOT)
+    """All tests: of the engine and of the module side by side, then those that measure time.
+
+    The module's tests reload the engine's packages, so they have a process of their own.
+    """
+    say("testing the engine and, beside it, the module")
+    command = [str(python), "-m", "pytest", "-m", "not alone", "--durations=10"]
+    with tempfile.TemporaryFile() as told:
+        module = subprocess.Popen([*command, *MODULE_TESTS], cwd=ROOT, stdout=told, stderr=subprocess.STDOUT)
+        code = run(*command, "Testing/engine", cwd=ROOT)
+        say("the tests of the module said:")
+        code = module.wait() or code
+        told.seek(0)
+        print(told.read().decode(errors="replace"), flush=True)
     return code or run(python, "-m", "pytest", "-m", "alone", cwd=ROOT)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_series import write_ct_series
+from nnunet_folders import CASES, write_results, write_scan
 from page_commands import PAGES, ROOT, blocks, check, command_of, commands, parse
 from test_compare import save_encoder
 from test_worker_requests import make_stage, make_volume, save_model
@@ -87,6 +88,11 @@ def furnished(tmp_path_factory):
     small = write_recipe(folder, steps=2, validate_every=1)
     shutil.copy(small, recipes / "liver-lungs.json")
     shutil.move(small, folder / "RECIPE")
+    for name in ("Organs", "X"):
+        write_results(folder / "nnUNet_results" / f"Dataset001_{name}", folds=2)
+    shutil.make_archive(str(folder / "export"), "zip", folder / "nnUNet_results" / "Dataset001_X")
+    for name, file in zip(("t1", "t2"), write_scan(folder, **CASES["two_channels"]), strict=True):
+        file.rename(folder / f"{name}.nii.gz")
     (folder / "runs" / "encoder").mkdir(parents=True)
     shutil.move(save_encoder(folder, 1), folder / "runs" / "encoder" / "NAME.med3d.zip")
     return folder
@@ -100,10 +106,23 @@ def liver_lungs(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def models_of_others(tmp_path_factory):
+    """What the pages import from nnU-Net, imported."""
+    folder = tmp_path_factory.mktemp("imported")
+    for name, case in (("organs", "ct"), ("brain", "two_channels")):
+        results = write_results(folder / "results" / name, **CASES[case])
+        assert main(["models", "import-nnunet", str(results), "--name", name, "--output", str(folder)]) == 0
+    shutil.rmtree(folder / "results")
+    return folder
+
+
 @pytest.mark.parametrize("command", RUN, ids=shown)
-def test_it_runs(command, furnished, liver_lungs, tmp_path, monkeypatch, capsys):
+def test_it_runs(command, furnished, liver_lungs, models_of_others, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "shipped_folder", lambda: liver_lungs)
     monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
+    if "--model" in command.words:
+        shutil.copytree(models_of_others, tmp_path / "models")
     work = tmp_path / "work"
     shutil.copytree(furnished, work)
     monkeypatch.chdir(work)

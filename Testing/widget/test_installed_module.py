@@ -45,7 +45,7 @@ def test_the_installed_module_opens_with_the_installed_engine(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     models, panels, samples = map(int, result.stdout.split()[-3:])
-    assert models == len(list((ROOT / "Resources/Models").glob("*.zip"))) and panels == 4 and samples == 2
+    assert models == len(list((ROOT / "Resources/Models").glob("*.zip"))) and panels == 5 and samples == 2
 
 
 def test_the_engine_is_found_beside_the_module_or_above(monkeypatch, tmp_path):
