@@ -61,8 +61,11 @@ class SegmentStep:
         """Send the volume as it lies in the world."""
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
-        self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)
-        scan = yield from scanInPieces(self.volumeNode)
+        self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)  # as it is now
+        return self._handOver(scanInPieces(self.volumeNode), folder)
+
+    def _handOver(self, pieces: Pieces[Volume], folder: str) -> Pieces[dict[str, Any]]:
+        scan = yield from pieces
         series, files = seriesOf(self.volumeNode), (yield from knownFilesInPieces(self.volumeNode))
         return (yield from self.choices.toFields(scan, folder, series and {**series, "files": files}))
 

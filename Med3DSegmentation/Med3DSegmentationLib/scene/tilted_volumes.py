@@ -89,14 +89,25 @@ def scanGeometryInFile(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
 def scanInPieces(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Pieces[Volume]:
     """What the engine gets: the node's own voxels, or those of a tilted gantry shifted back; yields often.
 
+    The voxels are those of now, also where the pieces are asked for later.
+
     Raises:
         VolumeError: See :func:`.volume_nodes.volumeFromNode`.
     """
     tilted = tiltOfVolume(volumeNode)
     if tilted is None:
-        return volumeFromNode(volumeNode)
+        return _whole(volumeFromNode(volumeNode))
+    return _straightened(arrayFromVolumeNode(volumeNode), tilted, volumeNode.GetName() or "the volume")
+
+
+def _whole(volume: Volume) -> Pieces[Volume]:
+    yield
+    return volume
+
+
+def _straightened(array: np.ndarray, tilted: TiltedGrid, name: str) -> Pieces[Volume]:
     slices = []
-    for plane in tilted.tilt.straightened(arrayFromVolumeNode(volumeNode), is_ct=True):
+    for plane in tilted.tilt.straightened(array, is_ct=True):
         slices.append(plane)
         yield
-    return Volume(np.stack(slices), tilted.straight, volumeNode.GetName() or "the volume")
+    return Volume(np.stack(slices), tilted.straight, name)
