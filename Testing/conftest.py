@@ -17,6 +17,8 @@ SLOW = {
     *("test_nodules_phantom", "test_orientation", "test_orthanc", "test_overlaps", "test_phantom"),
     *("test_phantom_domains", "test_pictures", "test_second_look", "test_shipped_model", "test_sides"),
     *("test_training_initialization", "test_training_loop", "test_training_stage", "test_training_worker"),
+    *("test_detection", "test_detector", "test_dicom_references", "test_lesion_phantom", "test_nnunet_answers"),
+    *("test_models_checkpoints", "test_nnunet_import", "test_nnunet_winners", "test_splits", "test_worker_phantom"),
     *("test_worker_models", "test_worker_process", "test_worker_requests"),
 }
 
