@@ -186,3 +186,33 @@ def test_points_outside_are_named_and_a_closed_scene_cancels(module, panel):
     module.services.scene.Clear(0)
     assert module.host.process_events(60, until=lambda: not module.services.activity.isRunning)
     assert panel._result is None
+
+
+def test_what_was_said_of_another_place_is_taken_back(module, panel):
+    node = place(module, panel, count=3)
+    ask(module, panel)
+    node.SetNthControlPointDescription(2, "my own words")
+    node.SetNthControlPointPositionWorld(0, [1.0, 2.0, 3.0])
+    module.host.process_events(0.2)
+    assert node.GetNthControlPointDescription(0) == "" and node.GetNthControlPointDescription(1) != ""
+    assert panel.ui.resultTable.rowCount == 2
+    panel.ui.undoButton.click()
+    assert [node.GetNthControlPointDescription(i) for i in range(3)] == ["", "", "my own words"]
+
+
+def test_answers_are_shown_with_their_volume_and_points_only(module, panel):
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
+
+    node = place(module, panel)
+    ask(module, panel)
+    assert not panel.ui.resultSection.isHidden()
+    panel.parameterNode.inputVolume = volumeToNode(module.services.scene, makeScan(), "another")
+    assert panel.ui.resultSection.isHidden()
+    panel.parameterNode.inputVolume = panel.scan
+    assert not panel.ui.resultSection.isHidden()
+    panel.parameterNode.findPoints = None
+    assert panel.ui.resultSection.isHidden()
+    panel.parameterNode.findPoints = node
+    module.services.scene.RemoveNode(node)
+    module.host.process_events(0.1)
+    assert panel.ui.resultSection.isHidden()

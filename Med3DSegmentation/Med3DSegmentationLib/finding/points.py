@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import slicer
 
 from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS
+
+_STILL_MM = 0.01
 
 
 def placedPoints(pointsNode: slicer.vtkMRMLMarkupsFiducialNode) -> list[int]:
@@ -23,23 +26,29 @@ def placeLps(pointsNode: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> list[
     return (LPS_RAS[:3, :3] @ position).tolist()
 
 
-def describe(pointsNode: slicer.vtkMRMLMarkupsFiducialNode, texts: Mapping[str, str]) -> dict[str, str]:
+def liesAt(pointsNode: slicer.vtkMRMLMarkupsFiducialNode, identifier: str, place: Sequence[float]) -> bool:
+    """Whether the point of an ID is there and lies where it lay, world LPS mm."""
+    index = pointsNode.GetNthControlPointIndexByID(identifier)
+    return index >= 0 and math.dist(placeLps(pointsNode, index), place) < _STILL_MM
+
+
+def descriptions(pointsNode: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, str]:
+    """The descriptions of all points, by their IDs."""
+    indices = range(pointsNode.GetNumberOfControlPoints())
+    return {pointsNode.GetNthControlPointID(i): pointsNode.GetNthControlPointDescription(i) for i in indices}
+
+
+def describe(pointsNode: slicer.vtkMRMLMarkupsFiducialNode, texts: Mapping[str, str]) -> None:
     """Write the descriptions of points, which Markups lists beside their names and saves with them.
 
     Args:
         pointsNode: The points.
         texts: By the points' IDs; those of points that have gone are left out.
-
-    Returns:
-        The descriptions before, with which the same call takes it back.
     """
-    former = {}
-    for index in range(pointsNode.GetNumberOfControlPoints()):
-        identifier = pointsNode.GetNthControlPointID(index)
-        if identifier in texts:
-            former[identifier] = pointsNode.GetNthControlPointDescription(index)
-            pointsNode.SetNthControlPointDescription(index, texts[identifier])
-    return former
+    for identifier, text in texts.items():
+        index = pointsNode.GetNthControlPointIndexByID(identifier)
+        if index >= 0:
+            pointsNode.SetNthControlPointDescription(index, text)
 
 
 def startPlacing(scene: slicer.vtkMRMLScene, pointsNode: slicer.vtkMRMLMarkupsFiducialNode) -> None:

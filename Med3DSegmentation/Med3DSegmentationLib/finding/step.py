@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.worker.exchange import write_volume_in_pieces
-from Med3DSegmentationLib.finding.points import describe, placedPoints, placeLps
+from Med3DSegmentationLib.finding.points import describe, descriptions, liesAt, placedPoints, placeLps
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
-
-_STILL_MM = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class FindingResult:
     """What came of looking at points.
 
     Args:
+        volumeNode: The volume.
         pointsNode: The points.
         model: name-version of the classifier.
         answers: One a point.
@@ -56,6 +56,7 @@ class FindingResult:
         former: Descriptions of the points before, by their IDs.
     """
 
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
     pointsNode: slicer.vtkMRMLMarkupsFiducialNode
     model: str
     answers: tuple[PointAnswer, ...]
@@ -63,10 +64,24 @@ class FindingResult:
     warnings: tuple[str, ...]
     former: dict[str, str]
 
+    @property
+    def current(self) -> tuple[PointAnswer, ...]:
+        """Answers for points that lie where they lay; those of others say nothing of where they lie now."""
+        return tuple(one for one in self.answers if liesAt(self.pointsNode, one.identifier, one.centre))
+
     def undo(self) -> None:
-        """Give the points their former descriptions, if they are still there."""
-        if self.pointsNode.GetScene():
-            describe(self.pointsNode, self.former)
+        """Give the points their former descriptions; what somebody wrote since stays."""
+        self._takeBack(self.answers)
+
+    def takeBackMoved(self) -> None:
+        """The same for points that were moved since."""
+        current = self.current
+        self._takeBack([one for one in self.answers if one not in current])
+
+    def _takeBack(self, answers: Sequence[PointAnswer]) -> None:
+        written = descriptions(self.pointsNode)
+        ours = [one.identifier for one in answers if written.get(one.identifier) == one.text]
+        describe(self.pointsNode, {identifier: self.former[identifier] for identifier in ours})
 
 
 @dataclass(eq=False)
@@ -113,21 +128,17 @@ class ClassifyStep:
             PointAnswer(identifier, point["name"], tuple(point["centre"]), point["probabilities"])
             for identifier, point in zip(self._asked, answer["points"], strict=True)
         )
-        still = {one.identifier: one.text for one in answers if self._isStill(one)}
-        warnings = list(answer["warnings"])
+        former = descriptions(self.pointsNode)
+        result = FindingResult(
+            self.volumeNode, self.pointsNode, answer["model"], answers, answer["prevalence"], (), former
+        )
+        still, warnings = result.current, list(answer["warnings"])
         if len(still) < len(answers):
-            moved = ", ".join(one.name for one in answers if one.identifier not in still)
+            moved = ", ".join(one.name for one in answers if one not in still)
             warnings.append(_("Moved or removed meanwhile, so nothing was written to: {points}.").format(points=moved))
-        former = describe(self.pointsNode, still)
-        return FindingResult(self.pointsNode, answer["model"], answers, answer["prevalence"], tuple(warnings), former)
+        describe(self.pointsNode, {one.identifier: one.text for one in still})
+        return replace(result, warnings=tuple(warnings))
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
         """The volume and the points."""
         return node is self.volumeNode or node is self.pointsNode
-
-    def _isStill(self, answer: PointAnswer) -> bool:
-        index = self.pointsNode.GetNthControlPointIndexByID(answer.identifier)
-        if index < 0:
-            return False
-        place = placeLps(self.pointsNode, index)
-        return all(abs(a - b) < _STILL_MM for a, b in zip(place, answer.centre, strict=True))

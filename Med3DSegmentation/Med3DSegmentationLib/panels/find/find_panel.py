@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -11,7 +12,7 @@ from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.finding.points import placedPoints, startPlacing
-from Med3DSegmentationLib.finding.step import FindingResult
+from Med3DSegmentationLib.finding.step import FindingResult, PointAnswer
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector, hidePreviews
@@ -36,7 +37,10 @@ class FindPanel(Panel):
         self._logic = FindingLogic(services.scene, services.engine)
         self._result: FindingResult | None = None
         self._job: Any = None
-        self._watched: tuple[Any, int] | None = None
+        self._watched: tuple[Any, list[int]] | None = None
+        self._soon = qt.QTimer()  # one refresh for all steps of a drag
+        self._soon.setSingleShot(True)
+        self._soon.connect("timeout()", self.refresh)
         ui = self.ui
         self._models = Selector(ui.modelSelector, ui.modelLabel, self._chooseModel)
         self._progress = ProgressRow(ui, lambda: self._job.cancel())
@@ -80,6 +84,7 @@ class FindPanel(Panel):
     def close(self) -> None:
         """Also stop what runs."""
         self._logic.close()
+        self._soon.stop()
         super().close()
         self._unwatch()
 
@@ -129,22 +134,16 @@ class FindPanel(Panel):
     # -- points that come and go ---------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Look again when a point is placed or removed."""
+        """Look again when a point is placed, moved or removed."""
         node = self.parameterNode.findPoints if self.parameterNode else None
         if (self._watched and self._watched[0]) is node:
             return
         self._unwatch()
         if node is not None:
             event = slicer.vtkMRMLMarkupsNode
-            tags = [
-                node.AddObserver(each, self._onPoints)
-                for each in (
-                    event.PointPositionDefinedEvent,
-                    event.PointPositionUndefinedEvent,
-                    event.PointRemovedEvent,
-                )
-            ]
-            self._watched = node, tags
+            placed = event.PointPositionDefinedEvent, event.PointPositionUndefinedEvent
+            events = *placed, event.PointRemovedEvent, event.PointModifiedEvent
+            self._watched = node, [node.AddObserver(each, self._onPoints) for each in events]
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -154,7 +153,7 @@ class FindPanel(Panel):
             self._watched = None
 
     def _onPoints(self, caller: Any, event: str) -> None:  # noqa: ARG002 - an observer's signature
-        self.refresh()
+        self._soon.start(0)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -192,21 +191,31 @@ class FindPanel(Panel):
 
     # -- result --------------------------------------------------------------------------------------------------------
 
+    def _shownAnswers(self) -> tuple[PointAnswer, ...]:
+        """What was said of the chosen points in the chosen volume, as far as they lie where they lay."""
+        result, parameters = self._result, self.parameterNode
+        if result is None or parameters is None:
+            return ()
+        isOfOthers = result.volumeNode is not parameters.inputVolume or result.pointsNode is not parameters.findPoints
+        return () if isOfOthers else result.current
+
     def _refreshResult(self) -> None:
-        result = self._result
-        self.ui.resultSection.visible = result is not None
-        if result is None:
+        if self._result is not None:
+            self._result.takeBackMoved()
+        answers, result = self._shownAnswers(), self._result
+        self.ui.resultSection.visible = bool(answers)
+        if not answers:
             return
         table = self.ui.resultTable
         setHeader(table, [_("Point"), _("Answer"), _("Probability")], short=[2])
-        table.setRowCount(len(result.answers))
-        for row, answer in enumerate(result.answers):
+        table.setRowCount(len(answers))
+        for row, answer in enumerate(answers):
             share = f"{100 * answer.probabilities[answer.answer]:.0f} %"
             setTexts(table, row, [answer.name, answer.answer, share], _("Click to see it in the slice views"))
         fitHeight(table, _MOST_ROWS)
         sentences = list(result.warnings)
         if result.prevalence is not None:
-            second = list(result.answers[0].probabilities)[1]
+            second = list(answers[0].probabilities)[1]
             sentence = _("Probabilities where {percent:g} % of findings are {name}.")
             sentences.append(sentence.format(percent=round(100 * result.prevalence, 1), name=second))
         self.ui.noteLabel.text = "\n".join([*sentences, _("For research; not for diagnosis.")])
@@ -218,5 +227,5 @@ class FindPanel(Panel):
 
     def _show(self, row: int, column: int) -> None:  # noqa: ARG002 - a signal's signature
         """Bring the slice views to a point."""
-        x, y, z = LPS_RAS[:3, :3] @ self._result.answers[row].centre
+        x, y, z = LPS_RAS[:3, :3] @ self._shownAnswers()[row].centre
         slicer.vtkMRMLSliceNode.JumpAllSlices(self.services.scene, x, y, z)
