@@ -19,7 +19,6 @@ from Med3DCore.evaluation.classification import auc
 from Med3DCore.inference.classify import class_probabilities
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import CLASSIFYING
-from Med3DCore.networks import build_network
 from Med3DCore.networks.average import Average
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
@@ -27,7 +26,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.training.cases.prepared import Prepared, fingerprint
 from Med3DCore.training.classification.nodule_patches import middle_of
 from Med3DCore.training.classification.nodules import CLASSES, Nodule, require_both
-from Med3DCore.training.learning.initialization import set_weights
+from Med3DCore.training.learning.initialization import network_of
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 from Med3DCore.training.learning.task import Task, Validation
@@ -93,10 +92,7 @@ class ClassificationTask(Task[Network | Average]):
 
     def build(self) -> Network | Average:
         """The recipe's network."""
-        network = build_network(self.recipe.stage.network)
-        if self.initial is not None:
-            set_weights(network, self.initial, f"the network to start from for stage {self.recipe.stage.name}")
-        return network
+        return network_of(self.recipe.stage, self.initial)
 
     def draw(self, number: int) -> tuple[Tensor, Tensor]:
         """Image ``[n, 1, z, y, x]`` float32 and class ``[n]`` int64; both classes come as often as asked for."""

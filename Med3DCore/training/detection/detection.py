@@ -20,7 +20,6 @@ from Med3DCore.inference.device import Device
 from Med3DCore.inference.find_boxes import find_boxes, limits_of
 from Med3DCore.models.package import DETECTING
 from Med3DCore.models.stage import BACKGROUND
-from Med3DCore.networks import build_network
 from Med3DCore.networks.detector import DetectionDecoder, Proposals
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
@@ -29,7 +28,7 @@ from Med3DCore.training.cases.prepared import Prepared, fingerprint
 from Med3DCore.training.detection.key_slices import KeySlice
 from Med3DCore.training.detection.losses import detection_loss
 from Med3DCore.training.detection.stacks import boxes_on
-from Med3DCore.training.learning.initialization import set_weights
+from Med3DCore.training.learning.initialization import network_of
 from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
 from Med3DCore.training.learning.task import Task, Validation
@@ -94,10 +93,7 @@ class DetectionTask(Task[Network]):
 
     def build(self) -> Network:
         """The recipe's network."""
-        network = cast(Network, build_network(self.recipe.stage.network))
-        if self.initial is not None:
-            set_weights(network, self.initial, f"the network to start from for stage {self.recipe.stage.name}")
-        return network
+        return cast(Network, network_of(self.recipe.stage, self.initial))
 
     def draw(self, number: int) -> Batch:
         """Image ``[n, 1, z, y, x]`` float32, boxes ``[m, 4]`` of each, and the number."""

@@ -137,6 +137,20 @@ def set_weights(network: Network | Average, weights: dict[str, Tensor], name: st
         load_into(network, weights, name)
 
 
+def network_of(stage: Stage, weights: dict[str, Tensor] | None) -> Network | Average:
+    """The network of a stage, from the weights of a :class:`Start` or, of None, with random ones.
+
+    Raises:
+        ModelError: They do not fit.
+    """
+    from Med3DCore.networks import build_network
+
+    network = build_network(stage.network)
+    if weights is not None:
+        set_weights(network, weights, f"the network to start from for stage {stage.name}")
+    return network
+
+
 def _in_3d(weights: dict[str, Tensor], way: str, stage: Stage, name: str) -> dict[str, Tensor]:
     """An encoder's weights, inflated if they are of a 2D network."""
     if is_flat(weights) and way:

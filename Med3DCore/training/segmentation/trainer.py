@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.sliding_window import sliding_window
-from Med3DCore.networks import build_network
 from Med3DCore.networks.average import Average
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
@@ -21,7 +20,7 @@ from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import UNKNOWN, Case
 from Med3DCore.training.cases.prepared import Prepared, fingerprint
-from Med3DCore.training.learning.initialization import digest, is_encoder_alone, set_weights
+from Med3DCore.training.learning.initialization import digest, is_encoder_alone, network_of
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.losses import supervised_loss
 from Med3DCore.training.learning.optimization import ParameterGroup
@@ -146,10 +145,7 @@ class SegmentationTask(Task[Network | Average]):
 
     def build(self) -> Network | Average:
         """The recipe's network."""
-        network = build_network(self.recipe.stage.network)
-        if self.initial is not None:
-            set_weights(network, self.initial, f"the network to start from for stage {self.recipe.stage.name}")
-        return network
+        return network_of(self.recipe.stage, self.initial)
 
     def draw(self, number: int) -> tuple[Tensor, Tensor]:
         """Image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""

@@ -96,6 +96,10 @@ class PanelServices:
     activity: Activity = field(default_factory=Activity)
     caseListeners: list[Callable[[Any, Any], None]] = field(default_factory=list)
 
+    def whyNotNow(self) -> str:
+        """Why no panel can start anything with the engine at present, or ""."""
+        return self.activity.reason if self.installer.isReady() else self.installer.reason()
+
     def addTrainingCase(
         self, volumeNode: slicer.vtkMRMLScalarVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> None:

@@ -108,10 +108,8 @@ class FindPanel(Panel):
         services, parameters = self.services, self.parameterNode
         if parameters is None:
             return _("There is no scene.")
-        if services.activity.isRunning:
-            return services.activity.reason
-        if not services.installer.isReady():
-            return services.installer.reason()
+        if reason := services.whyNotNow():
+            return reason
         if self._model() is None:
             return _("The chosen classifier is not on this computer any more; choose another one.")
         if parameters.inputVolume is None:

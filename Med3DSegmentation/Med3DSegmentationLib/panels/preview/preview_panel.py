@@ -118,10 +118,8 @@ class PreviewPanel(Panel):
         services, parameters = self.services, self.parameterNode
         if parameters is None:
             return _("There is no scene.")
-        if services.activity.isRunning:
-            return services.activity.reason
-        if not services.installer.isReady():
-            return services.installer.reason()
+        if reason := services.whyNotNow():
+            return reason
         if parameters.inputVolume is None:
             return _("Choose a volume first: load a CT, or take one from Sample Data.")
         if parameters.inputVolume is parameters.previewVolume:

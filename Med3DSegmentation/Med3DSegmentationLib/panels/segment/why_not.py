@@ -30,10 +30,8 @@ def whyNot(
         ticked: The volumes that are ticked in the list of several.
         isSequence: Whether the chosen volume shows a sequence.
     """
-    if not services.installer.isReady():
-        return services.installer.reason()
-    if services.activity.isRunning:
-        return services.activity.reason
+    if reason := services.whyNotNow():
+        return reason
     if parameters.severalVolumes:
         return "" if ticked else _("Tick the volumes to segment.")
     if parameters.inputVolume is None:
