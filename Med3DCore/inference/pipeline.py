@@ -112,13 +112,10 @@ class Pipeline:
         device = self.networks.device
         if device.torch_device.type == "cpu":  # bfloat16 costs a Dice of 0.013 of barely trained labels, float32 0.002
             device = replace(device, dtype=torch.float32)
-        array = segment_stage(stage, self.networks.network(stage), volumes, device, mirror, progress)
+        array = segment_stage(stage, self.networks.network(stage), volumes, names, device, mirror, progress)
         known = {label.name: label for label in self.package.labels}
-        numbers = np.zeros(256, np.uint8)
-        for value, name in enumerate(names, start=1):
-            numbers[stage.labels.index(name) + (stage.activation == "sigmoid")] = value
         scan = volumes[0]
-        return LabelMap(numbers[array], scan.geometry, scan.name, tuple(known[name] for name in names))
+        return LabelMap(array, scan.geometry, scan.name, tuple(known[name] for name in names))
 
     def seen(self, volume: Volume) -> Seen:
         """The scan as the stages get it: a CT goes on where its grid is only padded."""

@@ -7,8 +7,10 @@ import pytest
 from nnunet_folders import CASES, write_results, write_scan
 
 from Med3DCore.cli.main import main
-from Med3DCore.io import read_label_map
-from Med3DCore.models import load_package
+from Med3DCore.inference.segment import segment
+from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.models import load_package, save_package
+from Med3DCore.models.nnunet.importing import import_nnunet
 
 ANSWERS = Path(__file__).with_name("nnunet_answers.npz")
 
@@ -33,3 +35,20 @@ def test_labels_are_those_of_nnunet(name, tmp_path):
         both = np.count_nonzero((ours == number) & (theirs == number))
         total = np.count_nonzero(ours == number) + np.count_nonzero(theirs == number)
         assert total > 500 and 2 * both / total > 0.995, f"label {number}: {2 * both / total:.4f}"
+
+
+def test_a_region_alone_is_whole_and_the_order_asked_for_changes_nothing(tmp_path):
+    package, weights = import_nnunet(write_results(tmp_path, **CASES["regions"]), name="regions")
+    save_package(package, weights, tmp_path)
+    scan = read_volume(write_scan(tmp_path, **CASES["regions"])[0])
+
+    def found(*names):
+        return segment(scan, names, str(tmp_path / "regions-1.0.0.med3d.zip"), "cpu", not_ct=True).labels
+
+    together, turned = found("whole", "core", "rim"), found("rim", "whole", "core")
+    for name in ("whole", "core", "rim"):
+        assert np.array_equal(together.mask(name), turned.mask(name))
+        alone = found(name).mask(name)
+        assert alone[together.mask(name)].all()
+    beneath = found("whole").mask("whole") & ~together.mask("whole")
+    assert beneath.any() and (together.mask("core") | together.mask("rim"))[beneath].all()

@@ -29,22 +29,26 @@ def segment_stage(
     stage: Stage,
     network: torch.nn.Module,
     volumes: Sequence[Volume],
+    names: Sequence[str],
     device: Device,
     mirror_axes: tuple[int, ...],
     progress: Progress,
 ) -> np.ndarray:
-    """The number of the winning channel at each voxel of the scan.
+    """Which of the wanted labels is at each voxel of the scan.
+
+    Regions may overlap: of those that are wanted the last one in nnU-Net's order is on top, so one alone is whole.
 
     Args:
         stage: Of a package that was imported from nnU-Net.
         network: Its network, in evaluation mode, on the device.
         volumes: The scan's channels.
+        names: The wanted labels.
         device: Where to compute.
         mirror_axes: Axes of the network along which mirrored copies are averaged.
         progress: Followed, and may cancel.
 
     Returns:
-        uint8 ``[z, y, x]``: with exclusive classes the channel, 0 for background; with regions 1 for the first.
+        uint8 ``[z, y, x]``: 1 for the first name; 0 where there is none of them.
 
     Raises:
         VolumeError: The number of channels is wrong, or they do not lie on one grid.
@@ -61,8 +65,15 @@ def segment_stage(
         classes = stage.network["out_channels"]
         logits = window_logits(network, array, stage.window, device, classes, mirror_axes, progress)
     with progress.stage("restore", share=0.1):
-        decide = painted_regions if stage.activation == "sigmoid" else exclusive_labels
-        frame.view(result)[:] = decide(logits, _back(preprocessing, frame), progress)
+        channels, back = [stage.labels.index(name) for name in names], _back(preprocessing, frame)
+        if stage.activation == "sigmoid":
+            shown = sorted(channels)
+            found = painted_regions([logits[channel] for channel in shown], back, progress)
+            numbers = [0, *(channels.index(channel) + 1 for channel in shown)]
+        else:
+            found = exclusive_labels(logits, back, progress)
+            numbers = [names.index(name) + 1 if name in names else 0 for name in stage.labels]
+        frame.view(result)[:] = np.array(numbers, np.uint8)[found]
     return result
 
 

@@ -58,11 +58,13 @@ def exclusive_labels(logits: np.ndarray, axes: Sequence[Neighbours], progress: P
     return result
 
 
-def painted_regions(logits: np.ndarray, axes: Sequence[Neighbours], progress: Progress | None = None) -> np.ndarray:
+def painted_regions(
+    logits: Sequence[np.ndarray], axes: Sequence[Neighbours], progress: Progress | None = None
+) -> np.ndarray:
     """The last of several regions, which may overlap, whose interpolated logit is above 0; 0 where there is none.
 
     Args:
-        logits: float32 ``[c, z, y, x]``; the first region has the value 1.
+        logits: float32 ``[z, y, x]`` of each region; the first one has the value 1.
         axes: As for :func:`exclusive_labels`.
         progress: Followed, and may cancel.
     """
