@@ -15,6 +15,7 @@ from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import ProgressBar, say
 from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable, train_as_asked
 from Med3DCore.errors import DataError
+from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -191,6 +192,8 @@ def _run(args: argparse.Namespace) -> int:
     try:
         with progress.stage("read scan", share=0.3):
             volume = read_volume(args.scan, progress=progress)
+            # A piece of a scan around a nodule may hold neither air nor water: it is told, not refused.
+            require_modality(volume, package.modality, package.reference, progress, not_ct=True)
         with progress.stage("look at the points", share=0.7):
             answers = classifier.classify(volume, [(centre.name, centre.point) for centre in centres], progress)
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar, say
+from Med3DCore.cli.not_ct import add_not_ct, require_kind
 from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
@@ -38,6 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="S",
         help="leave out what is less sure, 0 to 1 (default %(default)s)",
     )
+    add_not_ct(parser)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with progress.stage("read scan", share=0.1):
             volume = read_volume(args.scan, progress=progress)
+            require_kind(volume, package, progress, args.not_ct)
         with progress.stage("look for lesions", share=0.9):
             findings = Detector(package, choose_device(args.device)).detect(volume, args.least_score, progress)
     finally:

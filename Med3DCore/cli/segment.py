@@ -9,6 +9,7 @@ from pathlib import Path
 
 from Med3DCore.cli.arguments import add_choice_of_volume, add_offset, add_orientation, path
 from Med3DCore.cli.console import ProgressBar, say
+from Med3DCore.cli.not_ct import add_not_ct
 from Med3DCore.cli.segment_one import report_text, segment_one
 from Med3DCore.cli.segment_places import Places, places_of, reserved
 from Med3DCore.errors import Cancelled, Med3DError, SettingError
@@ -85,11 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add_orientation(parser)
     add_offset(parser)
-    parser.add_argument(
-        "--not-ct",
-        action="store_true",
-        help="segment also a scan that is no CT in Hounsfield units, or not of the modality that the model is for",
-    )
+    add_not_ct(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run, misuse=parser.error)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from Med3DCore.cli.not_ct import with_cure
 from Med3DCore.cli.segment_places import Places
 from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.io import Header, Series, find_scan, read_found, write_label_maps
 from Med3DCore.io.dicom_results import Origin, require_origin
 from Med3DCore.models import ModelPackage
 from Med3DCore.models.archive import sha256_of
-from Med3DCore.preprocessing.hounsfield import NOT_CT
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _segment(
         asked = (args.split_lungs, args.not_ct, channels)
         result = segment(volume, organs, package, args.device, settings, progress, *asked)
     except VolumeError as error:
-        raise _with_cure(error) from None
+        raise with_cure(error, "Segment") from None
     with progress.stage("write", share=0.03):
         # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
         origin = _origin(scan, package, args.seg_labelmap)
@@ -105,15 +105,6 @@ def _origin(scan: Header | Series, package: ModelPackage, labelmap: bool) -> Ori
         with package.path.open("rb") as stream:
             digest = sha256_of(stream)
     return Origin(scan, package.reference, digest, labelmap)
-
-
-def _with_cure(error: VolumeError) -> VolumeError:
-    """The error; of a scan that is no CT, with what to do about it on the command line."""
-    if error.code != NOT_CT:
-        return error
-    offset = error.facts["offset"]
-    if_ct = f"Add it with --offset {offset} if it is a CT, or segment" if offset else "Segment"
-    return VolumeError(f"{error} {if_ct} the scan all the same with --not-ct.", NOT_CT, error.facts)
 
 
 def _start_torch(starting: threading.Lock) -> None:

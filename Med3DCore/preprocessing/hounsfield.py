@@ -45,7 +45,7 @@ def require_modality(volume: Volume, modality: str, model: str, progress: Progre
     else:
         return
     if not not_ct:
-        raise VolumeError(f"{problem}; nothing was segmented.", NOT_CT, {"offset": offset})
+        raise VolumeError(f"{problem}; nothing was computed.", NOT_CT, {"offset": offset})
     progress.warn(f"{problem}; do not trust the result.")
 
 

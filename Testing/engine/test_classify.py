@@ -337,3 +337,11 @@ def test_what_cannot_be_answered_is_told_in_a_sentence(trained, data, tmp_path, 
     assert "names no point in s00.nii.gz" in capsys.readouterr().err
     assert main(["classify", "train", str(other), "-o", str(tmp_path / "r"), "--quiet"]) == 2
     assert "line 2: it has neither a label" in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+def test_a_scan_that_is_no_ct_is_told(trained, tmp_path, capsys):
+    array = np.random.default_rng(0).integers(0, 4000, (20, 24, 24)).astype(np.int16)
+    write_volume(Volume(array, Geometry((24, 24, 20), (2.0, 2.0, 2.0))), tmp_path / "mr.nii.gz")
+    command = ["classify", "run", str(trained.path), str(tmp_path / "mr.nii.gz"), "--centre", "20", "20", "20"]
+    assert main([*command, "--device", "cpu", "--quiet"]) == 0
+    assert "mr.nii.gz do not look like a CT" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Detection end to end: what is learned from, training, the package, and boxes in a scan."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +290,12 @@ def test_slices_look_the_same_in_training_and_in_use(task, data):
     volume = Preprocessing.from_dict(seen.preprocessing).apply(Volume(pictures, geometry))
     stack = task.intensity.apply(np.array(case.image), case.statistics)
     assert np.allclose(stack[1:8], volume.array, atol=1e-4)
+
+
+def test_a_scan_that_is_no_ct_is_refused_unless_somebody_says_so(trained, scan, tmp_path, capsys):
+    write_volume(replace(scan[0], array=scan[0].array.clip(0) * 30), tmp_path / "mr.nii.gz")
+    command = ["detect", str(tmp_path / "mr.nii.gz"), "-m", str(trained.path), "--device", "cpu", "--quiet"]
+    assert main(command) == 2
+    assert "do not look like a CT" in (told := capsys.readouterr().err) and "all the same with --not-ct" in told
+    assert main([*command, "--not-ct"]) == 0
+    assert "do not look like a CT" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_an_mr_whose_values_pass_is_known_by_its_modality_and_of_several_only_th
     dialogs.answer(buttons.No)
     press(panel, "liverButton")
     wait(panel)
-    assert dialogs.texts("question") == ["T1 is MR, and known-1.0.0 was made for CT; nothing was segmented."]
+    assert dialogs.texts("question") == ["T1 is MR, and known-1.0.0 was made for CT; nothing was computed."]
     assert "1 of 2 volumes could not be segmented: T1 is MR" in module.ui.messageLabel.text
     assert [row[0] for row in rows(panel)] == ["CT"]
     dialogs.answer(buttons.Yes)

@@ -23,7 +23,6 @@ class Fields:
         model: Name or file of a classifier.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         prevalence: How common the second class is, 0..1; None takes that of the classifier's training.
-        not_ct: Go on although the values do not look like HU.
     """
 
     volume: dict
@@ -31,7 +30,6 @@ class Fields:
     model: str
     device: str = "auto"
     prevalence: float | None = None
-    not_ct: bool = False
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -50,7 +48,8 @@ def run(fields: Fields, job: Job) -> dict:
     package = Catalogue().find(fields.model)
     with progress.stage("read", share=0.2):
         scan = read_scan(fields.volume, None, progress).whole
-        require_modality(scan, package.modality, package.reference, progress, fields.not_ct)
+        # A piece of a scan around a nodule may hold neither air nor water: it is told, not refused.
+        require_modality(scan, package.modality, package.reference, progress, not_ct=True)
     with progress.stage("start torch"):
         from Med3DCore.inference.classify import Classifier
         from Med3DCore.inference.device import choose_device
