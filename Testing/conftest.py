@@ -19,7 +19,8 @@ SLOW = {
     *("test_training_initialization", "test_training_loop", "test_training_stage", "test_training_worker"),
     *("test_detection", "test_detector", "test_dicom_references", "test_lesion_phantom", "test_nnunet_answers"),
     *("test_models_checkpoints", "test_nnunet_import", "test_nnunet_winners", "test_splits", "test_worker_phantom"),
-    *("test_worker_models", "test_worker_process", "test_worker_requests"),
+    *("test_worker_models", "test_worker_process", "test_worker_requests", "test_cache", "test_cli_command"),
+    *("test_compare_report", "test_data_set_checks", "test_dicom_labels"),
 }
 
 

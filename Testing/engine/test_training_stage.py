@@ -10,11 +10,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_boxes import CPU, write_boxes, write_case, write_data, write_recipe
+from training_boxes import (
+    CPU,
+    changed,
+    command,
+    exclusive,
+    second_stage,
+    train,
+    write_boxes,
+    write_case,
+    write_data,
+    write_recipe,
+)
 
 from Med3DCore.cli.main import main
 from Med3DCore.cli.tensorboard import TensorBoardLog
-from Med3DCore.errors import Cancelled, DataError, SettingError
+from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.io import read_label_map, read_volume, write_volume
 from Med3DCore.models.package_file import load_package
 from Med3DCore.preprocessing import Preprocessing
@@ -29,11 +40,6 @@ from Med3DCore.training.segmentation import trainer
 @pytest.fixture
 def data(tmp_path):
     return write_boxes(tmp_path)
-
-
-def train(data, recipe_path, folder, progress=None, initial=None):
-    recipe = read_recipe(recipe_path)
-    return trainer.train_stage(recipe.stages[0], read_cases(data), folder, recipe.seed, CPU, progress, initial)
 
 
 def task_of(recipe, data):
@@ -128,12 +134,6 @@ def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
         train(data, recipe, tmp_path / "run")
 
 
-def exclusive(values):
-    stage = values["stages"][0]
-    stage |= {"activation": "softmax", "labels": ["background", *stage["labels"]]}
-    stage["network"]["out_channels"] = 3
-
-
 def test_labels_that_exclude_each_other_are_learned_and_used(data, tmp_path):
     recipe = changed(write_recipe(tmp_path, steps=40, validate_every=40), exclusive)
     assert main(command(data, recipe, tmp_path / "run")) == 0
@@ -151,22 +151,6 @@ def test_labels_that_overlap_cannot_exclude_each_other(data, tmp_path):
     recipe = read_recipe(changed(write_recipe(tmp_path), exclusive))
     with pytest.raises(DataError, match="'a': 'liver' and 'lungs' share voxels"):
         trainer.stage_task(recipe.stages[0], read_cases(data), 1)
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda s: s.update(window=[8, 32, 32]), "must be at least 16 voxels"),
-        (lambda s: s["network"]["encoder"].update(in_channels=4), "wants an image of 4 channels"),
-        (lambda s: s.update(activation="softmax"), "'background' must be the first of them with softmax"),
-        (lambda s: s.update(activation="relu"), "must be one of: sigmoid, softmax"),
-    ],
-)
-def test_stages_that_could_not_be_used_are_refused_before_any_case_is_read(tmp_path, capsys, change, sentence):
-    recipe = changed(write_recipe(tmp_path), lambda values: change(values["stages"][0]))
-    for more in ((), ("--stage", "only")):
-        assert main([*command(tmp_path / "nowhere", recipe, tmp_path / "run"), *more]) == 2
-        assert sentence in capsys.readouterr().err
 
 
 def test_what_is_found_in_a_case_without_the_label_counts(tmp_path):
@@ -189,15 +173,6 @@ def test_what_is_found_in_a_case_without_the_label_counts(tmp_path):
     assert result.score == pytest.approx((dice["liver"] + dice["lungs"] * truth / (truth + wrong)) / 2)
 
 
-def test_an_unknown_key_of_the_recipe_itself_is_named(tmp_path):
-    path = write_recipe(tmp_path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "sead": 3}))
-    with pytest.raises(
-        SettingError, match=r"unknown setting \['sead'\] of the recipe, which knows model, stages, seed"
-    ):
-        read_recipe(path)
-
-
 def test_a_training_tells_loss_scores_and_time_as_it_goes(data, tmp_path, capsys, monkeypatch):
     drawn = []
     monkeypatch.setattr("Med3DCore.training.learning.curve.draw_curve", lambda folder, runs: drawn.append(list(runs)))
@@ -209,37 +184,6 @@ def test_a_training_tells_loss_scores_and_time_as_it_goes(data, tmp_path, capsys
     assert "only: from random weights" in shown.out and len(drawn) == 3  # two validations and the end
     assert main([*arguments, "--stage", "only"]) == 0
     assert "only: goes on where it was stopped; it started from random weights" in capsys.readouterr().out
-
-
-def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
-    data = write_data(tmp_path, [write_case(tmp_path, "a", 1, ("liver",))])
-    with pytest.raises(DataError, match="No training case shows where 'lungs' is"):
-        train(data, write_recipe(tmp_path), tmp_path / "run")
-
-
-def test_a_patch_that_leaves_batch_norm_one_value_is_named(data, tmp_path):
-    with pytest.raises(
-        SettingError, match=r"one patch of \(8, 8, 8\) voxels is a single voxel on the encoder's last grid"
-    ):
-        train(data, write_recipe(tmp_path, batch=1, patch=[8, 8, 8]), tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    "training,named",
-    [
-        ({"stepz": 3}, "stepz"),
-        ({"augmentation": {"rotate": 3}}, "rotate"),
-        ({"patch": 32}, "'patch' is 32"),
-        ({"patch": [32, 32]}, "'patch' is"),
-        ({"foreground": 60}, "'foreground' is 60; it must be from 0 to 1"),
-        ({"layer_decay": -1}, "'layer_decay' is -1"),
-        ({"optimizer": "lion"}, "optimizer is 'lion'"),
-        ({"region": {"expand": "1"}}, "'expand' is '1'"),
-    ],
-)
-def test_unknown_and_wrong_settings_are_named(tmp_path, training, named):
-    with pytest.raises(SettingError, match=named):
-        read_recipe(write_recipe(tmp_path, **training))
 
 
 def test_med3d_train_makes_a_model_that_med3d_segment_uses(data, tmp_path, capsys):
@@ -277,45 +221,6 @@ def test_med3d_train_makes_a_model_that_med3d_segment_uses(data, tmp_path, capsy
 
 
 # -- before the first step ---------------------------------------------------------------------------------------------
-
-
-def command(data, recipe, folder, *more):
-    return ["train", str(recipe), str(data), "-o", str(folder), "--device", "cpu", "--quiet", "--no-cache", *more]
-
-
-def changed(path, change):
-    """The recipe after a change of its values."""
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-    return path
-
-
-def second_stage(values, **changes):
-    stage = values["stages"][0]
-    values["stages"].append({**stage, "name": "fine", "region": {"stage": "only", "margin_mm": 20}, **changes})
-
-
-@pytest.mark.parametrize(
-    "change,sentence",
-    [
-        (lambda v: v["model"].pop("licence"), "does not describe the model as it must: .*'licence'"),
-        (lambda v: v["model"].pop("labels"), "does not list its labels"),
-        (lambda v: v["model"].update(labels=["liver", "spleen"]), "no stage finds the label 'spleen'"),
-        (lambda v: v["stages"][0].update(postprocessing={"liver": {"keep": 1}}), "Unknown post-processing setting"),
-        (lambda v: v["stages"][0].update(region={"stage": "no", "margin_mm": 5}), "needs the region of 'no'"),
-        (lambda v: v["stages"][0].update(window=[32, 32]), "window of stage 'only' is"),
-        (lambda v: v["stages"][0]["network"].update(out_channels=3), "2 labels but 3 output channels"),
-        (lambda v: v.update(stages=[]), "it has no stage"),
-        (lambda v: second_stage(v, preprocessing={"spacing": [0, 1, 1], "intensity": {"name": "window"}}), "spacing"),
-        (lambda v: v["stages"][0]["preprocessing"].update(spacing="finest"), "Unknown spacing rule 'finest'"),
-        (lambda v: second_stage(v, labels=["liver", "heart"]), "No training case shows where 'heart' is"),
-    ],
-)
-def test_what_would_cost_a_night_is_refused_before_the_first_step(data, tmp_path, capsys, change, sentence):
-    recipe = changed(write_recipe(tmp_path), change)
-    assert main(command(data, recipe, tmp_path / "run")) == 2
-    assert re.search(sentence, capsys.readouterr().err) and not (tmp_path / "run").exists()
 
 
 def test_labels_that_are_not_built_in_and_held_out_cases_without_them_make_a_model(tmp_path, capsys):
@@ -370,13 +275,6 @@ def test_finishing_waits_for_every_stage(data, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.endswith("to go on.\n") and begun.with_name("checkpoint.pt").is_file()
     assert main(command(data, recipe, tmp_path / "run", "--finish")) == 2
     assert "The stage 'fine' was not begun" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "soon"])
-def test_no_time_is_refused(data, tmp_path, capsys, minutes):
-    with pytest.raises(SystemExit, match="2"):
-        main(command(data, write_recipe(tmp_path), tmp_path / "run", f"--minutes={minutes}"))
-    assert "is no number of minutes above 0" in capsys.readouterr().err
 
 
 def test_tensorboard_shows_losses_and_scores_and_of_steps_done_again_the_last(data, tmp_path):

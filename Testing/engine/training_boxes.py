@@ -1,6 +1,7 @@
 """A body of two boxes, a bright "liver" and dark "lungs", as a data set; a recipe and a model of small networks."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.tasks import find_labels
 from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.fine_tuning.held_out import AUTOMATIC
+from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.training.segmentation import trainer
 from Med3DCore.volume import Volume
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
@@ -119,3 +124,53 @@ def _weights(stage):
         logits = network(torch.randn(1, 1, 32, 32, 32))[0]
         network.decoder.logits[0].bias -= logits.flatten(1).quantile(0.7, dim=1)
     return network.state_dict()
+
+
+def boxes(folder, count=3, annotated=("liver",), rename=None):
+    """Cases of which nobody said what they are for; ``rename`` gives the labels other names."""
+    names = [f"Doe, Jane {i}" for i in range(count)]
+    entries = [write_case(folder, f"p{i}", i, split="training") | {"name": name} for i, name in enumerate(names)]
+    cases = read_cases(write_data(folder, entries))
+    rename = rename or {}
+    return [
+        replace(
+            case,
+            split=AUTOMATIC,
+            values={rename.get(k, k): v for k, v in case.values.items()},
+            annotated=annotated,
+            patient=case.name,
+        )
+        for case in cases
+    ]
+
+
+def command(data, recipe, folder, *more):
+    """What ``med3d train`` is called with."""
+    return ["train", str(recipe), str(data), "-o", str(folder), "--device", "cpu", "--quiet", "--no-cache", *more]
+
+
+def changed(path, change):
+    """The recipe after a change of its values."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    return path
+
+
+def exclusive(values):
+    """Make the labels of the first stage exclude each other."""
+    stage = values["stages"][0]
+    stage |= {"activation": "softmax", "labels": ["background", *stage["labels"]]}
+    stage["network"]["out_channels"] = 3
+
+
+def train(data, recipe_path, folder, progress=None, initial=None):
+    """Train the first stage of a recipe."""
+    recipe = read_recipe(recipe_path)
+    return trainer.train_stage(recipe.stages[0], read_cases(data), folder, recipe.seed, CPU, progress, initial)
+
+
+def second_stage(values, **changes):
+    """Add a stage that looks closer where the first one found something."""
+    stage = values["stages"][0]
+    values["stages"].append({**stage, "name": "fine", "region": {"stage": "only", "margin_mm": 20}, **changes})

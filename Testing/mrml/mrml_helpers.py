@@ -84,3 +84,28 @@ def segmentArray(segmentationNode, segmentId, volumeNode):
     import slicer.util
 
     return slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+
+
+def write(scene, volumeNode, names=("liver", "lungs"), segmentationNode=None, **options):
+    """The organs of a made volume as segments."""
+    from Med3DSegmentationLib.scene.segmentation_nodes import labelMapToSegmentation
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+    labels = makeLabels(volumeFromNode(volumeNode), names)
+    return labelMapToSegmentation(scene, labels, volumeNode, segmentationNode, **options)
+
+
+def segmentsOf(segmentationNode):
+    """Name -> segment."""
+    segmentation = segmentationNode.GetSegmentation()
+    segments = [segmentation.GetNthSegment(i) for i in range(segmentation.GetNumberOfSegments())]
+    return {segment.GetName(): segment for segment in segments}
+
+
+def edit(segmentationNode, segmentId, volumeNode):
+    """Draw one voxel, as a user would."""
+    import slicer.util
+
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+    array[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, segmentationNode, segmentId, volumeNode)

@@ -1,0 +1,101 @@
+"""What a recipe or its cases get wrong is named before the first step."""
+
+import json
+import re
+
+import pytest
+from training_boxes import changed, command, second_stage, train, write_boxes, write_case, write_data, write_recipe
+
+from Med3DCore.cli.main import main
+from Med3DCore.errors import DataError, SettingError
+from Med3DCore.training.learning.recipe import read_recipe
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_boxes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: s.update(window=[8, 32, 32]), "must be at least 16 voxels"),
+        (lambda s: s["network"]["encoder"].update(in_channels=4), "wants an image of 4 channels"),
+        (lambda s: s.update(activation="softmax"), "'background' must be the first of them with softmax"),
+        (lambda s: s.update(activation="relu"), "must be one of: sigmoid, softmax"),
+    ],
+)
+def test_stages_that_could_not_be_used_are_refused_before_any_case_is_read(tmp_path, capsys, change, sentence):
+    recipe = changed(write_recipe(tmp_path), lambda values: change(values["stages"][0]))
+    for more in ((), ("--stage", "only")):
+        assert main([*command(tmp_path / "nowhere", recipe, tmp_path / "run"), *more]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_an_unknown_key_of_the_recipe_itself_is_named(tmp_path):
+    path = write_recipe(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sead": 3}))
+    with pytest.raises(
+        SettingError, match=r"unknown setting \['sead'\] of the recipe, which knows model, stages, seed"
+    ):
+        read_recipe(path)
+
+
+def test_a_label_that_no_case_shows_is_refused_before_the_first_step(tmp_path):
+    data = write_data(tmp_path, [write_case(tmp_path, "a", 1, ("liver",))])
+    with pytest.raises(DataError, match="No training case shows where 'lungs' is"):
+        train(data, write_recipe(tmp_path), tmp_path / "run")
+
+
+def test_a_patch_that_leaves_batch_norm_one_value_is_named(data, tmp_path):
+    with pytest.raises(
+        SettingError, match=r"one patch of \(8, 8, 8\) voxels is a single voxel on the encoder's last grid"
+    ):
+        train(data, write_recipe(tmp_path, batch=1, patch=[8, 8, 8]), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "training,named",
+    [
+        ({"stepz": 3}, "stepz"),
+        ({"augmentation": {"rotate": 3}}, "rotate"),
+        ({"patch": 32}, "'patch' is 32"),
+        ({"patch": [32, 32]}, "'patch' is"),
+        ({"foreground": 60}, "'foreground' is 60; it must be from 0 to 1"),
+        ({"layer_decay": -1}, "'layer_decay' is -1"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'"),
+        ({"region": {"expand": "1"}}, "'expand' is '1'"),
+    ],
+)
+def test_unknown_and_wrong_settings_are_named(tmp_path, training, named):
+    with pytest.raises(SettingError, match=named):
+        read_recipe(write_recipe(tmp_path, **training))
+
+
+@pytest.mark.parametrize(
+    "change,sentence",
+    [
+        (lambda v: v["model"].pop("licence"), "does not describe the model as it must: .*'licence'"),
+        (lambda v: v["model"].pop("labels"), "does not list its labels"),
+        (lambda v: v["model"].update(labels=["liver", "spleen"]), "no stage finds the label 'spleen'"),
+        (lambda v: v["stages"][0].update(postprocessing={"liver": {"keep": 1}}), "Unknown post-processing setting"),
+        (lambda v: v["stages"][0].update(region={"stage": "no", "margin_mm": 5}), "needs the region of 'no'"),
+        (lambda v: v["stages"][0].update(window=[32, 32]), "window of stage 'only' is"),
+        (lambda v: v["stages"][0]["network"].update(out_channels=3), "2 labels but 3 output channels"),
+        (lambda v: v.update(stages=[]), "it has no stage"),
+        (lambda v: second_stage(v, preprocessing={"spacing": [0, 1, 1], "intensity": {"name": "window"}}), "spacing"),
+        (lambda v: v["stages"][0]["preprocessing"].update(spacing="finest"), "Unknown spacing rule 'finest'"),
+        (lambda v: second_stage(v, labels=["liver", "heart"]), "No training case shows where 'heart' is"),
+    ],
+)
+def test_what_would_cost_a_night_is_refused_before_the_first_step(data, tmp_path, capsys, change, sentence):
+    recipe = changed(write_recipe(tmp_path), change)
+    assert main(command(data, recipe, tmp_path / "run")) == 2
+    assert re.search(sentence, capsys.readouterr().err) and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "soon"])
+def test_no_time_is_refused(data, tmp_path, capsys, minutes):
+    with pytest.raises(SystemExit, match="2"):
+        main(command(data, write_recipe(tmp_path), tmp_path / "run", f"--minutes={minutes}"))
+    assert "is no number of minutes above 0" in capsys.readouterr().err
