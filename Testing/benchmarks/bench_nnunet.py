@@ -1,10 +1,11 @@
 """``med3d segment`` beside nnU-Net's own predictor, file to file, on the same weights: time, peak memory, agreement.
 
-    python Testing/benchmarks/bench_nnunet.py --python VENV/bin/python [--classes 118] [--spacing 3] [--slices 60]
+    python Testing/benchmarks/bench_nnunet.py --python VENV/bin/python [--classes 118] [--spacing 3] [--size 512]
 
 ``--python`` is an environment with nnunetv2 (2.8.1 was used). The network has the shape of TotalSegmentator's fast one
-(3 mm, 118 classes, patches of 112x112x128) with random weights, the scan is a phantom's CT of 512 x 512 voxels of
-0.75 mm. Both run once a turn, in turns, each as a process of its own, without mirrored copies.
+(3 mm, 118 classes, patches of 112x112x128) with random weights, the scan is a phantom's CT of 384 x 384 x 390 mm. Both
+run once a turn, in turns, each as a process of its own, without mirrored copies. ``--only-ours`` is for a scan that is
+too large for nnU-Net here, whose logits alone take 4 bytes a class and voxel.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
@@ -26,12 +28,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, help="Python of an environment with nnunetv2")
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/med3d-bench-nnunet"))
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "med3d-bench-nnunet")
     parser.add_argument("--classes", type=int, default=118)
     parser.add_argument("--spacing", type=float, default=3.0, help="mm, of the network")
-    parser.add_argument("--slices", type=int, default=60)
-    parser.add_argument("--thickness", type=float, default=5.0, help="mm, of the scan's slices")
+    parser.add_argument("--size", type=int, default=512, help="voxels along an edge of the scan's slices")
+    parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only-ours", action="store_true")
     parser.add_argument("--theirs", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.theirs:
@@ -43,8 +46,9 @@ def main() -> None:
             f"{arguments.python} has no nnunetv2, so there is nothing to compare with; give --python of one that has."
         )
         return
-    folder = arguments.folder / f"{arguments.classes}-{arguments.spacing:g}-{arguments.slices}"
-    scan = make_scan(folder, arguments.slices, arguments.thickness)
+    name = f"{arguments.classes}-{arguments.spacing:g}-{arguments.size}x{arguments.slices}"
+    folder = arguments.folder / name
+    scan = make_scan(folder, arguments.size, arguments.slices)
     theirs = [arguments.python, __file__, "--theirs"]
     model = folder / "Dataset099_Tiny" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
     if not model.exists():
@@ -53,44 +57,53 @@ def main() -> None:
     package = folder / "bench-1.0.0.med3d.zip"
     run_measured([*ours, "models", "import-nnunet", model, "--output", package])
     segment = [*ours, "segment", scan, "--model", package, "-o", folder / "ours.nii.gz", "--json", "--quiet"]
-    runs: dict[str, list[dict]] = {"nnU-Net": [], "med3d": []}
+    commands = {"nnU-Net": [*theirs, "predict", model, scan, folder / "theirs.nii.gz"]}
+    commands = {**({} if arguments.only_ours else commands), "med3d": [*segment, "--device", "cpu"]}
+    runs: dict[str, list[dict]] = {name: [] for name in commands}
     for turn in range(arguments.repeats):
-        runs["nnU-Net"].append(run_measured([*theirs, "predict", model, scan, folder / "theirs.nii.gz"]))
-        runs["med3d"].append(run_measured([*segment, "--device", "cpu"]))
-        print(f"turn {turn + 1}: " + ", ".join(f"{name} {found[-1]['seconds']:.1f} s" for name, found in runs.items()))
-    tell(runs, folder)
+        for name, command in commands.items():
+            runs[name].append(run_measured(command))
+            print(f"turn {turn + 1}: {name} {runs[name][-1]['seconds']:.1f} s", flush=True)
+    tell(runs)
+    if not arguments.only_ours:
+        compare(runs, folder)
 
 
-def tell(runs: dict[str, list[dict]], folder: Path) -> None:
-    """Print medians, spread, ratios, and how far the labels agree."""
+def tell(runs: dict[str, list[dict]]) -> None:
+    """Print medians and spread, and where our time goes."""
     for name, found in runs.items():
-        seconds, memory = [run["seconds"] for run in found], [run["peak_mb"] for run in found]
+        seconds = [run["seconds"] for run in found]
         spread = f"{min(seconds):.1f} to {max(seconds):.1f} s"
-        print(f"{name:8} {median(seconds):7.1f} s ({spread})  {median(memory):6.0f} MB at the peak")
-    theirs, ours = (
-        [median(run[key] for run in runs[name]) for key in ("seconds", "peak_mb")] for name in ("nnU-Net", "med3d")
-    )
-    print(f"{theirs[0] / ours[0]:.1f} times as fast, {ours[1] / theirs[1]:.2f} of the memory")
+        cpu, memory = (median(run[key] for run in found) for key in ("cpu_seconds", "peak_mb"))
+        print(f"{name:8} {median(seconds):7.1f} s ({spread})  processor {cpu:7.1f} s  {memory:6.0f} MB at the peak")
     report = json.loads(runs["med3d"][-1]["output"])
     print(json.dumps(report["seconds"]))
     network = sum(value for key, value in report["seconds"].items() if key.endswith("network"))
     print(f"outside of the network: {1 - network / runs['med3d'][-1]['seconds']:.0%} of the time")
+
+
+def compare(runs: dict[str, list[dict]], folder: Path) -> None:
+    """Print ratios, and how far the labels agree."""
+    keys = ("seconds", "cpu_seconds", "peak_mb")
+    theirs, ours = ([median(run[key] for run in runs[name]) for key in keys] for name in ("nnU-Net", "med3d"))
+    wall, cpu, memory = (their / our for their, our in zip(theirs, ours, strict=True))
+    print(f"{wall:.1f} times as fast, {cpu:.1f} by processor time, {1 / memory:.2f} of the memory")
     import SimpleITK as sitk
 
     both = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{who}.nii.gz"))) for who in ("theirs", "ours")]
     print(f"labels that are the same: {np.mean(both[0] == both[1]):.4%} of the voxels")
 
 
-def make_scan(folder: Path, slices: int, thickness: float) -> Path:
-    """A phantom's CT, 512 x 512 voxels, cut to so many slices."""
+def make_scan(folder: Path, size: int, slices: int) -> Path:
+    """A phantom's CT of 384 x 384 x 390 mm, of ``size`` x ``size`` x ``slices`` voxels."""
     scan = folder / "scan_0000.nii.gz"
     if not scan.exists():
         import SimpleITK as sitk
 
-        spacing = f"0.75,0.75,{thickness:g}"
+        spacing = f"{384 / size:g},{384 / size:g},{390 / slices:g}"
         command = [sys.executable, "-m", "Med3DCore.cli.main", "phantom", folder, "--seed", "3", "--spacing", spacing]
         subprocess.run(list(map(str, command)), check=True, env=environment())
-        sitk.WriteImage(sitk.ReadImage(str(folder / "ct.nii.gz"))[:, :, :slices], str(scan))
+        sitk.WriteImage(sitk.ReadImage(str(folder / "ct.nii.gz"))[:size, :size, :slices], str(scan))
     return scan
 
 

@@ -1,8 +1,8 @@
 """RTSTRUCT of a real liver, read back by programs of others: Dice, volume, and whether its holes stay holes.
 
-    python -m venv /tmp/readers
-    /tmp/readers/bin/pip install rt-utils==1.2.7 dicompyler-core==0.5.6 "pydicom<3" matplotlib
-    python Testing/benchmarks/rtstruct_readers.py --readers /tmp/readers/bin/python
+    python -m venv VENV
+    VENV/bin/pip install rt-utils==1.2.7 dicompyler-core==0.5.6 "pydicom<3" matplotlib
+    python Testing/benchmarks/rtstruct_readers.py --readers VENV/bin/python
 
 The liver of a case of ``shared/data`` is resampled to 0.8 x 0.8 x 2.5 mm. Readers: plastimatch (apt-get install
 plastimatch), rt-utils, which rounds corners to pixels and paints borders, too, and dicompyler-core, which asks each

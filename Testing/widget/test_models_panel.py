@@ -1,5 +1,6 @@
 """The Models panel in the module, with the real engine: list, card, check, import, export, remove."""
 
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +129,81 @@ def test_a_checkpoint_becomes_an_encoder_to_start_from(module, panel, folder, tm
     press(module, "importButton", path, "mine", question.No)
     press(module, "importButton", path, "mine alone", question.Yes)
     assert "mine alone" in panel.ui.cardView.toPlainText() and message(module) == ""
+
+
+def pressNnunet(module, entry, *answers):
+    """Choose an entry of the button's menu and wait for what it does; answers are for its dialogues."""
+    ui, host = module.panels["ModelsPanel"].ui, module.host
+    assert ui.nnunetButton.enabled, ui.nnunetButton.toolTip
+    host.dialogs.answer(*answers)
+    ui.nnunetButton.menu().actions()[entry].trigger()
+    settle(module)
+
+
+FOLDER, ZIP = 0, 1
+
+
+def test_models_of_nnunet_come_from_a_folder_and_from_a_zip(module, panel, tmp_path, monkeypatch):
+    from nnunet_folders import write_results
+
+    monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path / "home"))
+    results = tmp_path / "home" / "nnunet" / "results"
+    model = write_results(results, folds=2, labels={"background": 0, "kidney_left": 1, "vertebrae_L5": 2})
+    from Med3DSegmentationLib.panels.models.nnunet_button import usualFolder
+
+    assert usualFolder() == str(results)
+    pressNnunet(module, FOLDER, str(results), "")  # no licence: Cancel
+    assert module.services.catalogue.find("dataset099-tiny-3d-fullres-1.0.0") is None
+    pressNnunet(module, FOLDER, str(results), "CC0")
+    reference = module.services.catalogue.segmenting()[0].reference
+    assert reference == "dataset099-tiny-3d-fullres-1.0.0"
+    assert panel.ui.statusLabel.text == f"{reference} was imported. It finds 2 labels and needs: image0."
+    card = panel.ui.cardView.toPlainText()
+    assert "Left kidney" in card and "CC0" in card and "fold 0, 1" in card
+
+    shutil.make_archive(str(tmp_path / "export"), "zip", results)
+    question = module.host.qt.QMessageBox
+    pressNnunet(module, ZIP, str(tmp_path / "export.zip"), "mine", question.No)
+    assert "CC0" in panel.ui.cardView.toPlainText()
+    pressNnunet(module, ZIP, str(tmp_path / "export.zip"), "mine", question.Yes)
+    assert "mine" in panel.ui.cardView.toPlainText() and message(module) == ""
+
+    (model / "plans.json").write_text("{}")
+    pressNnunet(module, FOLDER, str(model), "CC0")
+    assert "plans.json" in message(module)
+    module.messages.clear()
+    pressNnunet(module, FOLDER, str(tmp_path / "nowhere"))
+    assert "There is no folder or file" in message(module)
+
+
+def test_of_several_models_of_nnunet_all_or_one_are_taken(module, panel, tmp_path):
+    from nnunet_folders import write_results
+
+    for configuration in ("3d_fullres", "3d_lowres", "2d"):
+        write_results(tmp_path, configuration=configuration)
+    lowres = "Dataset099_Tiny/nnUNetTrainer__nnUNetPlans__3d_lowres"
+    pressNnunet(module, FOLDER, str(tmp_path), "")  # no choice: Cancel
+    pressNnunet(module, FOLDER, str(tmp_path), lowres, "CC0")
+    own = lambda: [each.reference for each in module.services.catalogue.segmenting() if not each.values["shipped"]]  # noqa: E731
+    assert own() == ["dataset099-tiny-3d-lowres-1.0.0"]
+    (tmp_path / "Dataset099_Tiny" / "nnUNetTrainer__nnUNetPlans__2d" / "dataset.json").unlink()  # refused; others go on
+    pressNnunet(module, FOLDER, str(tmp_path), "All 3 models", "CC0", module.host.qt.QMessageBox.No)
+    assert own() == ["dataset099-tiny-3d-fullres-1.0.0", "dataset099-tiny-3d-lowres-1.0.0"]
+    first, *reasons = panel.ui.statusLabel.text.split("\n")
+    assert first == "1 of 3 models were imported." and message(module) == ""
+    assert "lacks dataset.json" in reasons[0] and "called dataset099-tiny-3d-lowres-1.0.0 already" in reasons[1]
+
+
+def test_an_import_of_nnunet_can_be_cancelled(module, panel, tmp_path, folder):
+    from nnunet_folders import write_results
+
+    module.host.dialogs.answer(str(write_results(tmp_path)), "CC0")
+    panel.ui.nnunetButton.menu().actions()[FOLDER].trigger()
+    assert panel.ui.nnunetButton.toolTip == "Models are being looked for." and not panel.ui.progressRow.isHidden()
+    panel.ui.cancelButton.click()
+    settle(module)
+    assert "Cancelled" in message(module) and not folder.exists()
+    module.host.dialogs.clear()
 
 
 def test_files_that_are_no_models_get_a_sentence(module, panel, folder, tmp_path):

@@ -17,6 +17,7 @@ from Med3DCore.models.nnunet.results import Results
 from Med3DCore.models.nnunet.weights import our_weights
 from Med3DCore.models.package import ModelPackage, name_from_title
 from Med3DCore.models.stage import BACKGROUND, Stage
+from Med3DCore.progress import Progress
 from Med3DCore.tasks import Label
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def import_nnunet(
     version: str = "1.0.0",
     licence: str = "not stated",
     title: str = "",
+    folder: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ModelPackage, dict[str, Weights]]:
     """Read a trained model of nnU-Net v2. Nothing of it is run.
 
@@ -45,6 +48,8 @@ def import_nnunet(
         version: Three numbers.
         licence: Of the weights; nnU-Net's files do not say it.
         title: Name shown to people.
+        folder: Of the model inside ``path``, if there are several; see :attr:`.Results.models`.
+        progress: Followed, and may cancel.
 
     Returns:
         Its description and the weights of its stage, as :func:`.save_package` wants them.
@@ -52,10 +57,15 @@ def import_nnunet(
     Raises:
         ModelError: Something is missing, damaged, of another version, or does not fit completely.
     """
-    with closing(Results(Path(path), configuration)) as results:
+    progress = progress or Progress()
+    with closing(Results(Path(path), progress)) as results:
+        results.choose(configuration, folder)
         plans, data_set = results.document("plans.json"), results.document("dataset.json")
         chosen = results.folds(folds)
-        members = [_read_fold(results, fold, plans, data_set, configuration) for fold in chosen]
+        members = []
+        for number, fold in enumerate(chosen):
+            progress.update(number / len(chosen))
+            members.append(_read_fold(results, fold, plans, data_set, configuration))
     plan, used, mirror = members[0].plan, members[0].configuration, members[0].mirror
     if any((member.configuration, member.mirror) != (used, mirror) for member in members):
         raise ModelError(

@@ -4,53 +4,77 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from Med3DCore.errors import ModelError
 from Med3DCore.models.archive import TEXT_LIMIT, WEIGHTS_LIMIT, require_plain_file
 from Med3DCore.models.nnunet.checkpoint import OpenFile
+from Med3DCore.progress import Progress
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _DOCUMENTS = {"plans.json", "dataset.json"}
 
 
 class Results:
-    """A results folder or zip, and the one trained model in it.
+    """A results folder or zip, and the trained models in it.
 
     Args:
         path: The folder that holds plans.json, dataset.json and fold_N, a folder somewhere above it, or a zip of one.
-        configuration: Which model to take if there are several, such as ``"3d_fullres"``.
+        progress: May cancel: a folder somewhere above may be a whole disk.
 
     Attributes:
         name: What to call it in messages.
-        folder: The model's folder inside ``path``; its name tells trainer, plans and configuration.
+        models: Folders inside ``path`` that hold a model with a checkpoint; their names tell trainer, plans and
+            configuration.
+        folder: The model that is read; the only one, or see :meth:`choose`.
 
     Raises:
-        ModelError: There is no such file, no model in it, or several.
+        ModelError: There is no such file, or no model in it.
     """
 
-    def __init__(self, path: Path, configuration: str | None = None) -> None:
+    def __init__(self, path: Path, progress: Progress | None = None) -> None:
         self.path, self.name = path, path.name
         self._zip: zipfile.ZipFile | None = None
         if path.is_dir():
-            files = (found.relative_to(path) for found in sorted(path.rglob("*")) if _is_ours(found.name))
-            self._files = {PurePosixPath(found.as_posix()) for found in files}
+            self._files = set(_files_below(path, progress or Progress()))
         else:
             self._zip = _open_zip(path)
             self._files = {PurePosixPath(name) for name in self._zip.namelist() if _is_ours(name.rpartition("/")[2])}
-        self.folder = self._choose(configuration)
+        self.models = self._models()
+        self.folder = self.models[0]
 
     def close(self) -> None:
         """Close the zip, if it is one."""
         if self._zip is not None:
             self._zip.close()
 
-    def _choose(self, configuration: str | None) -> PurePosixPath:
-        """The folder of the one model that there is, or that is wanted."""
+    def choose(self, configuration: str | None = None, folder: str | None = None) -> None:
+        """Say which of several models to read.
+
+        Args:
+            configuration: Such as ``"3d_fullres"``.
+            folder: One of ``models``.
+
+        Raises:
+            ModelError: There is no such model, or there are several.
+        """
+        found = self.models
+        if folder is not None:
+            found = [model for model in found if model == PurePosixPath(folder)] or self._none_of(folder)
+        if configuration is not None:
+            fitting = [model for model in found if model.name.endswith(f"__{configuration}")]
+            found = fitting or self._none_of(configuration)
+        if len(found) > 1:
+            names = ", ".join(model.name or str(self.path) for model in found)
+            raise ModelError(f"{self.name} holds several models: {names}; give the folder of one of them.")
+        self.folder = found[0]
+
+    def _models(self) -> list[PurePosixPath]:
         whole = {file.parent for file in self._files if file.name == "plans.json"}
         found = sorted(folder for folder in whole if any(self._checkpoints_in(folder)))
         if not whole:
@@ -63,18 +87,11 @@ class Results:
                 f"{self.name} holds no checkpoint: there is no fold_N/{_CHECKPOINTS[0]} beside plans.json; copy the "
                 "folds, too."
             )
-        if configuration is not None:
-            found = [folder for folder in found if folder.name.endswith(f"__{configuration}")] or self._none_of(
-                configuration, found
-            )
-        if len(found) > 1:
-            names = ", ".join(folder.name or str(self.path) for folder in found)
-            raise ModelError(f"{self.name} holds several models: {names}; give the folder of one of them.")
-        return found[0]
+        return found
 
-    def _none_of(self, configuration: str, found: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-        names = ", ".join(folder.name for folder in found)
-        raise ModelError(f"{self.name} holds no model '{configuration}'; it holds {names}.")
+    def _none_of(self, wanted: str) -> list[PurePosixPath]:
+        names = ", ".join(model.name for model in self.models)
+        raise ModelError(f"{self.name} holds no model '{wanted}'; it holds {names}.")
 
     def _older(self) -> str:
         """A hint if this is what nnU-Net v1 wrote."""
@@ -160,6 +177,14 @@ class Results:
         if len(data) > limit:
             raise ModelError(f"{self.name} is refused: {file} is larger than {limit >> 20} MB.")
         return data
+
+
+def _files_below(folder: Path, progress: Progress) -> Iterator[PurePosixPath]:
+    """What may belong to a model, relative to the folder; a folder that may not be read holds nothing."""
+    for place, _, names in os.walk(folder):
+        progress.check()
+        below = PurePosixPath(Path(place).relative_to(folder).as_posix())
+        yield from (below / name for name in names if _is_ours(name))
 
 
 def _is_ours(name: str) -> bool:

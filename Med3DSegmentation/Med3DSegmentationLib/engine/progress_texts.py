@@ -50,6 +50,7 @@ def _titles() -> dict[str, str]:
         "split lungs": _("Parting left and right lung"),
         "measure": _("Measuring"),
         "write": _("Handing over"),
+        "look for models": _("Looking for trained models"),
         "read weights": _("Reading the weights"),
         "write model": _("Writing the model"),
         "check model": _("Checking the model"),

@@ -12,14 +12,12 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Cancelled, Med3DError, OutputError
 from Med3DCore.models.archive import SUFFIX
-from Med3DCore.models.catalogue import MODEL_EXISTS
 from Med3DSegmentationLib.engine.model_choices import ModelChoice
+from Med3DSegmentationLib.panels.models.imports import Imports
 from Med3DSegmentationLib.panels.models.model_card import cardHtml, originText, safeMarkdown, sizeText
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.services import PanelServices
-
-_CHECKPOINTS = (".pth", ".pt", ".pth.tar")
 
 
 class ModelsPanel(Panel):
@@ -41,7 +39,7 @@ class ModelsPanel(Panel):
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         ui.modelsTable.connect("itemSelectionChanged()", self._onSelected)
-        ui.importButton.connect("clicked()", self._import)
+        self._imports = Imports(ui, self._ask, services.showError, self._onImported)
         ui.installButton.connect("clicked()", self.install)
         ui.exportButton.connect("clicked()", self._export)
         ui.checkButton.connect("clicked()", self._check)
@@ -142,6 +140,10 @@ class ModelsPanel(Panel):
                 activity.reason or torch,
                 _("Add a model package or a MedicalNet checkpoint from a file"),
             ),
+            ui.nnunetButton: (
+                activity.reason or torch,
+                _("Make models of what nnU-Net trained, such as TotalSegmentator's weights; nothing in them is run"),
+            ),
             ui.exportButton: (
                 activity.reason or chosen or broken,
                 _("Copy the model to a file, to give it to somebody"),
@@ -165,37 +167,10 @@ class ModelsPanel(Panel):
         text = _("{model} is sound: every part is as it was made, and the weights fit their networks.")
         self._say(text.format(model=told["reference"]))
 
-    def _import(self) -> None:
-        kinds = _("Models and checkpoints (*.zip *.pth *.pt *.tar);;All files (*)")
-        file = qt.QFileDialog.getOpenFileName(self.widget, _("Import a model"), "", kinds)
-        if not file:
-            return
-        if not file.lower().endswith(_CHECKPOINTS):
-            self._add("install_model", {"file": file})
-            return
-        question = _("Licence of the weights in {file}, as their source states it:").format(file=Path(file).name)
-        licence = qt.QInputDialog.getText(
-            self.widget, _("Import a checkpoint"), question, qt.QLineEdit.Normal, _("not stated")
-        )
-        if licence:  # empty: Cancel
-            self._add("import_checkpoint", {"file": file, "licence": licence})
-
-    def _add(self, kind: str, fields: dict[str, Any]) -> None:
-        """Import a file; ask before it takes the place of another one."""
-
-        def onError(error: Med3DError) -> None:
-            if error.code != MODEL_EXISTS:
-                self.services.showError(error)
-                return
-            question = _("There is another model of this name and version. Put the new one in its place?")
-            if slicer.util.confirmYesNoDisplay(question, parent=self.widget):
-                self._add(kind, {**fields, "overwrite": True})
-
-        self._ask(kind, fields, _("A model is being imported."), self._onAdded, onError)
-
-    def _onAdded(self, told: dict[str, Any]) -> None:
-        self._path = told["path"]
-        self._say(_("{model} was imported.").format(model=told["reference"]))
+    def _onImported(self, path: str, text: str) -> None:
+        """Say what was imported, and choose it in the list."""
+        self._path = path or self._path
+        self._say(text)
         self.services.catalogue.refresh()
 
     def _export(self) -> None:
