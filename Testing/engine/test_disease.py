@@ -11,7 +11,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.preprocessing.intensity import Window
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.patches.augmentation import Augmentation
-from Med3DCore.training.patches.disease import paint_lesions, shift_organ, shrink_into_fluid
+from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import grains
 
 SPACING = (2.5, 2.5, 2.5)
@@ -83,15 +83,51 @@ def test_fluid_takes_the_outside_of_the_organ(organ):
     shares = []
     for seed in range(8):
         ill = image.copy()
-        left = shrink_into_fluid(ill, inside, SPACING, 10.0, rng(seed))
+        left = surround_with_fluid(ill, inside, SPACING, 10.0, rng(seed))
         lost = inside & ~left
         shares.append(lost.sum() / inside.sum())
-        core = ndimage.distance_transform_edt(inside) > 8
-        assert not (left & ~inside).any() and left[core].all() and lost.any()
+        assert not (left & ~inside).any() and lost.any()
         deep = ndimage.binary_erosion(lost, iterations=2)
         assert not deep.any() or np.allclose(ill[deep], 10, atol=4)
         assert np.allclose(ill[ndimage.binary_erosion(left, iterations=6)], 100)
-    assert max(shares) > 2 * min(shares)  # all around or on one side, more or less
+    assert max(shares) > 1.5 * min(shares)
+
+
+def test_fluid_floods_the_fat_around_but_not_behind_a_wall(organ):
+    image, inside = organ
+    image[:, :, :6], image[:, :, 6:8] = -100.0, 55.0  # fat under the skin, muscle
+    flooded = []
+    for seed in range(12):
+        ill = image.copy()
+        surround_with_fluid(ill, inside, SPACING, 10.0, rng(seed))
+        assert np.allclose(ill[:, :, :5], -100)
+        flooded.append(int(np.count_nonzero((ill > 0) & (image < 0))))
+    assert min(flooded) < 6000 and max(flooded) > 15000
+
+
+def test_fluid_without_an_organ_is_none_of_it(organ):
+    image, inside = organ
+    image[inside] = -100.0
+    values, label = patch(image, np.zeros_like(inside))
+    Augmentation(fluid=1.0).paint_disease(values, label, STATISTICS, rng(3), SPACING)
+    shown = float((values > -10).float().mean())
+    assert 0.1 < shown < 0.9 and not label.any()
+
+
+def test_no_organ_gets_as_dark_as_the_fluid_around_it(organ):
+    image, inside = organ
+    ill = Augmentation(fluid=1.0, organ_shift=0.4)
+    kept = []
+    for seed in range(20):
+        values, label = patch(image, inside)
+        ill.paint_disease(values, label, STATISTICS, rng(seed), SPACING)
+        left = label[0, 0].numpy() == 1
+        within = [ndimage.binary_erosion(part, iterations=3) for part in (left, inside & ~left)]
+        if all(part.any() for part in within):
+            organ_hu, fluid_hu = (float(np.median(values[0, 0].numpy()[part])) for part in within)
+            kept.append(organ_hu)
+            assert fluid_hu < organ_hu - 15
+    assert len(kept) > 4 and 28 < min(kept) < 60
 
 
 def test_a_patch_falls_ill_only_if_it_is_asked_for(organ):

@@ -11,13 +11,15 @@ from torch.nn import functional
 from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.training.cases.case import UNKNOWN
-from Med3DCore.training.patches.disease import paint_lesions, shift_organ, shrink_into_fluid
+from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import along_axes, blur, grains, thick_slices
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
 
 Shape = tuple[int, int, int]
 _BENDS = (5, 5, 5)  # independent displacements of the elastic deformation along z, y, x
 _FLUID_HU = (0.0, 25.0)
+_FLUID_DARKER = 20.0  # than the organ, at least, or nobody could tell them apart
+_DARKEST_HU = 30.0  # of a fatty organ: darker it would be taken for fluid, and fluid for it
 _SHIFTED = 0.5  # chance of another intensity of a label
 _THICK = 1.01  # how much longer a voxel is along thick slices, so that rounded spacings are none
 
@@ -41,7 +43,7 @@ class Augmentation:
             in half of the patches in which all of the label is known.
         lesions: Chance of lesions in a label, which stay part of it.
         lesion_contrast: Largest difference between a lesion and the label around it.
-        fluid: Chance that a label has shrunk, by up to 16 mm, and that fluid of 0 to 25 HU fills the gap, as in
+        fluid: Chance that a label has shrunk, and that fluid of 0 to 25 HU fills the gap and the fat around, as in
             ascites; for CT, and where all of the label is known.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
@@ -170,17 +172,20 @@ class Augmentation:
         """
         values = image[0, 0].numpy()
         for label in target[0].numpy():
-            inside = label == 1
-            if not inside.any():
-                continue
-            is_known = bool((label != UNKNOWN).all())
+            inside, is_known = label == 1, bool((label != UNKNOWN).all())
             if self.organ_shift and is_known and rng.random() < _SHIFTED:
-                amount = rng.uniform(-self.organ_shift, self.organ_shift)
-                shift_organ(values, inside, float(amount * statistics.span))
+                amount = rng.uniform(-self.organ_shift, self.organ_shift) * statistics.span
+                if self.fluid and inside.any():
+                    usual = float(np.median(values[inside]))
+                    amount = max(amount, min(_DARKEST_HU - usual, 0.0))
+                shift_organ(values, inside, float(amount))
             if self.lesions and rng.random() < self.lesions:
                 paint_lesions(values, inside, spacing, self.lesion_contrast * statistics.span, rng)
             if self.fluid and is_known and rng.random() < self.fluid:
-                left = shrink_into_fluid(values, inside, spacing, float(rng.uniform(*_FLUID_HU)), rng)
+                value = float(rng.uniform(*_FLUID_HU))
+                if inside.any():
+                    value = min(value, float(np.median(values[inside])) - _FLUID_DARKER)
+                left = surround_with_fluid(values, inside, spacing, value, rng)
                 label[inside & ~left] = 0
 
     def end_scan(

@@ -14,7 +14,10 @@ from Med3DCore.geometry import Triple
 SMALLEST_MM, LARGEST_MM = 2.5, 60.0
 """Radii of lesions."""
 MOST_LESIONS = 12
-_FLUID_MM = (4.0, 16.0)
+_LAYER_MM = (4.0, 16.0)
+_FLOOD_MM = (0.0, 40.0)
+_WAVE_MM = (30.0, 120.0)  # how far apart a layer of fluid is thick and thin
+_FAT_HU = (-150.0, -30.0)
 _FAINTEST = 0.2  # part of the largest contrast that a lesion has at least
 _ROUGH = 0.25  # how much the border of a lesion goes in and out, part of its radius
 
@@ -30,14 +33,17 @@ def shift_organ(image: np.ndarray, inside: np.ndarray, amount: float) -> None:
     image += np.float32(amount) * ndimage.gaussian_filter(inside.astype(np.float32), 0.7, truncate=3.0)
 
 
-def shrink_into_fluid(
+def surround_with_fluid(
     image: np.ndarray, inside: np.ndarray, spacing: Triple, value: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Let an organ shrink, all around or on one side, and fluid fill the gap, in place, as in ascites.
+    """Let an organ shrink and fluid fill the gap and the fat around, in place, as in ascites.
+
+    The layer is of uneven thickness, here and there none. Of the fat only what hangs together with the organ's place is
+    flooded, so that most of what lies under the skin stays; where there is no organ, parts of all of it.
 
     Args:
-        image: float32 ``[z, y, x]``.
-        inside: bool of the same shape, the organ.
+        image: float32 ``[z, y, x]``, in HU.
+        inside: bool of the same shape, the organ; may be empty.
         spacing: Size (x, y, z) of a voxel in mm.
         value: Of the fluid.
         rng: Source of randomness.
@@ -45,16 +51,27 @@ def shrink_into_fluid(
     Returns:
         bool of the same shape: what is left of the organ.
     """
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"), sampling=spacing[::-1])[1:-1, 1:-1, 1:-1]
-    fluid = inside & (depth < rng.uniform(*_FLUID_MM))
-    if rng.random() < 0.5:
-        normal = rng.normal(size=3)
-        heights = [n * (np.arange(k) - k / 2) for n, k in zip(normal, inside.shape, strict=True)]
-        height = heights[0][:, None, None] + heights[1][:, None] + heights[2]
-        fluid &= height > np.median(height[inside])
-    share = ndimage.gaussian_filter(fluid.astype(np.float32), 0.6, truncate=3.0)
+    mm = np.asarray(spacing[::-1])
+    uneven = 1 + rng.uniform(0, 1.3) * _bumps(inside.shape, rng.uniform(*_WAVE_MM) / mm, rng)
+    layer = inside & (_distance(inside, mm) < rng.uniform(*_LAYER_MM) * uneven)
+    low, high = _FAT_HU
+    fat = ~inside & (image > low) & (image < high)
+    if inside.any():
+        flooded = fat & (_distance(~inside, mm) < rng.uniform(*_FLOOD_MM) * uneven)
+        parts, _ = ndimage.label(flooded | inside)
+        flooded &= np.isin(parts, np.unique(parts[inside]))
+    else:
+        flooded = fat & (uneven > 1)
+    share = ndimage.gaussian_filter((layer | flooded).astype(np.float32), 0.6, truncate=3.0)
     image += share * (np.float32(value) - image)
-    return inside & ~fluid
+    return inside & ~layer
+
+
+def _distance(inside: np.ndarray, mm: np.ndarray) -> np.ndarray:
+    """Of each voxel inside to the nearest outside, in mm; what is inside goes on beyond the patch."""
+    if inside.all():
+        return np.full(inside.shape, np.inf)
+    return ndimage.distance_transform_edt(inside, sampling=mm)
 
 
 def paint_lesions(
