@@ -84,6 +84,15 @@ def test_cases_may_be_files_and_wrong_ones_are_named(tmp_path):
         _read_cases([{"name": "a"}])
 
 
+def test_results_that_nobody_changed_are_held_out_only_where_fewer_than_two_were_corrected():
+    entry = {"image": "a.nii.gz", "label": "b.nii.gz", "values": {"liver": 1}}
+    entries = [entry | {"name": name, "untouched": name < "c"} for name in "abcd"]
+    assert [case.split for case in _read_cases(entries)[0]] == ["training", "training", "automatic", "automatic"]
+    assert [case.split for case in _read_cases(entries[:3])[0]] == ["automatic"] * 3
+    entries[0]["held_out"] = True  # the user's word counts
+    assert _read_cases(entries)[0][0].split == "validation"
+
+
 def test_what_cannot_be_continued_is_said(tmp_path):
     with WorkerClient() as client, pytest.raises(RequestError, match="There is no training in"):
         client.request("train", folder=str(tmp_path / "none"))

@@ -178,6 +178,7 @@ def test_what_is_found_where_there_is_none_is_told(host, panel):
         (0.9001, 0.9004, None),
         (None, 0.9, None),
         (0.9, None, None),
+        (1.0, 0.982, None),  # the model's own result, nobody changed it
     ],
 )
 def test_only_a_higher_number_is_green(host, before, after, colour):

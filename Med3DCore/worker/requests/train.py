@@ -115,12 +115,15 @@ def _read_cases(
     from Med3DCore.training.fine_tuning.held_out import AUTOMATIC
 
     splits = {True: "validation", False: "training", None: AUTOMATIC}
+    # How a model does is seen where somebody corrected one, if there is more than one such patient.
+    corrected = {entry.get("patient", entry.get("name")) for entry in entries if not entry.get("untouched")}
     cases: list[Case] = []
     labels: dict[str, Label] = {}
     arrays: dict[str, tuple[Volume, LabelMap]] = {}
     for entry in entries:
         try:
-            values = {**entry, "split": splits[entry.get("held_out")]}
+            learned = len(corrected) > 1 and entry.get("untouched") and entry.get("held_out") is None
+            values = {**entry, "split": "training" if learned else splits[entry.get("held_out")]}
             if "volume" in entry:
                 image, label = read_volume_array(entry["volume"]), read_label_array(_with_labels(entry["labels"]))
                 arrays[entry["name"]] = (image, label)

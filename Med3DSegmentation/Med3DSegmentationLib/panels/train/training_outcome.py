@@ -115,8 +115,11 @@ def _number(dice: float | None) -> str:
 
 
 def _colour(score: ScoreRow) -> tuple[RGB, RGB] | None:
-    """Green for a higher number, red for a lower one, as they are shown, with three digits; else that of all texts."""
-    if score.before is None or score.after is None or round(score.after, 3) == round(score.before, 3):
+    """Green for a higher number, red for a lower one, as they are shown, with three digits; else that of all texts.
+
+    A perfect one before is the model's own result, which a better model would not give again.
+    """
+    if score.before is None or score.after is None or round(score.before, 3) in (round(score.after, 3), 1.0):
         return None
     return GOOD if score.after > score.before else BAD
 
