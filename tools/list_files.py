@@ -12,7 +12,12 @@ LISTS: dict[str, tuple[Path, dict[str, tuple[str, ...]]]] = {
         ROOT,
         {
             "ENGINE_PYTHON_SCRIPTS": ("Med3DCore/**/*.py",),
-            "ENGINE_PYTHON_RESOURCES": ("Med3DCore/**/*", "Resources/Models/*", "Resources/Recipes/*"),
+            "ENGINE_PYTHON_RESOURCES": (
+                "Med3DCore/**/*",
+                "Resources/Models/*",
+                "Resources/Recipes/*",
+                "Resources/Tasks/*",
+            ),
         },
     ),
     "Med3DSegmentation/CMakeLists.txt": (

@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         pretrain,
         pretrain_2d,
         segment,
+        task,
         train,
         worker,
     )
@@ -55,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     everyday, teaching = (
         (segment, detect, info, evaluate, models),
-        (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare),
+        (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare, task),
     )
     for module in (*everyday, *teaching, phantom, worker, dicom_node):
         module.add_parser(subparsers)

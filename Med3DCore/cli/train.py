@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,25 +62,43 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """Train what is not trained yet, then publish. Called again, it goes on where it was stopped."""
+    from Med3DCore.training.learning.recipe import read_recipe
+
+    recipe = read_recipe(args.recipe)
+    if recipe.stages[0].stage.network["decoder"].get("name") == DETECTING:
+        from Med3DCore.cli.train_detector import key_slices, train_detector
+
+        return train_detector(recipe, lambda: key_slices(args), args, ranks)
+    return train_segmentation(recipe, lambda: _cases(args), args, ranks)
+
+
+def train_segmentation(
+    recipe: Recipe, read_cases: Callable[[], list[Case]], args: argparse.Namespace, ranks: Ranks
+) -> int:
+    """Train the stages of a recipe, then publish.
+
+    Args:
+        recipe: The recipe.
+        read_cases: Reads the data set, with its split; called once the recipe is found to be whole.
+        args: Where to, from what, how long; the options of ``med3d train`` besides recipe and data.
+        ranks: This process and those beside it.
+
+    Raises:
+        Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
+    """
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.cases.case import training_spacings
     from Med3DCore.training.learning.checkpoint import LAST
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import find_starts
-    from Med3DCore.training.learning.recipe import read_recipe
     from Med3DCore.training.segmentation.publish import publish
     from Med3DCore.training.segmentation.trainer import stage_task
 
-    recipe = read_recipe(args.recipe)
-    if recipe.stages[0].stage.network["decoder"].get("name") == DETECTING:
-        from Med3DCore.cli.train_detector import train_detector
-
-        return train_detector(recipe, args, ranks)
     folders = {name: args.output / name for name in _chosen(recipe, args)}
     _check(recipe.at([(1.0, 1.0, 1.0)]), folders, args)  # whatever spacing a rule will give
     device = choose_device(ranks.device(args.device))
-    cases = _cases(args)
+    cases = read_cases()
     recipe = recipe.at(training_spacings(cases))
     stages = _chosen(recipe, args)
     cache = None if args.no_cache else CaseCache(cache_folder())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.console import say
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
     from Med3DCore.training.learning.recipe import Recipe
 
 
-def train_detector(recipe: Recipe, args: argparse.Namespace, ranks: Ranks) -> int:
+def train_detector(
+    recipe: Recipe, read_cases: Callable[[], list[KeySlice]], args: argparse.Namespace, ranks: Ranks
+) -> int:
     """Train it, then publish; called again, it goes on where it was stopped.
+
+    Args:
+        recipe: The recipe.
+        read_cases: Reads the slices, with their split; called once the recipe is found to be whole.
+        args: As for :func:`Med3DCore.cli.train.train_segmentation`.
+        ranks: This process and those beside it.
 
     Raises:
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
@@ -36,7 +45,7 @@ def train_detector(recipe: Recipe, args: argparse.Namespace, ranks: Ranks) -> in
         raise SettingError("A detector has one stage; leave --stage out.")
     stage, device = detector_stage(recipe), choose_device(ranks.device(args.device))
     check_stage(stage)
-    cases = _key_slices(args)
+    cases = read_cases()
     (start,) = find_starts(args.init, [stage.stage])
     package = describe_detector(recipe, cases, start.source, args.name_cases)
     held_out = sum(case.split == "validation" for case in cases)
@@ -59,7 +68,7 @@ def train_detector(recipe: Recipe, args: argparse.Namespace, ranks: Ranks) -> in
     return 0
 
 
-def _key_slices(args: argparse.Namespace) -> list[KeySlice]:
+def key_slices(args: argparse.Namespace) -> list[KeySlice]:
     """The slices of the table, split as published or as a file says."""
     from Med3DCore.training.cases.splits import apply_split
     from Med3DCore.training.detection.key_slices import read_key_slices

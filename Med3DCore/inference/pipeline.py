@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import require_maps
@@ -28,6 +27,7 @@ from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing import resample
+from Med3DCore.preprocessing.channels import require_channels
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
@@ -85,10 +85,9 @@ class Pipeline:
             )
         if any(stage.is_nnunet for stage in stages):
             return self._segment_as_nnunet([volume, *channels], stages[0], labels, progress)
-        if channels:
-            raise VolumeError(f"{self.package.reference} takes one image, but {1 + len(channels)} were given.")
+        require_channels([volume, *channels], self.inputs)
         with progress.stage("edge", share=0.01):
-            reading = Reading(self.seen(volume))
+            reading = Reading(self.seen(volume), channels)
         self._read(reading, stages, progress, share=0.7)
         looks = {name: self._look_again(name, stage, reading, progress) for name, stage in final.items()}
         left_out = {name: leave_out_disputed(name, *look, volume.geometry) for name, look in looks.items()}
@@ -103,6 +102,11 @@ class Pipeline:
                 is_cut = name in cut or any(touched_ends(found, name))
                 check(name, found, volume, is_ct, is_cut, *look, left_out[name], progress)
         return found
+
+    @property
+    def inputs(self) -> int:
+        """How many images of a patient the model takes."""
+        return len(self.package.stages[0].preprocessing["intensity"].get("channels") or [1])
 
     def _segment_as_nnunet(
         self, volumes: Sequence[Volume], stage: Stage, names: Sequence[str], progress: Progress
@@ -168,7 +172,7 @@ class Pipeline:
         moved = [other for each in needed if (other := with_window_moved(each, unusual)) is not None]
         if len(moved) < len(needed):
             return first
-        again = Reading(reading.seen)
+        again = Reading(reading.seen, reading.channels)
         self._read(again, moved, progress, share=0.0)
         second = again.look(stage)
         return second if is_better(name, second, first) else first
@@ -187,9 +191,10 @@ class Pipeline:
             preprocessing = Preprocessing.from_dict(stage.preprocessing)
             grid = world_grid(seen.volume.geometry, preprocessing.spacing, box)
             require_maps(grid, len(stage.labels), seen.volume)
-            prepared = preprocessing.apply(seen.volume, box)
+            prepared, *others = (preprocessing.apply(each, box) for each in (seen.volume, *reading.channels))
+            array = np.stack([prepared.array, *(each.array for each in others)]) if others else prepared.array
         with progress.stage(f"{stage.name}: network", share=0.85 * share):
-            probabilities = self.networks.probabilities(stage, prepared.array, progress)
+            probabilities = self.networks.probabilities(stage, array, progress)
         with progress.stage(f"{stage.name}: clean", share=0.05 * share):
             scores = _scores(stage, probabilities)
             found = {name: int(np.count_nonzero(score > 0.5)) for name, score in scores.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.padding import Seen
 from Med3DCore.preprocessing.preprocessing import Box
+from Med3DCore.volume import Volume
 
 Look = tuple[StageResult | None, StageResult | None]  # of the stage that a label is from, and of the one before it
 
@@ -23,10 +25,12 @@ class Reading:
 
     Args:
         seen: The scan as networks see it.
+        channels: Further images of the patient on its grid, for a model that takes several.
         results: Name of a stage that ran to what it found; None where it had no place to look at.
     """
 
     seen: Seen
+    channels: Sequence[Volume] = ()
     results: dict[str, StageResult | None] = field(default_factory=dict)
 
     def before(self, stage: Stage) -> StageResult | None:

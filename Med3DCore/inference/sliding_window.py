@@ -37,8 +37,8 @@ def sliding_window(
     fits into one window is run in one piece.
 
     Args:
-        network: Maps ``[n, 1, z, y, x]`` to logits ``[n, c, z, y, x]``; in evaluation mode, on the device.
-        array: Normalised volume, float32 ``[z, y, x]``.
+        network: Maps ``[n, channels, z, y, x]`` to logits ``[n, c, z, y, x]``; in evaluation mode, on the device.
+        array: Normalised volume, float32 ``[z, y, x]``, or ``[channels, z, y, x]``.
         window: Largest window ``(z, y, x)`` in voxels.
         device: Where to run, and in which precision.
         activation: ``"sigmoid"`` for independent labels, ``"softmax"`` for exclusive classes.
@@ -51,9 +51,10 @@ def sliding_window(
         float32 probabilities ``[c, z, y, x]``.
     """
     progress = progress or Progress()
-    padded, inner = _pad(array, window)
-    size = fitting_window(window, padded.shape)
-    corners = list(product(*(starts(n, w, overlap) for n, w in zip(padded.shape, size, strict=True))))
+    padded, inner = _pad(array if array.ndim == 4 else array[None], window)
+    shape = triple(padded.shape[1:])
+    size = fitting_window(window, shape)
+    corners = list(product(*(starts(n, w, overlap) for n, w in zip(shape, size, strict=True))))
     flips = [[a + 2 for a in axes] for axes in combinations(mirror_axes)]
     weight = None if len(corners) == 1 else torch.from_numpy(_gaussian(size))
     total: torch.Tensor | None = None
@@ -62,13 +63,13 @@ def sliding_window(
         chosen = [
             tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True)) for corner in corners[first:][:batch]
         ]
-        patches = torch.from_numpy(np.stack([padded[place] for place in chosen]))[:, None]
+        patches = torch.from_numpy(np.stack([padded[(slice(None), *place)] for place in chosen]))
         probabilities = _predict(network, patches, device, activation, flips)
         if weight is None:
             return probabilities[0].numpy()[(slice(None), *inner)]
         if total is None:
-            total = torch.zeros((probabilities.shape[1], *padded.shape))
-            weights = torch.zeros(padded.shape)
+            total = torch.zeros((probabilities.shape[1], *shape))
+            weights = torch.zeros(shape)
         for place, probability in zip(chosen, probabilities, strict=True):
             total[(slice(None), *place)] += probability * weight
             weights[place] += weight
@@ -104,11 +105,12 @@ def _rounded(window: Shape) -> Shape:
 
 
 def _pad(array: np.ndarray, window: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
-    """Grow each axis to a multiple with the volume's own border, half on each side."""
-    extra = [-n % LEAST_WINDOW if n < w else max(0, w - n) for n, w in zip(array.shape, _rounded(window), strict=True)]
+    """Grow each axis of ``[c, z, y, x]`` to a multiple with the volume's own border, half on each side."""
+    shape = array.shape[1:]
+    extra = [-n % LEAST_WINDOW if n < w else max(0, w - n) for n, w in zip(shape, _rounded(window), strict=True)]
     before = [e // 2 for e in extra]
-    padded = np.pad(array, [(b, e - b) for b, e in zip(before, extra, strict=True)], mode="edge")
-    return padded, triple(slice(b, b + n) for b, n in zip(before, array.shape, strict=True))
+    padded = np.pad(array, [(0, 0), *((b, e - b) for b, e in zip(before, extra, strict=True))], mode="edge")
+    return padded, triple(slice(b, b + n) for b, n in zip(before, shape, strict=True))
 
 
 def starts(length: int, window: int, overlap: float) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from Med3DCore.errors import ResourceError
+from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device, cpu
 from Med3DCore.inference.memory import plan_window, smaller_window
 from Med3DCore.inference.sliding_window import fitting_window, sliding_window
@@ -54,7 +55,7 @@ class StageNetworks:
 
         Args:
             stage: One of the package's stages.
-            array: Prepared for it, float32 ``[z, y, x]``.
+            array: Prepared for it, float32 ``[z, y, x]``, or ``[channels, z, y, x]``.
             progress: Followed, may cancel, and gets warnings.
 
         Returns:
@@ -64,7 +65,7 @@ class StageNetworks:
             ResourceError: Not even small windows fit.
             Cancelled: The user stopped.
         """
-        wanted = fitting_window(stage.window, array.shape)
+        wanted = fitting_window(stage.window, triple(array.shape[-3:]))
         window = self._plan(stage, wanted, progress)
         if window != wanted:
             progress.warn(f"Little memory is free, so the {stage.name} stage ran in windows of {window} voxels.")

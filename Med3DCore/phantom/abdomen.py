@@ -1,4 +1,4 @@
-"""The solid organs below the diaphragm: liver, spleen, kidneys, pancreas, and the room they lie in."""
+"""The solid organs below the diaphragm: liver, spleen, kidneys, pancreas, adrenal glands, and the room they lie in."""
 
 # ruff: noqa: RUF005 - an array plus three numbers is a vector sum here.
 
@@ -81,8 +81,8 @@ class Abdomen:
             *vessels(porta, targets[::2], 1.6, rng, "portal_blood", "liver"),
             *vessels(self._circulation.cava_entry, targets[1::2], 1.7, rng, "hepatic_blood", "liver"),
             *(Structure("visceral_fat", roughened(notch, 0.8)) for notch in notches),
-            Structure("gut_wall", grown(gall, 1.5)),
-            Structure("bile", gall),
+            Structure("gut_wall", grown(gall, 1.5), "gallbladder"),
+            Structure("bile", gall, "gallbladder"),
         ]
 
     def _spleen(self) -> list[Structure]:
@@ -120,4 +120,13 @@ class Abdomen:
     def _pancreas(self) -> list[Structure]:
         s = self._torso.spinal
         nodes = [s(-30, -52, -18), s(-22, -58, 4), s(8, -60, 14), s(45, -44, 26), s(78, -28, 42)]
-        return [Structure("pancreas", roughened(union(*tube(nodes, [14, 12, 9, 10, 9]), blend=4.0), 1.8))]
+        return [Structure("pancreas", roughened(union(*tube(nodes, [14, 12, 9, 10, 9]), blend=4.0), 1.8), "pancreas")]
+
+    def adrenal_glands(self) -> list[Structure]:
+        """A body with two limbs above each kidney; they enhance as the pancreas does."""
+        result = []
+        for side, name, z in ((-1, "right_adrenal_gland", 22.0), (1, "left_adrenal_gland", 30.0)):
+            top = self._torso.spinal(side * 34, -14, z + 12)
+            limbs = [*tube([top, top + [side * 6, 14, -18]], [4, 3]), *tube([top, top + [side * 15, 7, -16]], [4, 3])]
+            result.append(Structure("pancreas", roughened(union(*limbs, blend=2.0), 0.5), name))
+        return result

@@ -106,8 +106,8 @@ class Chest:
     def _airways(self) -> list[Structure]:
         """Gullet, thyroid, and the airways: trachea and main bronchi are no lung, the lobes' bronchi are."""
         s, carina = self._torso.spinal, self.circulation.carina
-        result = [Structure("gut_wall", piece) for piece in tube(self._gullet(), 7.5)]
-        result += [Structure("air", capsule(s(2, -25, 200), s(2, -25, 178), 2.2))]
+        result = [Structure("gut_wall", piece, "esophagus") for piece in tube(self._gullet(), 7.5)]
+        result += [Structure("air", capsule(s(2, -25, 200), s(2, -25, 178), 2.2), "esophagus")]
         result += [Structure("thyroid", ellipsoid(s(side * 20, -36, 312), (9, 10, 22))) for side in (-1, 1)]
         main = tube([s(0, -34, 420), s(0, -34, 310), s(1, -33, 265), carina + [0, 0, 3]], 9.0 * self._size)
         lobar = []

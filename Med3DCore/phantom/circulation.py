@@ -65,7 +65,8 @@ class Circulation:
             start, middle = [x, heart[1] + 24 + y, 244], t.spinal(2.2 * x - 4, -30, 300)
             carotids += tube([start, middle, t.spinal(2 * x, -30, 410)], [radius, radius - 1, radius - 1.5])
         result = _walled("caval_blood", caval) + _walled("pulmonary_blood", [*trunk, *right, *left, *veins])
-        return result + _walled("left_blood", [*self.aorta(arch=True), *carotids])
+        arch = self.aorta(arch=True)
+        return result + _walled("left_blood", [*arch, *carotids], "aorta", len(arch))
 
     def belly(self) -> list[Structure]:
         """Vessels below the diaphragm."""
@@ -84,8 +85,10 @@ class Circulation:
                      np.array([side * 80, -58, -262]), np.array([side * 86, -60, -330])]  # fmt: skip
             arteries += tube(iliac, [6, 5.5, 5, 5, 4.5])
             veins += tube([node + [-6, 9, 0] for node in iliac], [8, 7, 6.5, 6, 6])
-        result = _walled("caval_blood", veins) + [Structure("portal_blood", piece) for piece in portal]
-        return result + [Structure("left_blood", piece) for piece in [*arteries, *self.aorta(arch=False)]]
+        result = _walled("caval_blood", veins, "postcava", len(self._cava))
+        result += [Structure("portal_blood", piece) for piece in portal]
+        result += [Structure("left_blood", piece) for piece in arteries]
+        return result + [Structure("left_blood", piece, "aorta") for piece in self.aorta(arch=False)]
 
     def _aorta_pieces(self, k: float) -> list[Shape]:
         """From the valve over the arch down to the bifurcation."""
@@ -100,6 +103,9 @@ class Circulation:
         return tube(nodes, k * np.array([15, 16, 15.5, 14.5, 14, 13.5, 13, 12.5, 12, 11.5, 11, 10, 9.5, 9]))
 
 
-def _walled(tissue: str, pieces: list[Shape]) -> list[Structure]:
-    """Blood inside of a wall of 1.3 mm."""
-    return [Structure("vessel_wall", grown(p, 1.3)) for p in pieces] + [Structure(tissue, p) for p in pieces]
+def _walled(tissue: str, pieces: list[Shape], organ: str = "", own: int = 0) -> list[Structure]:
+    """Blood inside of a wall of 1.3 mm; the first ``own`` pieces are of an organ."""
+    organs = [organ if number < own else "" for number in range(len(pieces))]
+    pairs = list(zip(pieces, organs, strict=True))
+    walls = [Structure("vessel_wall", grown(piece, 1.3), name) for piece, name in pairs]
+    return walls + [Structure(tissue, piece, name) for piece, name in pairs]

@@ -97,7 +97,7 @@ class Gut:
     def _duodenum(self) -> list[Structure]:
         s = self._torso.spinal
         nodes = [s(-14, -74, 2), s(-46, -50, 0), s(-48, -36, -44), s(-20, -40, -60), s(24, -42, -52)]
-        return _filled([roughened(piece, 1.2) for piece in tube(nodes, 12.0)], 3.5, "gut_fluid")
+        return _filled([roughened(piece, 1.2) for piece in tube(nodes, 12.0)], 3.5, "gut_fluid", "duodenum")
 
     def _stomach(self) -> list[Structure]:
         t, full = self._torso, self._rng.uniform(0.75, 1.15)
@@ -109,7 +109,7 @@ class Gut:
         )
         wall = boxed(bag, (-50, -150, -60), (130, 90, 130))
         level = t.ventral(0, self._rng.uniform(35, 70), 40)[1]
-        return [*_filled([wall], 4.5, "food"), _gas(grown(wall, -4.5), level)]
+        return [*_filled([wall], 4.5, "food", "stomach"), _gas(grown(wall, -4.5), level, "stomach")]
 
     def _pelvis(self) -> list[Structure]:
         bladder = roughened(ellipsoid((0, -18, -242), np.array([42, 34, 30]) * self._rng.uniform(0.8, 1.2)), 1.2)
@@ -117,12 +117,12 @@ class Gut:
         return [Structure("soft", roughened(womb_or_prostate, 1.5)), *_filled([bladder], 3.5, "urine")]
 
 
-def _filled(pieces: list[Shape], wall: float, content: str) -> list[Structure]:
+def _filled(pieces: list[Shape], wall: float, content: str, organ: str = "") -> list[Structure]:
     """A hollow organ: the wall of all pieces, then their content."""
-    result = [Structure("gut_wall", piece) for piece in pieces]
-    return result + [Structure(content, grown(piece, -wall)) for piece in pieces]
+    result = [Structure("gut_wall", piece, organ) for piece in pieces]
+    return result + [Structure(content, grown(piece, -wall), organ) for piece in pieces]
 
 
-def _gas(shape: Shape, level: float) -> Structure:
+def _gas(shape: Shape, level: float, organ: str = "") -> Structure:
     """Gas in the part of a hollow in front of y = ``level`` mm."""
-    return Structure("air", intersection(shape, below((0, 1, 0), (0, level, 0))))
+    return Structure("air", intersection(shape, below((0, 1, 0), (0, level, 0))), organ)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from Med3DCore.errors import OutputError, SettingError
+from Med3DCore.io.label_names import label_for
 from Med3DCore.phantom.contrast import find_contrast
-from Med3DCore.phantom.settings import KERNELS, ORGANS, PhantomSettings
+from Med3DCore.phantom.settings import KERNELS, MORE_ORGANS, ORGANS, PhantomSettings
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
+from Med3DCore.tasks import Label, find_labels
 from Med3DCore.volume import LabelMap, Volume
+
+_NUMBERED = (*ORGANS, *MORE_ORGANS)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def make_phantom(seed: int = 0, settings: PhantomSettings | None = None, progres
         patient = Patient(seed, settings)
         grid = scan_grid(settings, patient)
         tissues = contrast.of_patient(stream(seed, "tissues"))
-        renderer = Renderer(patient, tissues, contrast.air, ORGANS, KERNELS[settings.kernel])
+        renderer = Renderer(patient, tissues, contrast.air, _NUMBERED, KERNELS[settings.kernel])
         scanner = Scanner(settings, contrast, grid, patient.back + 3.0, seed)
         picture, labels = np.empty(grid.shape, np.int16), np.empty(grid.shape, np.uint8)
         numbers = _label_numbers(settings.labels)
@@ -74,7 +77,7 @@ def make_phantom(seed: int = 0, settings: PhantomSettings | None = None, progres
         picture, geometry = reordered(picture, grid, settings.orientation)
         labels, _ = reordered(labels, grid, settings.orientation)
     name = f"phantom {seed}"
-    return Phantom(Volume(picture, geometry, name), LabelMap(labels, geometry, name, find_labels(settings.labels)))
+    return Phantom(Volume(picture, geometry, name), LabelMap(labels, geometry, name, _labels(settings.labels)))
 
 
 def write_phantom(
@@ -122,11 +125,15 @@ def merge_lungs(labels: LabelMap) -> LabelMap:
     return LabelMap(table[labels.array], labels.geometry, labels.name, find_labels(names))
 
 
+def _labels(names: tuple[str, ...]) -> tuple[Label, ...]:
+    return tuple(replace(label_for(name, position), name=name) for position, name in enumerate(names))
+
+
 def _label_numbers(names: tuple[str, ...]) -> np.ndarray:
     """Label value of each organ number, uint8."""
     parts = {"lungs": ("left_lung", "right_lung")}
-    table = np.zeros(len(ORGANS) + 1, np.uint8)
+    table = np.zeros(len(_NUMBERED) + 1, np.uint8)
     for value, name in enumerate(names, start=1):
         for organ in parts.get(name, (name,)):
-            table[ORGANS.index(organ) + 1] = value
+            table[_NUMBERED.index(organ) + 1] = value
     return table

@@ -11,7 +11,7 @@ from Med3DCore.phantom.chest import Chest
 from Med3DCore.phantom.fields import SmoothField, stream
 from Med3DCore.phantom.gut import Gut
 from Med3DCore.phantom.pathology import FINDINGS
-from Med3DCore.phantom.settings import SIZES, PhantomSettings
+from Med3DCore.phantom.settings import ADRENAL_GLANDS, SIZES, PhantomSettings
 from Med3DCore.phantom.shapes import Points, Structure
 from Med3DCore.phantom.torso import Torso
 
@@ -24,7 +24,8 @@ class Patient:
 
     Args:
         seed: The patient.
-        settings: Uses ``size``, ``arms``, ``pathology`` and ``nodules``; findings do not change what is around them.
+        settings: Uses ``size``, ``arms``, ``pathology``, ``nodules`` and, for adrenal glands, ``labels``; findings do
+            not change what is around them.
 
     Attributes:
         scale: mm of this patient for 1 mm of the standard patient.
@@ -44,7 +45,7 @@ class Patient:
             "lobe": SmoothField(stream(seed, "lobe"), 28.0, 32),
             "grain": SmoothField(stream(seed, "grain"), 3.5, 64),
         }
-        self.structures = self._assemble(seed, settings.pathology)
+        self.structures = self._assemble(seed, settings.pathology, bool(set(ADRENAL_GLANDS) & set(settings.labels)))
         for nodule in settings.nodules:
             self.structures += nodule.structures(self._standard(nodule.centre), self.scale)
         self.lower, self.upper = self._boxes()
@@ -83,7 +84,7 @@ class Patient:
         points = self.points(*(np.full((1, 1, 1), value) for value in position))
         return np.array([axis.item() for axis in (points.x, points.y, points.z)])
 
-    def _assemble(self, seed: int, pathology: tuple[str, ...]) -> list[Structure]:
+    def _assemble(self, seed: int, pathology: tuple[str, ...], with_adrenal_glands: bool) -> list[Structure]:
         torso = self._torso
         chest = Chest(torso, stream(seed, "chest"))
         abdomen = Abdomen(torso, chest.circulation, stream(seed, "abdomen"))
@@ -95,6 +96,7 @@ class Patient:
             *body_wall.muscles(torso),
             *Gut(torso, stream(seed, "gut")).structures(),
             *abdomen.structures(),
+            *(abdomen.adrenal_glands() if with_adrenal_glands else ()),
             *chest.circulation.belly(),
             *bones.shoulders(torso, self._arms),
             *bones.pelvis(torso),

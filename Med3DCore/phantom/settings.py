@@ -10,7 +10,6 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.phantom.contrast import Contrast, find_contrast
 from Med3DCore.phantom.nodules import PhantomNodule
-from Med3DCore.tasks import find_labels
 
 # From and to, mm above the first lumbar vertebra of a patient of average height.
 REGIONS: dict[str, tuple[float, float]] = {
@@ -25,6 +24,9 @@ KERNELS: dict[str, float] = {"soft": 1.6, "standard": 1.1, "sharp": 0.7}  # Widt
 PATHOLOGIES = ("liver_lesions", "lung_nodules", "effusion")
 AXIS_OF = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}  # Patient axis of each letter; L, P, S are positive.
 ORGANS = ("liver", "left_lung", "right_lung", "spleen", "left_kidney", "right_kidney", "heart", "spine", "ribs")
+ADRENAL_GLANDS = ("right_adrenal_gland", "left_adrenal_gland")
+# Organs that have labels where they are asked for; adrenal glands are painted only then.
+MORE_ORGANS = ("pancreas", "aorta", "postcava", *ADRENAL_GLANDS, "gallbladder", "esophagus", "stomach", "duodenum")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class PhantomSettings:
         region: "chest", "abdomen", "torso", "pelvis" as tall as the patient is, or lowest and highest z in LPS mm.
         in_plane: Lowest x, highest x, lowest y, highest y in LPS mm; None fits the patient and the table.
         contrast: "native", "arterial", "portal", "mr_t1", "mr_t2", or a table of one's own.
-        labels: Organs to label; "lungs" is both lungs as one.
+        labels: Organs to label, of ``ORGANS`` and ``MORE_ORGANS``; "lungs" is both lungs as one.
         pathology: Any of "liver_lesions", "lung_nodules", "effusion".
         size: "small", "medium" or "large" patient.
         arms: "up" or "down".
@@ -72,16 +74,17 @@ class PhantomSettings:
 
     def __post_init__(self) -> None:
         find_contrast(self.contrast)
-        find_labels(self.labels)
         for what, values, known in (
             ("region", [self.region] if isinstance(self.region, str) else [], REGIONS),
             ("size", [self.size], SIZES),
             ("arms", [self.arms], ("up", "down")),
             ("kernel", [self.kernel], KERNELS),
             ("pathology", self.pathology, PATHOLOGIES),
-            ("label", self.labels, (*ORGANS, "lungs")),
+            ("label", self.labels, (*ORGANS, *MORE_ORGANS, "lungs")),
         ):
             _check_names(what, values, known)
+        if len(set(self.labels)) < len(self.labels):
+            raise SettingError("Each organ can be asked for only once.")
         if "lungs" in self.labels and {"left_lung", "right_lung"} & set(self.labels):
             raise SettingError("The phantom's labels can hold 'lungs' or the single lungs, not both; leave one out.")
         if not isinstance(self.region, str):

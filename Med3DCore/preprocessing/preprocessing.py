@@ -29,6 +29,7 @@ class Preprocessing:
     Args:
         spacing: Spacing (x, y, z) in mm that the network works at.
         intensity: Normalisation method.
+        channels: Names of the images that the network takes of a patient, each normalised by itself; none for one.
 
     Examples:
         >>> preprocessing = Preprocessing((5.0, 5.0, 5.0), Window(-160, 240))
@@ -39,6 +40,7 @@ class Preprocessing:
 
     spacing: Triple
     intensity: Intensity = field(default_factory=Window)
+    channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.spacing) != 3 or not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
@@ -63,7 +65,8 @@ class Preprocessing:
 
     def to_dict(self) -> dict:
         """Plain values for a model's JSON."""
-        return {"spacing": list(self.spacing), "intensity": intensity_to_dict(self.intensity)}
+        several = {"channels": list(self.channels)} if self.channels else {}
+        return {"spacing": list(self.spacing), "intensity": {**intensity_to_dict(self.intensity), **several}}
 
     @classmethod
     def from_dict(cls, spec: dict) -> Preprocessing:
@@ -78,7 +81,11 @@ class Preprocessing:
             )
         try:
             spacing = triple(float(v) for v in spec["spacing"])
-            return cls(spacing, intensity_from_dict(spec["intensity"]))
+            intensity = dict(spec["intensity"])
+            channels = intensity.pop("channels", [])
+            if not isinstance(channels, list | tuple) or not all(isinstance(name, str) for name in channels):
+                raise TypeError
+            return cls(spacing, intensity_from_dict(intensity), tuple(channels))
         except (KeyError, TypeError, ValueError) as error:
             raise SettingError(f"This is not a description of a preprocessing: {spec}.") from error
 

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "inference": BASE | {"io", "preprocessing", "networks", "models"},
     "training": BASE | {"io", "preprocessing", "networks", "models", "inference", "evaluation", "drawing"},
 }
+MAY_IMPORT["benchmarks"] = set(MAY_IMPORT) - {"phantom"}
 ALL = set(MAY_IMPORT)
 MAY_IMPORT |= {"worker": ALL, "dicom_node": ALL - {"training"}, "cli": ALL | {"worker", "dicom_node"}}
 # The rooms of training, from the lowest: each may import those before it. Programmes stand side by side at the end.

@@ -85,7 +85,7 @@ def test_the_end_of_a_scan_tilts_in_mm():
     cut, tilts = Augmentation(cut=1.0), []
     for seed in range(40):
         image, target = torch.zeros(1, 1, 16, 96, 96), torch.ones(1, 1, 16, 96, 96, dtype=torch.uint8)
-        cut.end_scan(image, target, -1000.0, np.random.default_rng(seed), SPACING)
+        cut.end_scan(image, target, [-1000.0], np.random.default_rng(seed), SPACING)
         edge = (image[0, 0] == 0).sum(dim=0).float()  # slices that are left, where the scan ends across them
         middle = edge[1:-1, 1:-1]
         if middle.min() > 0 and middle.max() < 16:

@@ -36,6 +36,7 @@ NOT_RUN = {
     "docs/dicom_node.md: med3d dicom-node run": "a service that does not end; test_dicom_node runs it",
     "docs/experiments.md:": "hours, on data that is not in the repository",
     "docs/install.md:": "needs 3D Slicer, its build tree or a package index",
+    "docs/tasks.md:": "minutes of training; test_task_command runs all of it on a small set",
     "docs/models/liver-lungs-0.4.0.md:": "a day, on data that is not in the repository",
 }
 SHORTER = {"--minutes": "0.01"}  # what a command says for real work is said here for a test

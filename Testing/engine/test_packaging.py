@@ -25,7 +25,7 @@ def installed(tmp_path_factory):
 def wanted(cmake_file: str) -> set[str]:
     """Every file of the parts that a CMake file is for, as it names them."""
     base = LISTS[cmake_file]
-    folders = ("Med3DCore", "Resources/Models", "Resources/Recipes") if base == ROOT else (".",)
+    folders = ("Med3DCore", "Resources/Models", "Resources/Recipes", "Resources/Tasks") if base == ROOT else (".",)
     files = (path for folder in folders for path in (base / folder).rglob("*") if path.is_file())
     kept = (path for path in files if "__pycache__" not in path.parts and path.name != "CMakeLists.txt")
     return {path.relative_to(base).as_posix() for path in kept if path.suffix != ".tmp"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from Med3DCore.errors import ResourceError, VolumeError
+from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import free_bytes
@@ -15,8 +15,9 @@ from Med3DCore.inference.nnunet.window import window_logits
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
 from Med3DCore.models.stage import Stage
+from Med3DCore.preprocessing.channels import require_channels
 from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours
-from Med3DCore.preprocessing.nnunet.preprocessing import Frame, NnunetPreprocessing, require_one_grid
+from Med3DCore.preprocessing.nnunet.preprocessing import Frame, NnunetPreprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -55,7 +56,7 @@ def segment_stage(
         ResourceError: There is too little memory.
     """
     preprocessing = NnunetPreprocessing.from_dict(stage.preprocessing)
-    _require_channels(volumes, preprocessing)
+    require_channels(volumes, len(preprocessing.channels))
     result = np.zeros(volumes[0].array.shape, np.uint8)
     with progress.stage(f"{stage.name}: prepare", share=0.1):
         frame = preprocessing.frame(volumes)
@@ -84,15 +85,6 @@ def _back(preprocessing: NnunetPreprocessing, frame: Frame) -> list[Neighbours]:
     order = 1 if rule.order is None else rule.order
     orders = [rule.order_z if axis == lone else order for axis in range(3)]
     return [neighbours(n, m, o) for n, m, o in zip(frame.shape, frame.crop_shape, orders, strict=True)]
-
-
-def _require_channels(volumes: Sequence[Volume], preprocessing: NnunetPreprocessing) -> None:
-    wanted, given = len(preprocessing.channels), len(volumes)
-    if wanted != given:
-        what = "one image" if wanted == 1 else f"{wanted} images of a patient (channels)"
-        more = "" if given > wanted else "; give the others with --channel, in the order of `med3d models show`"
-        raise VolumeError(f"This model needs {what}, but {given} {'was' if given == 1 else 'were'} given{more}.")
-    require_one_grid(volumes)
 
 
 def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], device: Device) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry, Triple, triple
 from Med3DCore.preprocessing.nnunet.axis import lone_axis, new_size, weights
 from Med3DCore.preprocessing.nnunet.intensity import ChannelIntensity, Normaliser, nonzero_mask
@@ -184,20 +184,6 @@ class NnunetPreprocessing:
         if lone is None:
             np.clip(result, limits[:, 0].min(), limits[:, 1].max(), out=result)
         return result.transpose(np.argsort(turn))
-
-
-def require_one_grid(volumes: Sequence[Volume]) -> None:
-    """Refuse channels of a scan that do not lie over each other.
-
-    Raises:
-        VolumeError: One has another grid than the first.
-    """
-    for other in volumes[1:]:
-        if not volumes[0].geometry.is_close(other.geometry):
-            raise VolumeError(
-                f"{other.name} lies on another grid than {volumes[0].name}; a model of several channels needs them "
-                "voxel over voxel: resample one onto the other first."
-            )
 
 
 def _turned(array: np.ndarray, axes: Sequence[int], flips: Sequence[bool]) -> np.ndarray:

@@ -42,6 +42,7 @@ _FORMAT = 1
 _KEY = r"[0-9a-f]{32}"
 _UNFINISHED = ".making-"
 _ARRAYS = ("image", "target")
+_FURTHER = "further"  # an array of an entry of several images
 
 
 def cache_folder() -> Path:
@@ -68,12 +69,14 @@ class CachedCase(Generic[AnyCase]):
         entry: Folder of the entry.
         geometry: Grid of the arrays.
         statistics: How this scan is normalised.
+        further_statistics: How the further images of a network that takes several are.
     """
 
     case: AnyCase
     entry: Path
     geometry: Geometry
     statistics: Statistics
+    further_statistics: tuple[Statistics, ...] = ()
 
     @property
     def image(self) -> np.ndarray:
@@ -84,6 +87,12 @@ class CachedCase(Generic[AnyCase]):
     def target(self) -> np.ndarray:
         """uint8 ``[c, z, y, x]``, read-only."""
         return self._mapped("target")
+
+    @property
+    def further(self) -> Sequence[tuple[np.ndarray, Statistics]]:
+        """float32 ``[z, y, x]``, read-only, each with its statistics."""
+        images = self._mapped(_FURTHER) if self.further_statistics else ()
+        return list(zip(images, self.further_statistics, strict=True))
 
     def _mapped(self, name: str) -> np.ndarray:
         file = self.entry / f"{name}.npy"
@@ -157,12 +166,14 @@ class CaseCache:
         entry = self.folder / key
         try:
             facts = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-            if any(_checksum(entry / f"{name}.npy") != facts["checksums"][name] for name in _ARRAYS):
+            further = tuple(Statistics(**each) for each in facts[_FURTHER])
+            names = (*_ARRAYS, _FURTHER) if further else _ARRAYS
+            if any(_checksum(entry / f"{name}.npy") != facts["checksums"][name] for name in names):
                 raise ValueError("checksum")
             geometry = Geometry(
                 *(tuple(facts["geometry"][part]) for part in ("size", "spacing", "origin", "direction"))
             )
-            return CachedCase(case, entry, geometry, Statistics(**facts["statistics"]))
+            return CachedCase(case, entry, geometry, Statistics(**facts["statistics"]), further)
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(entry, ignore_errors=True)
             return None
@@ -172,12 +183,16 @@ class CaseCache:
         make_private(self.folder, ours=bool(self._entries()))
         try:
             temporary.mkdir(mode=0o700)
-            for name in _ARRAYS:
-                np.save(temporary / f"{name}.npy", getattr(prepared, name), allow_pickle=False)
+            arrays = {name: getattr(prepared, name) for name in _ARRAYS}
+            if prepared.further:
+                arrays[_FURTHER] = np.stack([image for image, _ in prepared.further])
+            for name, array in arrays.items():
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
             facts = {
                 "geometry": asdict(prepared.geometry),
                 "statistics": asdict(prepared.statistics),
-                "checksums": {name: _checksum(temporary / f"{name}.npy") for name in _ARRAYS},
+                "checksums": {name: _checksum(temporary / f"{name}.npy") for name in arrays},
+                _FURTHER: [asdict(own) for _, own in prepared.further],
             }
             (temporary / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
             with suppress(OSError):  # another training was faster; its entry is as good
@@ -241,6 +256,9 @@ def _key(case: Case, preprocessing: Preprocessing, labels: Sequence[str]) -> str
         "preprocessing": preprocessing.to_dict(),
         "labels": list(labels),
     }
+    if preprocessing.channels:
+        others = case.channels[: len(preprocessing.channels) - 1]
+        meaning["channels"] = [image_digest(file, "blake2b") for file in others]
     return entry_key(image_digest(case.image, "blake2b"), meaning)
 
 

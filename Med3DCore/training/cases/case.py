@@ -47,6 +47,7 @@ class Case:
         modality: ``"CT"``, ``"MR"``, ...; empty if nobody said.
         ignore: Value of the label file that says nothing about any label, or None.
         frame: Which volume of an image file that holds several (4D NIfTI), from 0.
+        channels: Further images of the patient on the same grid, for a network that takes several.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Case:
     modality: str = ""
     ignore: int | None = None
     frame: int = 0
+    channels: tuple[Path, ...] = ()
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -95,6 +97,34 @@ def read_image(case: Case, progress: Progress | None = None) -> Volume:
     except SettingError as error:
         raise DataError(f"Case '{case.name}': {error}") from None
     return read_found(scan, case.image, progress)
+
+
+def read_channels(case: Case, image: Volume, wanted: int, progress: Progress | None = None) -> list[Volume]:
+    """The further images of a case that a network takes.
+
+    Args:
+        case: The case; of more images than are wanted the first ones are read.
+        image: The case's own image, the first channel.
+        wanted: How many channels the network takes, the first included.
+        progress: Takes warnings; may cancel.
+
+    Raises:
+        DataError: There are too few, or one does not lie on the first one's grid.
+        VolumeError: A file cannot be read.
+    """
+    if len(case.channels) + 1 < wanted:
+        have = "one image" if not case.channels else f"{len(case.channels) + 1} images"
+        raise DataError(f"Case '{case.name}' has {have}, but the network takes {wanted}; name the others as channels.")
+    found = []
+    for file in case.channels[: wanted - 1]:
+        volume = read_found(find_scan(file, progress=progress), file, progress)
+        if not volume.geometry.is_close(image.geometry, tolerance_mm=0.1):
+            raise DataError(
+                f"Case '{case.name}': {file} lies on another grid than {case.image}; channels must lie voxel over "
+                "voxel, so resample it onto the first image."
+            )
+        found.append(volume)
+    return found
 
 
 def training_spacings(cases: Iterable[Case]) -> Iterator[Triple]:

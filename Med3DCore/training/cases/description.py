@@ -64,6 +64,7 @@ _KINDS = {
     **dict.fromkeys(("name", "image", "patient", "split", "domain", "modality"), (str, "a text")),
     **dict.fromkeys(("values", "source"), (dict, "an object")),
     **dict.fromkeys(("annotated", "absent"), (list, "a list of labels")),
+    "channels": (list, "a list of files"),
     "label": (str | None, "a text or null"),
 }
 
@@ -110,6 +111,7 @@ def case_from_dict(entry: dict, folder: Path) -> Case:
         modality=entry.get("modality", ""),
         ignore=None if ignore is None else int(ignore),
         frame=int(entry.get("frame", 0)),
+        channels=tuple(folder / name for name in entry.get("channels", ())),
     )
 
 
@@ -138,7 +140,7 @@ def check_cases(cases: Sequence[Case], path: Path, progress: Progress | None = N
         if case.name in names:
             raise DataError(f"{path} lists the case '{case.name}' twice.")
         names.add(case.name)
-        for file in (case.image, case.label):
+        for file in (case.image, case.label, *case.channels):
             if file is not None and not (file.is_file() or file.is_dir()):
                 raise DataError(f"Case '{case.name}': the file {file} is missing.")
         if not case.weight > 0:

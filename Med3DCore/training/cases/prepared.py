@@ -12,12 +12,12 @@ import numpy as np
 from Med3DCore.geometry import Geometry
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.hounsfield import looks_like_ct
-from Med3DCore.preprocessing.intensity import Statistics
+from Med3DCore.preprocessing.intensity import Intensity, Statistics
 from Med3DCore.preprocessing.padding import Seen, continue_into_padding
 from Med3DCore.preprocessing.preprocessing import Preprocessing
-from Med3DCore.training.cases.case import UNKNOWN, AnyCase, Case, read_image
+from Med3DCore.training.cases.case import UNKNOWN, AnyCase, Case, read_channels, read_image
 from Med3DCore.training.cases.label import read_label
-from Med3DCore.volume import LabelMap
+from Med3DCore.volume import LabelMap, Volume
 
 HEADROOM = 60.0
 """How far outside of the model's intensity range a prepared image keeps its values."""
@@ -35,6 +35,7 @@ class Prepared(Protocol[Its]):
         target: uint8 ``[c, z, y, x]``, a channel per label: 1 inside, 0 outside, 255 unknown.
         geometry: Their grid.
         statistics: How this scan is normalised.
+        further: The further images of a network that takes several, as ``image``, each with its statistics.
     """
 
     @property
@@ -52,6 +53,9 @@ class Prepared(Protocol[Its]):
     @property
     def statistics(self) -> Statistics: ...
 
+    @property
+    def further(self) -> Sequence[tuple[np.ndarray, Statistics]]: ...
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedCase(Generic[AnyCase]):
@@ -63,6 +67,7 @@ class PreparedCase(Generic[AnyCase]):
         target: uint8 ``[c, z, y, x]``, a channel per label: 1 inside, 0 outside, 255 unknown.
         geometry: Their grid.
         statistics: How this scan is normalised.
+        further: The further images of a network that takes several, as ``image``, each with its statistics.
     """
 
     case: AnyCase
@@ -70,11 +75,21 @@ class PreparedCase(Generic[AnyCase]):
     target: np.ndarray
     geometry: Geometry
     statistics: Statistics
+    further: Sequence[tuple[np.ndarray, Statistics]] = ()
+
+
+def normalised(case: Prepared, intensity: Intensity) -> np.ndarray:
+    """What a network sees of a whole case: float32 ``[z, y, x]``, or ``[channels, z, y, x]`` of several images."""
+    images = [intensity.apply(np.array(image), own) for image, own in ((case.image, case.statistics), *case.further)]
+    return images[0] if len(images) == 1 else np.stack(images)
 
 
 def fingerprint(case: Prepared) -> int:
-    """CRC-32 of image and target: whether a case is still what it was, as long as nobody means harm."""
-    return zlib.crc32(np.ascontiguousarray(case.target).data, zlib.crc32(np.ascontiguousarray(case.image).data))
+    """CRC-32 of images and target: whether a case is still what it was, as long as nobody means harm."""
+    value = 0
+    for array in (case.image, case.target, *(image for image, _ in case.further)):
+        value = zlib.crc32(np.ascontiguousarray(array).data, value)
+    return value
 
 
 def prepare_case(
@@ -94,16 +109,23 @@ def prepare_case(
         DataError: Image and label do not lie on the same grid, or the label has other values than described.
     """
     volume = read_image(case)
+    others = read_channels(case, volume, max(1, len(preprocessing.channels)))
     seen = continue_into_padding(volume) if looks_like_ct(volume.array) else Seen(volume)
     grid = world_grid(volume.geometry, preprocessing.spacing)
-    statistics = preprocessing.intensity.measure(seen.volume)
-    clip = (statistics.low - headroom, statistics.high + headroom)
-    image = resample(seen.volume.array, volume.geometry, grid, clip, statistics.floor)
+    (image, statistics), *further = (_on_grid(each, grid, preprocessing, headroom) for each in (seen.volume, *others))
     label = None if case.label is None else read_label(case, volume.geometry, names=labels)
     target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
     if seen.padding is not None:
         target[:, _share(seen.padding, volume.geometry, grid) > 0.5] = UNKNOWN
-    return PreparedCase(case, image, target, grid, statistics)
+    return PreparedCase(case, image, target, grid, statistics, tuple(further))
+
+
+def _on_grid(
+    volume: Volume, grid: Geometry, preprocessing: Preprocessing, headroom: float
+) -> tuple[np.ndarray, Statistics]:
+    statistics = preprocessing.intensity.measure(volume)
+    clip = (statistics.low - headroom, statistics.high + headroom)
+    return resample(volume.array, volume.geometry, grid, clip, statistics.floor), statistics
 
 
 def _target(case: Case, name: str, label: LabelMap | None, source: Geometry, grid: Geometry) -> np.ndarray:

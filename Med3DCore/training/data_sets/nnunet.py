@@ -20,7 +20,7 @@ def is_nnunet(description: object) -> bool:
 
 
 def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> list[Case]:
-    """The labelled cases of such a data set; of several channels the first.
+    """The labelled cases of such a data set, with all their channels.
 
     Args:
         description: Content of the ``dataset.json``.
@@ -35,18 +35,18 @@ def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> 
     ending = "." + str(description["file_ending"]).removeprefix(".")
     if len(channels) > 1:
         warn(
-            f"{path.parent} has {len(channels)} channels; Med3D takes the first, {channels[0]}, and not "
-            f"{', '.join(channels[1:])}."
+            f"{path.parent} has {len(channels)} channels; a network that takes one gets the first, {channels[0]}, and "
+            f"not {', '.join(channels[1:])}."
         )
     name = str(description.get("name") or path.parent.name)
     licence = str(description.get("licence") or description.get("license") or "unknown")
-    files = list(_listed(description, path.parent) or _found(ending, path.parent, warn))
+    files = list(_listed(description, path.parent) or _found(ending, len(channels), path.parent, warn))
     if not files:
         raise DataError(f"{path.parent} holds no pair such as imagesTr/case_0000{ending} and labelsTr/case{ending}.")
     return [
         Case(
             case,
-            image,
+            images[0],
             label,
             values,
             tuple(values),
@@ -55,22 +55,32 @@ def nnunet_cases(description: dict, path: Path, warn: Callable[[str], None]) -> 
             domain=name,
             modality=channels[0],
             ignore=ignore,
+            channels=tuple(images[1:]),
         )
-        for case, image, label in files
+        for case, images, label in files
     ]
 
 
-def _listed(description: dict, folder: Path) -> list[tuple[str, Path, Path]]:
+def _listed(description: dict, folder: Path) -> list[tuple[str, list[Path], Path]]:
     """Cases that the description itself lists under ``"dataset"``."""
     listed = description.get("dataset") or {}
     try:
-        return [(case, folder / entry["images"][0], folder / entry["label"]) for case, entry in listed.items()]
+        return [
+            (
+                case,
+                [folder / entry["images"][0], *(folder / name for name in entry["images"][1:])],
+                folder / entry["label"],
+            )
+            for case, entry in listed.items()
+        ]
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise DataError(f'{folder / "dataset.json"}: its "dataset" does not list images and labels.') from error
 
 
-def _found(ending: str, folder: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Path, Path]]:
-    """Cases by the names of the files."""
+def _found(
+    ending: str, channels: int, folder: Path, warn: Callable[[str], None]
+) -> Iterator[tuple[str, list[Path], Path]]:
+    """Cases by the names of the files; a channel that is missing is told when the case is read."""
     first = f"_0000{ending}"
     images = {path.name.removesuffix(first): path for path in sorted((folder / "imagesTr").glob(f"[!.]*{first}"))}
     labels = {path.name.removesuffix(ending): path for path in sorted((folder / "labelsTr").glob(f"[!.]*{ending}"))}
@@ -78,4 +88,7 @@ def _found(ending: str, folder: Path, warn: Callable[[str], None]) -> Iterator[t
         other = "label" if what == "image" else "image"
         for case in sorted(names):
             warn(f"The {what} of the case '{case}' has no {other}; it is left out.")
-    return ((case, image, labels[case]) for case, image in images.items() if case in labels)
+    for case, image in images.items():
+        others = [image.with_name(f"{case}_{channel:04}{ending}") for channel in range(1, channels)]
+        if case in labels:
+            yield case, [image, *others], labels[case]

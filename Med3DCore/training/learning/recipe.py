@@ -127,17 +127,25 @@ def read_recipe(path: Path) -> Recipe:
         SettingError: It cannot be read, or has an unknown or missing setting, which the sentence names.
     """
     try:
-        values = json.loads(Path(path).read_text())
-        _refuse_unknown("the recipe", values, Recipe)
-        model = dict(values["model"])
-        stages = tuple(stage_from_dict(entry) for entry in values["stages"])
-        if not stages:
-            raise ValueError("it has no stage")
-        return Recipe(model, stages, int(values.get("seed", 0)))
+        return recipe_of(json.loads(Path(path).read_text()))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
+
+
+def recipe_of(values: dict) -> Recipe:
+    """A recipe as its file says it.
+
+    Raises:
+        KeyError, TypeError, ValueError: A setting is unknown, missing or makes no sense.
+    """
+    _refuse_unknown("the recipe", values, Recipe)
+    model = dict(values["model"])
+    stages = tuple(stage_from_dict(entry) for entry in values["stages"])
+    if not stages:
+        raise ValueError("it has no stage")
+    return Recipe(model, stages, int(values.get("seed", 0)))
 
 
 def package_of(model: dict, **parts: Any) -> ModelPackage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,16 +193,16 @@ class Augmentation:
         self,
         image: torch.Tensor,
         target: torch.Tensor,
-        outside: float,
+        outside: Sequence[float],
         rng: np.random.Generator,
         spacing: Triple = (1.0, 1.0, 1.0),
     ) -> None:
         """Perhaps end the scan at a plane across the patch, in place: beyond there is air and no organ.
 
         Args:
-            image: float32 ``[1, 1, z, y, x]``.
+            image: float32 ``[1, channels, z, y, x]``.
             target: uint8 ``[1, c, z, y, x]``.
-            outside: Intensity outside of the scan.
+            outside: Intensity of each channel outside of the scan.
             rng: Source of randomness.
             spacing: Size (x, y, z) of a voxel in mm.
         """
@@ -214,7 +215,7 @@ class Augmentation:
         heights = [axis * slope for axis, slope in zip(axes, normal, strict=True)]
         height = heights[0][:, None, None] + heights[1][:, None] + heights[2]
         beyond = torch.from_numpy(height > rng.uniform(0, 0.35) * max(shape * sides))
-        image[..., beyond] = outside
+        image[..., beyond] = torch.tensor(outside, dtype=image.dtype)[:, None]
         target[..., beyond] = 0
 
 

@@ -28,11 +28,18 @@ def cut_patch(
     """
     low, high = _needed(positions, image.shape)
     region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    taught = np.pad(target[(slice(None), *region)], ((0, 0), (1, 1), (1, 1), (1, 1)))
+    places = _within(positions, taught.shape[1:], first=[n - 1 for n in low])
+    return cut_image(image, positions, outside), _nearest(taught, places)[None]
+
+
+def cut_image(image: np.ndarray, positions: torch.Tensor, outside: float) -> torch.Tensor:
+    """As :func:`cut_patch`, of an image alone: ``[1, 1, z, y, x]`` float32."""
+    low, high = _needed(positions, image.shape)
+    region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     # With a ring of what lies outside around it, all that lies further out is sampled from the ring.
     seen = torch.from_numpy(np.pad(image[region], 1, constant_values=outside))
-    taught = np.pad(target[(slice(None), *region)], ((0, 0), (1, 1), (1, 1), (1, 1)))
-    places = _within(positions, seen.shape, first=[n - 1 for n in low])
-    return _linear(seen, places)[None, None], _nearest(taught, places)[None]
+    return _linear(seen, _within(positions, seen.shape, first=[n - 1 for n in low]))[None, None]
 
 
 def sample(volume: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from Med3DCore.preprocessing.intensity import Intensity
 from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.patches.augmentation import Augmentation
-from Med3DCore.training.patches.cut import cut_patch
+from Med3DCore.training.patches.cut import cut_image, cut_patch
 from Med3DCore.training.patches.region import RegionSampling, label_box
 
 Shape = tuple[int, int, int]
@@ -64,7 +64,7 @@ class PatchSampler:
         object.__setattr__(self, "_showing", [patients or everybody for patients in showing])
 
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of a step: image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
+        """The batch of a step: image ``[n, channels, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
         rng = np.random.default_rng([self.seed, step])
         pairs = [self._patch(rng) for _ in range(self.batch)]
         return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
@@ -79,9 +79,16 @@ class PatchSampler:
         positions = self.augmentation.positions(centre, self.patch, rng, spacing, scan.shape)
         image, target = cut_patch(scan, case.target, positions, outside=case.statistics.floor)
         self.augmentation.paint_disease(image, target, case.statistics, rng, spacing)
-        image = self.augmentation.vary_intensity(image, case.statistics, rng)
-        self.augmentation.end_scan(image, target, case.statistics.floor, rng, spacing)
-        return torch.from_numpy(self.intensity.apply(image.numpy(), case.statistics)), target
+        images, known = [self.augmentation.vary_intensity(image, case.statistics, rng)], [case.statistics]
+        for further, own in case.further:
+            other = cut_image(further, positions, outside=own.floor)
+            images.append(self.augmentation.vary_intensity(other, own, rng))
+            known.append(own)
+        image = images[0] if len(images) == 1 else torch.cat(images, dim=1)
+        self.augmentation.end_scan(image, target, [own.floor for own in known], rng, spacing)
+        for channel, own in zip(image[0].numpy(), known, strict=True):
+            channel[:] = self.intensity.apply(channel, own)
+        return image, target
 
     def _centre(self, case: Prepared, shape: Shape, label: int, rng: np.random.Generator) -> np.ndarray:
         voxels = self._voxels[case.case.name][label]

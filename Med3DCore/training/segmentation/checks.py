@@ -36,14 +36,29 @@ def check_stage(recipe: StageRecipe) -> None:
         )
     check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
     check_choice(f"The activation of stage '{stage.name}'", stage.activation, ("sigmoid", "softmax"))
-    if (channels := stage.network["encoder"].get("in_channels", 1)) != 1:
-        raise SettingError(
-            f"Stage '{stage.name}' wants an image of {channels} channels, but a scan has one; set in_channels of the "
-            "encoder to 1."
-        )
+    _check_channels(recipe)
     if stage.network["decoder"].get("name") not in (CLASSIFYING, DETECTING):
         _check_segmenting(stage)
     require_room(recipe)
+
+
+def _check_channels(recipe: StageRecipe) -> None:
+    """As many named channels as the encoder takes; only a segmentation takes several."""
+    stage, augmentation = recipe.stage, recipe.training.augmentation
+    channels, named = stage.network["encoder"].get("in_channels", 1), stage.preprocessing["intensity"].get("channels")
+    if channels != len(named or [1]):
+        raise SettingError(
+            f"Stage '{stage.name}' wants an image of {channels} channels, but its preprocessing names "
+            f'{len(named or [1])}; name them in \'intensity\', such as "channels": ["t1", "t2"], or set in_channels of '
+            "the encoder to 1."
+        )
+    if channels > 1 and stage.network["decoder"].get("name") in (CLASSIFYING, DETECTING):
+        raise SettingError(f"Stage '{stage.name}' looks at points or slices, for which one channel is possible.")
+    if channels > 1 and (augmentation.organ_shift or augmentation.lesions or augmentation.fluid):
+        raise SettingError(
+            f"Stage '{stage.name}' takes {channels} channels, in which disease cannot be painted; leave organ_shift, "
+            "lesions and fluid out."
+        )
 
 
 def _check_segmenting(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import digest, image_digest
-from Med3DCore.training.cases.case import AnyCase, Case, read_image
+from Med3DCore.training.cases.case import AnyCase, Case, read_channels, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
 from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, package_of
@@ -115,7 +115,11 @@ def measure(pipeline: Pipeline, cases: Sequence[Case], progress: Progress) -> di
 def measure_case(pipeline: Pipeline, case: Case) -> CaseReport | None:
     """Segment one case and compare it with its labels, where they are known; None if none of the model's is."""
     names = [label.name for label in pipeline.package.labels if label.name in (*case.drawn, *case.absent)]
-    return compare_with_truth(pipeline.segment(read_image(case), names), names, case) if names else None
+    if not names:
+        return None
+    image = read_image(case)
+    channels = read_channels(case, image, pipeline.inputs)
+    return compare_with_truth(pipeline.segment(image, names, channels=channels), names, case)
 
 
 def compare_with_truth(result: LabelMap, names: Sequence[str], case: Case) -> CaseReport:
@@ -185,7 +189,9 @@ def _data_sets(cases: Sequence[Case]) -> list[dict]:
 
 def _fingerprint(case: Case) -> dict:
     """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
-    hashes = {"image_sha256": image_digest(case.image, "sha256")}
+    hashes: dict[str, str | list[str]] = {"image_sha256": image_digest(case.image, "sha256")}
+    if case.channels:
+        hashes["channels_sha256"] = [image_digest(file, "sha256") for file in case.channels]
     if case.label:
         hashes["label_sha256"] = digest(case.label, "sha256")
     return {

@@ -19,7 +19,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import UNKNOWN, Case
-from Med3DCore.training.cases.prepared import Prepared, fingerprint
+from Med3DCore.training.cases.prepared import Prepared, fingerprint, normalised
 from Med3DCore.training.learning.initialization import digest, is_encoder_alone, network_of
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.losses import supervised_loss
@@ -148,7 +148,7 @@ class SegmentationTask(Task[Network | Average]):
         return network_of(self.recipe.stage, self.initial)
 
     def draw(self, number: int) -> tuple[Tensor, Tensor]:
-        """Image ``[n, 1, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
+        """Image ``[n, channels, z, y, x]`` float32 and target ``[n, c, z, y, x]`` uint8."""
         return self.sampler.draw(number)
 
     def loss(
@@ -191,9 +191,14 @@ class SegmentationTask(Task[Network | Average]):
     ) -> dict[str, tuple[float, float, float]]:
         """Dice, true mL and mL found too much of each label that is known, on the network's grid, over known voxels."""
         stage, measured, ml = self.recipe.stage, {}, case.geometry.voxel_volume_ml
-        array = self.intensity.apply(case.image.copy(), case.statistics)
         probability = sliding_window(
-            network, array, stage.window, device, stage.activation, overlap=0.25, progress=progress
+            network,
+            normalised(case, self.intensity),
+            stage.window,
+            device,
+            stage.activation,
+            overlap=0.25,
+            progress=progress,
         )
         if stage.activation == "softmax":
             likeliest = probability.argmax(axis=0)
