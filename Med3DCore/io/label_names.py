@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from Med3DCore.anatomy import STRUCTURES
 from Med3DCore.geometry import triple
-from Med3DCore.tasks import LABELS, Code, Label
+from Med3DCore.tasks import LABELS, LEFT, RIGHT, Code, Label
 
 # What Slicer calls a segment that nobody gave a meaning to.
 TISSUE: Code = ("SCT", "85756007", "Tissue")
@@ -27,7 +28,7 @@ _SAYS_NOTHING = {"ct", "auto", "total", "both", "bilateral", "whole", "organ"}
 
 
 def label_for(title: str, position: int) -> Label:
-    """Med3D's own label of that name or title, else a new one without a special meaning.
+    """Med3D's own label of that name or title, else one of :mod:`.anatomy`, else one without a special meaning.
 
     Args:
         title: Such as ``"liver"``, ``"Left lung"`` or ``"lesion 3"``.
@@ -36,6 +37,8 @@ def label_for(title: str, position: int) -> Label:
     name = slug(title)
     if name in LABELS:
         return LABELS[name]
+    if known := _anatomical(name):
+        return known
     # Steps of the golden ratio keep neighbours' hues far apart however many there are.
     rgb = colorsys.hsv_to_rgb((0.1 + 0.618034 * position) % 1.0, 0.55, 0.9)
     return Label(name, title, triple(round(255 * channel) for channel in rgb), TISSUE, TISSUE)
@@ -66,6 +69,17 @@ def _words(name: str) -> frozenset[str]:
 
 
 _BY_WORDS = {_words(name): name for name in LABELS}
+_STRUCTURES = {_words(slug(name)): structure for name, structure in STRUCTURES.items()}
+
+
+def _anatomical(name: str) -> Label | None:
+    """A label of that name for a structure that is known by its words, on the side that they say."""
+    words = _words(name)
+    if words in _STRUCTURES:
+        return _STRUCTURES[words].label(name, None)
+    sides = [side for side in (LEFT, RIGHT) if side[2].lower() in words]
+    found = _STRUCTURES.get(words - {"left", "right"})
+    return found.label(name, sides[0]) if found and len(sides) == 1 else None
 
 
 def described_label(

@@ -85,7 +85,7 @@ def test_segment(slicer_gui, monkeypatch, tmp_path, busy, count):
         addModel(module, "many", [f"part_{value}" for value in range(1, count + 1)])
         panel.parameterNode.model = "many"
     slicer_gui.process_events(0.3)
-    button = panel.ui.allOrgansButton if many else panel.ui.bothButton
+    button = panel.ui.chosenOrgansButton if many else panel.ui.bothButton
 
     def isDone():
         segmentation = panel.parameterNode.segmentation

@@ -43,7 +43,7 @@ def test_long_names_do_not_widen_the_panel_and_buttons_say_what_they_do(module):
     addModel(module, "a model whose name is much longer than any panel of the module is wide " * 2, organs)
     panel.parameterNode.model = module.services.catalogue.models[-1].reference
     module.host.process_events(0.1)
-    assert panel.ui.allOrgansButton.text == "Segment all 12 organs" and not panel.ui.allOrgansButton.isHidden()
+    assert panel.ui.chosenOrgansButton.text == "Segment all 12 organs" and not panel.ui.chosenOrgansButton.isHidden()
     assert panel.widget.minimumSizeHint.width() <= before
     panel.parameterNode.model = ""
     from mrml_helpers import addVolume

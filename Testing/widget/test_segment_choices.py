@@ -136,15 +136,70 @@ def test_models_are_described_and_say_what_they_find(module, panel, ct):
     assert panel.parameterNode.model == "spleens" and panel.ui.modelDescription.text == "Known for spleens."
     settle(panel)
     assert panel.ui.liverButton.enabled and panel.ui.hintLabel.text == "The chosen model finds only: Spleen, Liver."
-    assert not panel.ui.lungsButton.enabled and not panel.ui.allOrgansButton.isHidden()
-    assert panel.ui.allOrgansButton.text == "Segment Spleen, Liver"
-    press(panel, "allOrgansButton")
+    assert not panel.ui.lungsButton.enabled and not panel.ui.chosenOrgansButton.isHidden()
+    assert panel.ui.chosenOrgansButton.text == "Segment Spleen, Liver"
+    press(panel, "chosenOrgansButton")
     wait(panel)
     assert [row[1] for row in rows(panel)] == ["Liver"]
     panel.parameterNode.model = "gone-1.0.0"
     assert "gone-1.0.0 is not on this computer" in reason(panel)
     choose(box, "")
-    assert reason(panel) == "" and panel.ui.allOrgansButton.isHidden()
+    assert reason(panel) == "" and panel.ui.chosenOrgansButton.isHidden()
+
+
+MANY = ["liver", "lungs", "spleen", "left_kidney", "right_kidney", *(f"rib_left_{number}" for number in range(1, 13))]
+
+
+def listed(panel):
+    """Titles of the organs that the list shows, and those that are ticked, hidden ones included."""
+    view = panel.ui.organList
+    items = [view.item(row) for row in range(view.count)]
+    shown = [item.text() for item in items if not item.isHidden()]
+    return shown, [item.text() for item in items if item.checkState() == panel.host.qt.Qt.Checked]
+
+
+def test_organs_of_many_are_searched_ticked_and_remembered(module, panel, ct):
+    addModel(module, "few", ("spleen", "liver"))
+    addModel(module, "total", MANY)
+    ui, box = panel.ui, panel.ui.modelSelector
+    assert ui.organChoice.isHidden() and not ui.liverButton.isHidden()
+    choose(box, "total")
+    settle(panel)
+    assert not ui.organChoice.isHidden() and ui.liverButton.isHidden() and ui.hintRow.isHidden()
+    shown, ticked = listed(panel)
+    assert shown == ticked == [name.title() for name in MANY]
+    assert ui.chosenOrgansButton.text == "Segment all 17 organs"
+    ui.noneListedButton.click()
+    assert reason(panel, "chosenOrgansButton") == "Tick the organs to segment."
+
+    ui.organSearch.text = "left RIB"
+    assert listed(panel) == ([f"Rib_Left_{number}" for number in range(1, 13)], [])
+    ui.allListedButton.click()
+    assert ui.chosenOrgansButton.text == "Segment 12 of 17 organs"
+    ui.noneListedButton.click()
+    ui.organSearch.text = "kidney"
+    ui.allListedButton.click()
+    ui.organSearch.text = ""
+    ui.organList.item(0).setCheckState(panel.host.qt.Qt.Checked)
+    wanted = ["Liver", "Left_Kidney", "Right_Kidney"]
+    assert listed(panel) == (shown, wanted) and reason(panel, "chosenOrgansButton") == ""
+    assert ui.chosenOrgansButton.text == "Segment Liver, Left_Kidney, Right_Kidney"
+    press(panel, "chosenOrgansButton")
+    wait(panel)
+    assert [row[1] for row in rows(panel)] == ["Liver"]
+
+    choose(box, "few")
+    assert ui.organChoice.isHidden() and ui.chosenOrgansButton.text == "Segment Spleen, Liver"
+    choose(box, "total")
+    assert listed(panel)[1] == wanted
+
+
+def test_ticks_are_kept_by_model_in_the_users_settings(module, panel, ct):
+    addModel(module, "total", MANY)
+    module.services.settings.setValue("Med3DSegmentation/Organs/total", "spleen,organ of an older version")
+    choose(panel.ui.modelSelector, "total")
+    settle(panel)
+    assert listed(panel)[1] == ["Spleen"] and panel.ui.chosenOrgansButton.text == "Segment Spleen"
 
 
 def choose(box, name):

@@ -45,6 +45,11 @@ class ModelChoice:
         return {label["name"]: label["title"] for label in (self.values["model"] or {}).get("labels", ())}
 
     @property
+    def colours(self) -> dict[str, tuple[int, int, int]]:
+        """Name and colour of each of these labels, RGB, 0 to 255."""
+        return {label["name"]: tuple(label["colour"]) for label in (self.values["model"] or {}).get("labels", ())}
+
+    @property
     def classes(self) -> list[str]:
         """What a classifier tells apart; empty for all other models."""
         model = self.values["model"]

@@ -8,49 +8,83 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from Med3DCore.tasks import LABELS
+from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.panel import allow
+from Med3DSegmentationLib.panels.segment.organ_list import OrganList
 
 _ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
+_FEW = 3  # organs that need no list
+_LONGEST = 40  # characters of a button, which must not widen the panel
 
 
 class OrganButtons:
-    """A button for each of the usual organs, one for both, and one for all organs of a model that has others.
+    """A button for each of the usual organs, one for both, and one for the organs of a model that has others.
+
+    Of a model with many, a list says which of them, in place of the usual buttons.
 
     Args:
-        ui: Has the buttons.
+        ui: Has the buttons, and what :class:`.OrganList` needs in ``organChoice``.
+        settings: The application's QSettings.
         onPressed: Gets the names of the organs.
+        onChanged: Called when other organs were ticked.
     """
 
-    def __init__(self, ui: Any, onPressed: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        settings: Any,
+        onPressed: Callable[[Sequence[str]], None],
+        onChanged: Callable[[], None],
+    ) -> None:
         self._ui = ui
         self._organs: dict[str, str] = {}
+        self._list = OrganList(ui, settings, onChanged)
         for name, organs in _ORGANS.items():
             getattr(ui, name).connect("clicked()", lambda organs=organs: onPressed(organs))
-        ui.allOrgansButton.connect("clicked()", lambda: onPressed(tuple(self._organs)))
+        ui.chosenOrgansButton.connect("clicked()", lambda: onPressed(tuple(self._chosen())))
 
-    def allow(self, reason: str, organs: dict[str, str]) -> str:
+    def allow(self, reason: str, model: ModelChoice | None) -> str:
         """Enable the buttons, or say why not, for all of them or for an organ that the model does not know.
 
         Args:
             reason: Why none can be pressed, or "".
-            organs: Names and titles of the chosen model's organs; empty while the model is chosen automatically.
+            model: The chosen one; None while it is chosen automatically, or not known.
 
         Returns:
             The first reason that there is, or "".
         """
-        self._organs = organs
-        names = ", ".join(organs.values())
-        button, hint = self._ui.allOrgansButton, reason
+        organs = self._organs = model.organs if model else {}
+        self._list.offer(model if len(organs) > _FEW else None)
+        self._ui.organChoice.visible = len(organs) > _FEW
+        known = _("The chosen model finds only: {organs}.").format(organs=", ".join(organs.values()))
+        hint = reason
+        for name, wanted in _ORGANS.items():
+            button = getattr(self._ui, name)
+            button.visible = len(organs) <= _FEW
+            why = reason or (known if organs and not organs.keys() >= set(wanted) else "")
+            allow(button, why, _whatFor(wanted, organs))
+            hint = hint or (why if button.visible else "")
+        return self._allowChosen(reason) or hint
+
+    def _allowChosen(self, reason: str) -> str:
+        """The same for the button of the model's own organs."""
+        button, organs, chosen = self._ui.chosenOrgansButton, self._organs, self._chosen()
         button.visible = any(name not in _ORGANS["bothButton"] for name in organs)
-        many = _("Segment all {count} organs").format(count=len(organs))
-        button.text = many if len(organs) > 3 else _("Segment {organs}").format(organs=names)
-        for name, wanted in {**_ORGANS, "allOrgansButton": tuple(organs)}.items():
-            missing = organs and [organ for organ in wanted if organ not in organs]
-            known = _("The chosen model finds only: {organs}.").format(organs=names)
-            why = reason or (known if missing else "")
-            allow(getattr(self._ui, name), why, _whatFor(wanted, organs))
-            hint = hint or why
-        return hint
+        text = _("Segment {organs}").format(organs=", ".join(chosen.values()))
+        if len(text) > _LONGEST:
+            every = len(chosen) == len(organs)
+            text = _("Segment all {all} organs") if every else _("Segment {count} of {all} organs")
+            text = text.format(count=len(chosen), all=len(organs))
+        why = reason or (_("Tick the organs to segment.") if organs and not chosen else "")
+        button.text = text if chosen else _("Segment")
+        allow(button, why, _whatFor(tuple(chosen), organs))
+        return why
+
+    def _chosen(self) -> dict[str, str]:
+        """Names and titles of the organs that the model's own button finds."""
+        if len(self._organs) <= _FEW:
+            return self._organs
+        return {name: self._organs[name] for name in self._list.chosen()}
 
 
 def _whatFor(wanted: Sequence[str], organs: Mapping[str, str]) -> str:

@@ -61,7 +61,7 @@ class SegmentPanel(Panel):
         self._results = ResultSection(services, ui, self._choose)
         self._dicom = DicomButton(services, ui.dicomButton, self._progress, self._results.note)
         self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
-        self._organButtons = OrganButtons(ui, self._segment)
+        self._organButtons = OrganButtons(ui, services.settings, self._segment, self.refresh)
         ui.installButton.connect("clicked()", self.install)
         self._roi = RoiChoice(ui.roiSelector, ui.inputSelector.currentNode, lambda: self._soon.start(0))
         services.engine.logListeners.append(self._addLog)
@@ -130,15 +130,11 @@ class SegmentPanel(Panel):
 
     def _allow(self, reason: str) -> None:
         """Enable the buttons, or say why not."""
-        hint = self._organButtons.allow(reason, self._organsOfModel())
+        model = self.parameterNode and self.services.catalogue.find(self.parameterNode.model)
+        hint = self._organButtons.allow(reason, model)
         self.ui.hintLabel.text = hint
         self.ui.installButton.visible = not self.services.installer.isReady()
         self.ui.hintRow.visible = bool(hint) and not self._isRunning
-
-    def _organsOfModel(self) -> dict[str, str]:
-        """Names and titles of the chosen model's organs; empty while the model is Automatic or not known."""
-        model = self.parameterNode and self.services.catalogue.find(self.parameterNode.model)
-        return model.organs if model else {}
 
     @property
     def _isRunning(self) -> bool:
