@@ -8,7 +8,7 @@ interpolated. That is most of a scan, and near borders two or three classes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise, product
 
 import numpy as np
@@ -22,21 +22,28 @@ Block = tuple[slice, slice, slice]
 # Voxels of the network's grid along an edge of a block: larger ones have more borders, smaller ones cost Python's time.
 _EDGE = 8
 _SLICES = 4
+_TOGETHER = 16  # classes that are interpolated in one go; as many as the processor's cache holds
 
 
-def exclusive_labels(logits: np.ndarray, axes: Sequence[Neighbours], progress: Progress | None = None) -> np.ndarray:
+def exclusive_labels(
+    logits: np.ndarray,
+    axes: Sequence[Neighbours],
+    progress: Progress | None = None,
+    wanted: Collection[int] | None = None,
+) -> np.ndarray:
     """The class with the highest interpolated logit, the first one among equals.
 
     Args:
         logits: float32 ``[c, z, y, x]``.
         axes: Linear or nearest interpolation along z, y, x.
         progress: Followed, and may cancel.
+        wanted: Classes that matter; where none of them can win, the result is left 0. None for all.
 
     Returns:
         uint8 of the interpolation's shape.
     """
     coarse = _argmax(logits)
-    result = np.empty([len(axis.low) for axis in axes], np.uint8)
+    result = np.zeros([len(axis.low) for axis in axes], np.uint8)
 
     def fill(block: Block, corners: Block) -> None:
         winners = coarse[corners]
@@ -44,15 +51,15 @@ def exclusive_labels(logits: np.ndarray, axes: Sequence[Neighbours], progress: P
         if (winners == first).all():
             result[block] = first
             return
-        part = logits[(slice(None), *corners)]
-        left = _undominated(part, np.unique(winners))
-        inner = _inner(axes, block, corners)
-        best, label = _interpolated(part[left[0]], inner), np.full(result[block].shape, left[0], np.uint8)
-        for candidate in left[1:]:
-            values = _interpolated(part[candidate], inner)
-            np.copyto(label, np.uint8(candidate), where=values > best)
-            np.maximum(best, values, out=best)
-        result[block] = label
+        part, inner = logits[(slice(None), *corners)], _inner(axes, block, corners)
+        likely = np.unique(winners)
+        best, label = _highest(part, likely, inner)
+        # Between its corners no class is above the highest of them.
+        possible = np.flatnonzero(part.reshape(len(part), -1).max(axis=1) > best.min())
+        left = np.union1d(likely, possible)
+        if wanted is not None and not np.isin(left, list(wanted)).any():
+            return
+        result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
 
     _in_blocks(fill, axes, progress)
     return result
@@ -115,28 +122,30 @@ def _inner(axes: Sequence[Neighbours], block: Block, corners: Block) -> list[Nei
     ]
 
 
+def _highest(part: np.ndarray, classes: np.ndarray, axes: Sequence[Neighbours]) -> tuple[np.ndarray, np.ndarray]:
+    """The highest interpolated logit of some classes at each voxel of a block, and whose it is; the first of equals."""
+    best: np.ndarray | None = None
+    for group in np.array_split(classes, range(_TOGETHER, len(classes), _TOGETHER)):
+        for candidate, values in zip(group, _interpolated(part[group], axes), strict=True):
+            if best is None:
+                best, label = values.copy(), np.full(values.shape, candidate, np.uint8)
+                continue
+            np.copyto(label, np.uint8(candidate), where=values > best)
+            np.maximum(best, values, out=best)
+    if best is None:
+        raise ValueError("there must be a class")
+    return best, label
+
+
 def _interpolated(values: np.ndarray, axes: Sequence[Neighbours]) -> np.ndarray:
-    """One map ``[z, y, x]``, interpolated along its last axis first, where it is smallest."""
-    for number in (0, 1, 2):
-        axis = axes[number]
-        part = axis.part.reshape([-1 if number == other else 1 for other in range(3)])
+    """Maps ``[..., z, y, x]``, interpolated along their first axis first: the longest runs in memory stay whole."""
+    for number, axis in enumerate(axes, start=-3):
+        part = axis.part.reshape([-1 if number == other else 1 for other in (-3, -2, -1)])
         low, high = values.take(axis.low, axis=number), values.take(axis.high, axis=number)
         high -= low
         high *= part
         values = np.add(low, high, out=low)
     return values
-
-
-def _undominated(part: np.ndarray, winners: np.ndarray) -> np.ndarray:
-    """Classes that are above each of the winners somewhere; rising."""
-    left = np.ones(len(part), bool)
-    flat = part.reshape(len(part), -1)
-    for winner in winners:
-        classes = np.flatnonzero(left)
-        below = (flat[classes] <= flat[winner]).all(axis=1)
-        left[classes[below]] = False
-        left[winner] = True
-    return np.flatnonzero(left)
 
 
 def _argmax(logits: np.ndarray) -> np.ndarray:
