@@ -14,9 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "Med3DCore"
 LIBRARY = ROOT / "Med3DSegmentation" / "Med3DSegmentationLib"
-BASE = {"boxes", "errors", "geometry", "progress", "system", "tasks", "volume"}
+BASE = {"anatomy", "boxes", "errors", "geometry", "progress", "system", "tasks", "volume"}
 # What each room of the engine may import besides itself.
 MAY_IMPORT = {
+    "anatomy": {"errors", "tasks"},
     "boxes": {"errors"},
     "errors": set(),
     "geometry": set(),

@@ -72,7 +72,7 @@ def segment_stage(
             found = painted_regions([logits[channel] for channel in shown], back, progress)
             numbers = [0, *(channels.index(channel) + 1 for channel in shown)]
         else:
-            found = exclusive_labels(logits, back, progress)
+            found = exclusive_labels(logits, back, progress, channels)
             numbers = [names.index(name) + 1 if name in names else 0 for name in stage.labels]
         frame.view(result)[:] = np.array(numbers, np.uint8)[found]
     return result
