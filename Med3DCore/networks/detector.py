@@ -23,6 +23,7 @@ from Med3DCore.networks.pyramid import COLLAPSES, FeaturePyramid
 
 _POOLED = 7  # cells along each side of a box
 _SAMPLES = 2  # along each side of a cell
+_AT_ONCE = 128  # boxes, to bound the memory
 _FINEST = 14.0  # boxes up to twice so many strides of a level are looked at on it
 
 
@@ -183,18 +184,26 @@ def _anchors(height: int, width: int, stride: int, scale: float, ratios: tuple[f
 
 
 def _aligned(level: Tensor, boxes: np.ndarray) -> Tensor:
-    """Means of four samples in each of 7 x 7 cells of boxes, given in voxels of a map ``[channels, y, x]``."""
+    """Means of four samples in each of 7 x 7 cells of boxes, given in voxels of a map ``[channels, y, x]``.
+
+    Interpolation is a small matrix an axis, of weights: they bear bfloat16, in which places of samples would be off by a
+    voxel. Two products of matrices take a third of the time of ``grid_sample``, forward and backward.
+    """
+    pooled = []
+    for some in np.split(boxes, range(_AT_ONCE, len(boxes), _AT_ONCE)):
+        along_y, along_x = (
+            torch.from_numpy(_cell_weights(some[:, axis], some[:, axis + 2], level.shape[2 - axis])).to(level)
+            for axis in (1, 0)
+        )
+        rows = along_y.flatten(0, 1) @ level.transpose(0, 1).flatten(1)
+        rows = rows.unflatten(0, (len(some), _POOLED)).unflatten(2, (len(level), -1))
+        pooled.append((rows @ along_x.transpose(1, 2)[:, None]).transpose(1, 2))
+    return torch.cat(pooled)
+
+
+def _cell_weights(low: np.ndarray, high: np.ndarray, size: int) -> np.ndarray:
+    """How much each voxel of an axis counts in each cell of boxes from low to high, float64 ``[boxes, 7, size]``."""
     count = _POOLED * _SAMPLES
-    places = (np.arange(count) + 0.5) / count
-    x, y = (boxes[:, i : i + 1] + places * (boxes[:, i + 2 : i + 3] - boxes[:, i : i + 1]) for i in (0, 1))
-    # To grid_sample's -1..1, from border to border.
-    grid = np.stack(
-        [
-            np.broadcast_to((2 * x[:, None] + 1) / level.shape[2] - 1, (len(boxes), count, count)),
-            np.broadcast_to((2 * y[:, :, None] + 1) / level.shape[1] - 1, (len(boxes), count, count)),
-        ],
-        axis=-1,
-    ).reshape(1, -1, count, 2)
-    where = torch.from_numpy(grid).to(level.device, level.dtype)
-    sampled = F.grid_sample(level[None], where, padding_mode="border", align_corners=False)[0]
-    return F.avg_pool2d(sampled.unflatten(1, (len(boxes), count)).transpose(0, 1), _SAMPLES)
+    places = low[:, None] + (np.arange(count) + 0.5) / count * (high - low)[:, None]
+    distances = np.abs(np.clip(places, 0, size - 1)[..., None] - np.arange(size))
+    return np.clip(1 - distances, 0, None).reshape(len(low), _POOLED, _SAMPLES, size).mean(axis=2)

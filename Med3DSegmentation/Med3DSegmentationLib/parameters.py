@@ -45,6 +45,8 @@ class Med3DParameters:
     # Find; volume and device are those of Segment
     findPoints: slicer.vtkMRMLMarkupsFiducialNode
     findModel: str = ""  # name-version; empty takes the first there is
+    findDetector: str = ""  # the same, of detectors
+    findLeastScore: Annotated[float, WithinRange(0.05, 1)] = 0.3
     findPrevalence: Annotated[float, WithinRange(0, 99)] = 0.0  # %; 0 takes that of the classifier's training
 
     # Train; the device is that of Segment

@@ -156,6 +156,27 @@ def test_a_box_is_pooled_where_it_lies():
     assert np.allclose(pooled[1, 0, 3], middles[2])
 
 
+def test_boxes_are_pooled_alike_in_half_precision():
+    """Places rounded to bfloat16 would be off by half a voxel in a map this wide."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 100, (200, 2))
+    boxes, level = np.concatenate([low, low + rng.uniform(3, 20, (200, 2))], axis=1), torch.rand(3, 128, 128)
+    pooled = _aligned(level.bfloat16(), boxes)
+    assert pooled.dtype == torch.bfloat16 and torch.allclose(pooled.float(), _aligned(level, boxes), atol=0.02)
+
+
+def test_boxes_are_pooled_as_torch_samples():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(-3, 20, (9, 2))
+    boxes, level = np.concatenate([low, low + rng.uniform(1, 12, (9, 2))], axis=1), torch.rand(4, 24, 30).double()
+    places = (np.arange(14) + 0.5) / 14
+    for box, pooled in zip(boxes, _aligned(level, boxes), strict=True):
+        y, x = (torch.from_numpy(box[i] + places * (box[i + 2] - box[i])) for i in (1, 0))
+        grid = torch.stack(torch.meshgrid((2 * y + 1) / 24 - 1, (2 * x + 1) / 30 - 1, indexing="ij")[::-1], dim=-1)
+        sampled = torch.nn.functional.grid_sample(level[None], grid[None], padding_mode="border", align_corners=False)
+        assert torch.allclose(pooled, torch.nn.functional.avg_pool2d(sampled, 2)[0])
+
+
 def test_each_box_is_looked_at_on_the_level_of_its_size_and_in_its_own_order():
     decoder = network().decoder
     boxes = np.array([(0, 0, side, side) for side in (400.0, 10, 120, 240, 56, 57)])

@@ -95,10 +95,10 @@ def test_the_tab_is_there_while_there_is_a_classifier(module, classifier):
 def test_a_disabled_button_says_why(module, panel):
     button = panel.ui.askButton
     assert button.text == "Benign or malignant?"
-    assert not button.enabled and button.toolTip == panel.ui.hintLabel.text
+    assert not button.enabled and button.toolTip == panel.ui.pointHintLabel.text
     assert "Place a point" in button.toolTip
     node = place(module, panel)
-    assert button.enabled and panel.ui.hintLabel.isHidden()
+    assert button.enabled and panel.ui.hintLabel.isHidden() and panel.ui.pointHintLabel.isHidden()
     node.RemoveAllControlPoints()
     module.host.process_events(0.1)
     assert not button.enabled
@@ -132,7 +132,7 @@ def test_answers_are_those_of_the_engine_at_these_points_and_can_be_undone(modul
         shown = [panel.ui.resultTable.item(row, column).text() for column in range(3)]
         assert shown == [node.GetNthControlPointLabel(row), answer.label, share]
         assert node.GetNthControlPointDescription(row) == f"{answer.label} {share}"
-    found = [answer.probabilities["malignant"] for answer in panel._result.answers]
+    found = [answer.probabilities["malignant"] for answer in panel._points._result.answers]
     assert found == pytest.approx([answer.probabilities["malignant"] for answer in expected], abs=1e-4)
     assert "50 % of findings are malignant" in panel.ui.noteLabel.text
     panel.ui.undoButton.click()
@@ -143,11 +143,11 @@ def test_answers_are_those_of_the_engine_at_these_points_and_can_be_undone(modul
 def test_prevalence_changes_what_is_said(module, panel):
     place(module, panel)
     ask(module, panel)
-    before = panel._result.answers[0].probabilities["malignant"]
+    before = panel._points._result.answers[0].probabilities["malignant"]
     panel.parameterNode.findPrevalence = 5.0
     ask(module, panel)
     odds = before / (1 - before) * 0.05 / 0.95
-    assert panel._result.answers[0].probabilities["malignant"] == pytest.approx(odds / (1 + odds), abs=1e-6)
+    assert panel._points._result.answers[0].probabilities["malignant"] == pytest.approx(odds / (1 + odds), abs=1e-6)
     assert "5 % of findings" in panel.ui.noteLabel.text
 
 
@@ -167,7 +167,7 @@ def test_a_click_brings_the_views_to_the_point(module, panel):
 def test_what_moves_or_goes_meanwhile_is_left_alone(module, panel):
     node = place(module, panel, count=3)
     panel.ui.askButton.click()
-    module.host.process_events(0.05, until=lambda: panel._job._requestId is not None)
+    module.host.process_events(10, until=lambda: panel._search._job._requestId is not None)
     node.SetNthControlPointPositionWorld(0, [0.0, 0.0, 0.0])
     node.RemoveNthControlPoint(2)
     assert module.host.process_events(120, until=lambda: not module.services.activity.isRunning)
@@ -185,7 +185,7 @@ def test_points_outside_are_named_and_a_closed_scene_cancels(module, panel):
     panel.ui.askButton.click()
     module.services.scene.Clear(0)
     assert module.host.process_events(60, until=lambda: not module.services.activity.isRunning)
-    assert panel._result is None
+    assert panel._points._result is None
 
 
 def test_what_was_said_of_another_place_is_taken_back(module, panel):

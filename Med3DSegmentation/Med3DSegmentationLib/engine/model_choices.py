@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.models.package import CLASSIFIER
+from Med3DCore.models.package import CLASSIFIER, DETECTOR
 from Med3DSegmentationLib.engine.process import EngineProcess
 
 
@@ -55,6 +55,11 @@ class ModelChoice:
         model = self.values["model"]
         return list(model["stages"][0]["labels"]) if model and model["kind"] == CLASSIFIER else []
 
+    @property
+    def detects(self) -> bool:
+        """Whether it puts boxes around what it finds."""
+        return bool(self.values["model"]) and self.values["model"]["kind"] == DETECTOR
+
 
 class ModelChoices:
     """Asks the engine for its models and tells who wants to know.
@@ -94,6 +99,10 @@ class ModelChoices:
     def classifying(self) -> tuple[ModelChoice, ...]:
         """Those that tell what is at a point."""
         return tuple(model for model in self.models or () if model.classes)
+
+    def detecting(self) -> tuple[ModelChoice, ...]:
+        """Those that find lesions."""
+        return tuple(model for model in self.models or () if model.detects)
 
     def _onModels(self, answer: dict[str, Any]) -> None:
         self.models = tuple(ModelChoice(values["reference"], values) for values in answer["models"])

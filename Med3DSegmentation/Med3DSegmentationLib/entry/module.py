@@ -112,7 +112,7 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             panel = panelClass(self.services)
             self.panels[panelClass.__name__] = panel
             self.ui.tabs.addTab(panel.widget, title)
-        self.panels["FindPanel"] = FindPanel(self.services)  # its tab comes with a classifier
+        self.panels["FindPanel"] = FindPanel(self.services)  # its tab comes with what can be asked
         self.services.catalogue.listeners.append(self._onModels)
         self.services.activity.listeners.append(self._onActivity)
         events = slicer.vtkMRMLScene
@@ -157,9 +157,9 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.tabs.setCurrentWidget(self.panels[panelName].widget)
 
     def _onModels(self) -> None:
-        """Show the tab Find while there is a classifier."""
-        tabs, find = self.ui.tabs, self.panels["FindPanel"].widget
-        index, isWanted = tabs.indexOf(find), bool(self.services.catalogue.classifying())
+        """Show the tab Find while there is a classifier or a detector."""
+        tabs, find, catalogue = self.ui.tabs, self.panels["FindPanel"].widget, self.services.catalogue
+        index, isWanted = tabs.indexOf(find), bool(catalogue.classifying() or catalogue.detecting())
         if isWanted and index < 0:
             tabs.insertTab(tabs.indexOf(self.panels["TrainPanel"].widget), find, _("Find"))
         elif index >= 0 and not isWanted:

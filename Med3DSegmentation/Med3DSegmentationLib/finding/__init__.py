@@ -1,1 +1,1 @@
-"""What classifiers say of points that the user placed."""
+"""What classifiers say of points that the user placed, and what detectors find."""

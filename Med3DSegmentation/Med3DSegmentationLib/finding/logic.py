@@ -1,4 +1,4 @@
-"""Looking at points of a volume with a classifier. No GUI; works from Slicer's Python console."""
+"""Looking at points of a volume with a classifier, or for lesions with a detector. No GUI; works from Slicer's Python console."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from Med3DCore.progress import ProgressCallback
 from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil
 from Med3DSegmentationLib.engine.scene_jobs import SceneJobs
+from Med3DSegmentationLib.finding.detect_step import DetectionResult, DetectStep
 from Med3DSegmentationLib.finding.points import placedPoints
 from Med3DSegmentationLib.finding.step import ClassifyStep, FindingResult
 
 
 class FindingLogic:
-    """Asks classifiers about points of a scene in the engine's process; its methods are as those of SegmentationLogic.
+    """Asks classifiers and detectors in the engine's process; its methods are as those of SegmentationLogic.
 
     Args:
         scene: The scene, given by who owns it.
         engine: The engine's process.
         waiter: Keeps the event loop going until a function says True, for ``wait=True``.
+        onNodeRemoved: Called with each node that goes, or None.
 
     Examples:
         >>> logic = FindingLogic(slicer.mrmlScene, engine)  # doctest: +SKIP
@@ -35,9 +37,10 @@ class FindingLogic:
         scene: slicer.vtkMRMLScene,
         engine: EngineProcess,
         waiter: Callable[[Callable[[], bool]], None] = processEventsUntil,
+        onNodeRemoved: Callable[[slicer.vtkMRMLNode], None] | None = None,
     ) -> None:
         self._engine = engine
-        self._jobs = SceneJobs(scene, waiter, [])
+        self._jobs = SceneJobs(scene, waiter, [onNodeRemoved] if onNodeRemoved else [])
 
     def classify(
         self,
@@ -70,6 +73,39 @@ class FindingLogic:
         if not placedPoints(pointsNode):
             raise SettingError(_("Place a point in the middle of what to look at first."))
         step = ClassifyStep(volumeNode, pointsNode, model, device, prevalence)
+        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
+        return self._jobs.start(job, wait)
+
+    def detect(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str,
+        device: str = "auto",
+        leastScore: float = 0.3,
+        notCt: bool = False,
+        offset: float = 0.0,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[DetectionResult], None] | None = None,
+        onError: Callable[[Med3DError], None] | None = None,
+    ) -> Job | DetectionResult:
+        """Look for lesions in a volume; each becomes a ROI in a folder beside the volume.
+
+        ROIs of an earlier result are replaced, but for those that somebody renamed, moved, locked or described.
+
+        Args:
+            volumeNode: The volume.
+            model: name-version of the detector.
+            device: Such as ``"auto"`` or ``"cpu"``.
+            leastScore: What is less sure is left out, 0..1.
+            notCt: Look also at a scan of another kind than the model was made for; else it is refused.
+            offset: Is added to all values of the scan.
+            wait: Return the result, not the job.
+            onProgress: Gets (stage, fraction, seconds left or None).
+            onFinished: Gets the result.
+            onError: Gets the error; Cancelled too.
+        """
+        step = DetectStep(volumeNode, model, device, leastScore, notCt, offset)
         job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
         return self._jobs.start(job, wait)
 

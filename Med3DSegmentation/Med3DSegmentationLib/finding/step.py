@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from Med3DCore.worker.exchange import write_volume_in_pieces
 from Med3DSegmentationLib.finding.points import describe, descriptions, liesAt, placedPoints, placeLps
 from Med3DSegmentationLib.scene.pieces import Pieces
-from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+from Med3DSegmentationLib.scene.tilted_volumes import scanInPieces
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class ClassifyStep:
 
     def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world, and where the points are now."""
-        for volume in write_volume_in_pieces(volumeFromNode(self.volumeNode), folder, "scan"):  # noqa: B007 - always the same
+        scan = yield from scanInPieces(self.volumeNode)
+        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
             yield _("Handing over the volume")
         indices = placedPoints(self.pointsNode)
         self._asked = [self.pointsNode.GetNthControlPointID(index) for index in indices]

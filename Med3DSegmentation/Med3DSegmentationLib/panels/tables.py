@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
+
+from Med3DCore.errors import Med3DError
+from Med3DCore.io.write import written_beside
 
 
 def setHeader(table: Any, titles: Sequence[str], short: Sequence[int] = ()) -> None:
@@ -74,3 +79,22 @@ def swatch(colour: tuple[float, float, float], size: tuple[int, int] = (12, 12))
     pixmap = qt.QPixmap(*size)
     pixmap.fill(qt.QColor.fromRgbF(*colour))
     return qt.QIcon(pixmap)
+
+
+def saveCsv(parent: Any, text: str, showError: Callable[[Med3DError], None]) -> None:
+    """Ask for a file and write a table to it, as spreadsheets read it.
+
+    Args:
+        parent: The dialogue's parent widget.
+        text: The table.
+        showError: Gets the error if it cannot be written.
+    """
+    chosen = qt.QFileDialog.getSaveFileName(parent, _("Save the table"), "Med3D.csv", _("Table (*.csv)"))
+    if not chosen:
+        return
+    path = Path(chosen).with_suffix(".csv")
+    try:
+        with written_beside(path) as temporary:
+            temporary.write_text(text, encoding="utf-8-sig", newline="")
+    except Med3DError as error:
+        showError(error)

@@ -81,19 +81,32 @@ def boxToRoiNode(
         roiNode: Write to this one, which keeps its name; None makes one.
     """
     if roiNode is None:
-        roiNode = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", scene.GenerateUniqueName(name))
-        roiNode.CreateDefaultDisplayNodes()
+        roiNode = newBoxNode(scene, scene.GenerateUniqueName(name), _BOX_COLOUR)
         roiNode.SetLocked(True)
-        display = roiNode.GetDisplayNode()
-        display.SetHandlesInteractive(False)
-        display.SetFillVisibility(False)
-        display.SetPropertiesLabelVisibility(False)
-        display.SetPointLabelsVisibility(False)
-        display.SetSelectedColor(*_BOX_COLOUR)
+    placeBox(roiNode, box)
+    return roiNode
+
+
+def newBoxNode(
+    scene: slicer.vtkMRMLScene, name: str, colour: tuple[float, float, float]
+) -> slicer.vtkMRMLMarkupsROINode:
+    """A ROI that is an outline without handles, and nothing over the image."""
+    roiNode = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    roiNode.CreateDefaultDisplayNodes()
+    display = roiNode.GetDisplayNode()
+    display.SetHandlesInteractive(False)
+    display.SetFillVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetPointLabelsVisibility(False)
+    display.SetSelectedColor(*colour)
+    return roiNode
+
+
+def placeBox(roiNode: slicer.vtkMRMLMarkupsROINode, box: list[list[float]]) -> None:
+    """Put a ROI around a box of lowest and highest LPS mm, under no transform."""
     low, high = np.array(box)
     roiNode.SetAndObserveTransformNodeID(None)
     roiNode.GetObjectToNodeMatrix().Identity()
     roiNode.SetCenterWorld(*(LPS_RAS[:3, :3] @ (low + high) / 2))
     roiNode.SetSizeWorld(*(high - low))
     roiNode.SetNthControlPointVisibility(0, False)
-    return roiNode

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -11,13 +10,12 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from Med3DCore.errors import Med3DError
-from Med3DCore.io.write import written_beside
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.segment.result_rows import LiveRows, Pair, ResultRow, rowsAsText, rowsOfFrames
 from Med3DSegmentationLib.panels.segment.result_table import ResultTable
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.panels.tables import saveCsv
 from Med3DSegmentationLib.scene.own_segments import sourceVolume
 
 
@@ -127,17 +125,7 @@ class ResultSection:
         qt.QApplication.clipboard().setText(rowsAsText(self._table.rows, "\t"))
 
     def _saveCsv(self) -> None:
-        chosen = qt.QFileDialog.getSaveFileName(
-            self._ui.resultSection, _("Save the table"), "Med3D.csv", _("Table (*.csv)")
-        )
-        if not chosen:
-            return
-        path = Path(chosen).with_suffix(".csv")
-        try:
-            with written_beside(path) as temporary:
-                temporary.write_text(rowsAsText(self._table.rows, ","), encoding="utf-8-sig", newline="")
-        except Med3DError as error:
-            self._services.showError(error)
+        saveCsv(self._ui.resultSection, rowsAsText(self._table.rows, ","), self._services.showError)
 
     def _whyNoUndo(self) -> str:
         possible = self._services.logic.canRestorePrevious(self._segmentation)

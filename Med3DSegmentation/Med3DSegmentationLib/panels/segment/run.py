@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import qt
 import slicer
-import slicer.util
-from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.preprocessing.hounsfield import NOT_CT
 from Med3DSegmentationLib.engine.jobs import Job
+from Med3DSegmentationLib.panels.scan_question import isNotCt
 from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
 
 
@@ -57,7 +54,7 @@ class Run:
 
         Args:
             outcomes: One a volume, in their order.
-            allowed: From :func:`askAboutScans`.
+            allowed: From :func:`.scan_question.askAboutScans`.
         """
         options = {**self.options, **allowed}
         if not self.isBatch:
@@ -71,37 +68,3 @@ class Run:
             options=options,
             failed=(*self.failed, *failed),
         )
-
-
-def isNotCt(outcome: Any) -> bool:
-    """Whether a scan was refused because it is of another kind than the model was made for."""
-    return isinstance(outcome, Med3DError) and outcome.code == NOT_CT
-
-
-def askAboutScans(errors: Sequence[Med3DError]) -> dict[str, Any] | None:
-    """Ask what to do with scans that are no CT.
-
-    Args:
-        errors: Why they were refused.
-
-    Returns:
-        More arguments of the logic's method, or None to leave it. The offset that is missing is offered only where the
-        engine recognised it in all of them.
-    """
-    box = qt.QMessageBox(slicer.util.mainWindow())
-    box.windowTitle = _("Not a CT?")
-    box.icon = qt.QMessageBox.Question
-    box.text = "\n".join(dict.fromkeys(map(str, errors)))
-    box.informativeText = _("A model for CT finds little of use in other images.")
-    offsets = {error.facts.get("offset") for error in errors}
-    offset = offsets.pop() if len(offsets) == 1 else None
-    buttons = qt.QMessageBox.Yes | qt.QMessageBox.No
-    box.setStandardButtons(buttons | qt.QMessageBox.Apply if offset else buttons)
-    box.button(qt.QMessageBox.Yes).text = _("Segment all the same")
-    if offset:
-        box.button(qt.QMessageBox.Apply).text = _("It is a CT: add {offset}").format(offset=offset)
-    box.setDefaultButton(qt.QMessageBox.No)
-    choice = box.exec_()
-    if choice == qt.QMessageBox.Yes:
-        return {"notCt": True}
-    return {"offset": offset} if choice == qt.QMessageBox.Apply else None

@@ -19,9 +19,10 @@ from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
 from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
+from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
-from Med3DSegmentationLib.panels.segment.run import Run, askAboutScans, isNotCt
+from Med3DSegmentationLib.panels.segment.run import Run
 from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
 from Med3DSegmentationLib.panels.segment.why_not import whyNot
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
@@ -247,7 +248,7 @@ class SegmentPanel(Panel):
     def _ask(self, outcomes: Sequence[Any]) -> None:
         if self.parameterNode is None or self.services.activity.isRunning:
             return
-        allowed = askAboutScans([outcome for outcome in outcomes if isNotCt(outcome)])
+        allowed = askAboutScans(list(filter(isNotCt, outcomes)), _("Segment all the same"))
         if allowed is not None:
             self._begin(self._run.again(outcomes, allowed))
         else:
