@@ -219,7 +219,67 @@ def models(stage: Stage) -> None:
     stage.grab("models-broken")
 
 
-PARTS = {"segment": segment, "views": views, "preview": preview, "train": train, "models": models}
+def find(stage: Stage) -> None:
+    """The tab Find with a detector that learned bright balls in water, and the boxes in the views."""
+    import numpy as np
+    from slicer_host.screenshots import SliceView, save
+
+    from Med3DCore.geometry import Geometry
+    from Med3DCore.volume import Volume
+    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
+
+    _learn_balls(Path(os.environ["MED3D_MODELS"]))
+    stage.widget.services.catalogue.refresh()
+    stage.wait(lambda: stage.widget.services.catalogue.detecting())
+    z, y, x = np.meshgrid(np.arange(24) * 5.0, np.arange(96) * 2.0, np.arange(128) * 2.0, indexing="ij")
+    hu = np.random.default_rng(1).normal(0, 20, z.shape)
+    balls = [(60, 60, 50, 9), (170, 120, 50, 8), (180, 50, 75, 7), (90, 140, 25, 10)]
+    for bx, by, bz, radius in balls:
+        hu[(x - bx) ** 2 + (y - by) ** 2 + (z - bz) ** 2 < radius**2] += 150
+    volume = Volume(hu.astype(np.int16), Geometry((128, 96, 24), (2.0, 2.0, 5.0)), "CT")
+    node = volumeToNode(stage.host.scene, volume, "CT")
+    panel = stage.panel("FindPanel")
+    panel.parameterNode.inputVolume, panel.parameterNode.findLeastScore = node, 0.5
+    stage.host.process_events(0.2)
+    stage.grab("find-ready")
+    panel.ui.findButton.click()
+    stage.wait_until_idle()
+    rois = [row.node for row in panel._lesions._rows]
+    if len(rois) > 1:
+        rois[1].SetName("Cyst")
+    views = [SliceView(stage.host, name, VIEW_SIZE) for name in ("Red", "Yellow", "Green")]
+    panel.ui.lesionTable.selectRow(0)
+    panel.ui.lesionTable.cellClicked.emit(0, 0)
+    stage.host.process_events(0.3)
+    stage.grab("find-done")
+    place = panel._lesions._rows[0].place
+    for view in views:
+        view.show(node, place)
+    print(save(np.hstack([view.pixels() for view in views]), stage.folder / "find-views.png"))
+
+
+def _learn_balls(folder: Path) -> None:
+    """A detector among the user's models, in half a minute."""
+    import json
+    import shutil
+
+    sys.path.append(str(ROOT / "Testing" / "engine"))
+    from lesion_sets import recipe_values, write_balls
+
+    from Med3DCore.cli.main import main as med3d
+
+    with tempfile.TemporaryDirectory() as name:
+        run = Path(name) / "run"
+        recipe = Path(name) / "recipe.json"
+        recipe.write_text(json.dumps(recipe_values(steps=400)))
+        data = write_balls(Path(name) / "balls", patients=12)
+        if med3d(["train", str(recipe), str(data), "-o", str(run), "--device", "cpu", "--no-cache", "--quiet"]):
+            raise SystemExit("The detector for the pictures could not be trained.")
+        folder.mkdir(exist_ok=True)
+        shutil.copy(next(run.glob("*.med3d.zip")), folder)
+
+
+PARTS = {"segment": segment, "views": views, "preview": preview, "find": find, "train": train, "models": models}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,8 @@
-"""A tiny data set in DeepLesion's layout: balls in a box of water, some slices each."""
+"""A tiny data set in DeepLesion's layout: balls in a box of water, some slices each; a recipe that learns them."""
 
 import csv
+import json
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from Med3DCore.io.hounsfield_png import write_hounsfield_png
 COLUMNS = ["File_name", "Patient_index", "Study_index", "Series_ID", "Key_slice_index", "Measurement_coordinates"]
 COLUMNS += ["Bounding_boxes", "Lesion_diameters_Pixel_", "Possibly_noisy", "Slice_range", "Spacing_mm_px_"]
 COLUMNS += ["Image_size", "Train_Val_Test"]
+_RECIPES = Path(__file__).parents[2] / "Resources" / "Recipes"
 SPACING = (2.0, 2.0, 5.0)
 
 
@@ -72,3 +75,16 @@ def write_balls(folder, patients=6, held_out=2):
             rows.append(row(patient, key, (x - r, y - r, x + r, y + r), split))
     write_table(folder, rows)
     return folder
+
+
+def recipe_values(**training):
+    """Of detection-small.json, far smaller: learned in 20 seconds."""
+    values = json.loads((_RECIPES / "detection-small.json").read_text())
+    (stage,) = values["stages"]
+    stage["network"]["encoder"]["width"] = 4
+    stage["network"]["decoder"] |= {"channels": 16, "hidden": 32, "proposals": 40}
+    stage["preprocessing"]["spacing"] = [2.0, 2.0, 5.0]
+    stage["training"] |= {"steps": 90, "patch": [9, 48, 64], "batch": 2, "warmup": 5, "learning_rate": 0.01}
+    stage["training"] |= {"ema": 0.9, "validate_every": 0, "foreground": 0.5, **training}
+    stage["training"]["augmentation"] = {"scale": 1.1, "probability": 0.0, "shift": 0.0, "contrast": 1.0}
+    return values

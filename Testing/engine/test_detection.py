@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lesion_sets import write_balls
+from lesion_sets import recipe_values, write_balls
 from training_boxes import CPU
 
 from Med3DCore.cli.main import main
@@ -31,20 +31,10 @@ from Med3DCore.training.detection.stacks import prepare_stacks
 from Med3DCore.training.detection.targets import draw_anchors, draw_proposals
 from Med3DCore.training.learning.recipe import read_recipe
 from Med3DCore.volume import Volume
+from Med3DCore.worker.client import RequestError, WorkerClient
+from Med3DCore.worker.exchange import new_exchange_folder, write_volume_array
 
 RECIPES = Path(__file__).parents[2] / "Resources" / "Recipes"
-
-
-def recipe_values(**training):
-    values = json.loads((RECIPES / "detection-small.json").read_text())
-    (stage,) = values["stages"]
-    stage["network"]["encoder"]["width"] = 4
-    stage["network"]["decoder"] |= {"channels": 16, "hidden": 32, "proposals": 40}
-    stage["preprocessing"]["spacing"] = [2.0, 2.0, 5.0]
-    stage["training"] |= {"steps": 90, "patch": [9, 48, 64], "batch": 2, "warmup": 5, "learning_rate": 0.01}
-    stage["training"] |= {"ema": 0.9, "validate_every": 0, "foreground": 0.5, **training}
-    stage["training"]["augmentation"] = {"scale": 1.1, "probability": 0.0, "shift": 0.0, "contrast": 1.0}
-    return values
 
 
 def write_recipe(folder, values):
@@ -240,6 +230,28 @@ def test_a_lesion_is_found_in_space(trained, scan):
     assert np.linalg.norm(np.subtract(best.centre[:2], middle[:2])) < 8 and abs(best.key_z - middle[2]) <= 5
     assert best.score > 0.5 and all(25 < side < 48 for side in best.size[:2])  # 16 mm and 5 pixels of 2 mm all around
     assert best.size[2] % 5 == pytest.approx(0) and best.to_dict()["centre_mm"] == [round(v, 2) for v in best.centre]
+
+
+def test_the_worker_finds_what_the_engine_finds(trained, scan):
+    volume, _middle = scan
+    expected = Detector(trained, CPU).detect(volume, 0.4)
+    with WorkerClient() as client, new_exchange_folder() as folder:
+        fields = {"model": str(trained.path), "device": "cpu", "least_score": 0.4}
+        found = client.request("detect", volume=write_volume_array(volume, folder, "scan"), **fields)
+        shifted = replace(volume, array=volume.array + 3000)
+        other = write_volume_array(shifted, folder, "other")
+        with pytest.raises(RequestError) as refused:
+            client.request("detect", volume=other, **fields)
+        warned = client.request("detect", volume=other, not_ct=True, **fields)
+        again = client.request("detect", volume=other, offset=-3000.0, **fields)
+        with pytest.raises(RequestError, match="from 0 to 1"):
+            client.request("detect", volume=other, **{**fields, "least_score": 2.0})
+    assert found["model"] == trained.reference and len(found["lesions"]) == len(expected) > 0
+    for lesion, one in zip(found["lesions"], expected, strict=True):
+        assert lesion["score"] == pytest.approx(one.score, abs=0.02)
+        assert np.allclose(lesion["box"], [one.low, one.high], atol=0.5) and lesion["key_z"] == one.key_z
+    assert refused.value.code == "not-ct" and "do not trust" in warned["warnings"][0]
+    assert again["lesions"] == found["lesions"]
 
 
 def test_the_search_can_be_stopped(trained, scan):

@@ -148,6 +148,7 @@ def _show(volumeNode: slicer.vtkMRMLScalarVolumeNode, lesion: Lesion, name: str)
     """Make a lesion's ROI."""
     node = newBoxNode(volumeNode.GetScene(), name, _COLOUR)
     placeBox(node, lesion.box)
+    node.GetDisplayNode().SetRotationHandleVisibility(False)
     node.SetNodeReferenceID(_VOLUME, volumeNode.GetID())
     _putInFolder(node, volumeNode)
     node.SetAttribute(_LESION, json.dumps({"lesion": vars(lesion), "state": _state(node)}))
