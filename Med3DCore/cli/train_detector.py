@@ -32,6 +32,7 @@ def train_detector(
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     from Med3DCore.inference.device import choose_device
+    from Med3DCore.inference.find_boxes import box_device
     from Med3DCore.preprocessing.preprocessing import Preprocessing
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.detection.detection import DetectionTask, detector_stage
@@ -43,7 +44,7 @@ def train_detector(
 
     if args.stage:
         raise SettingError("A detector has one stage; leave --stage out.")
-    stage, device = detector_stage(recipe), choose_device(ranks.device(args.device))
+    stage, device = detector_stage(recipe), box_device(choose_device(ranks.device(args.device)))
     check_stage(stage)
     cases = read_cases()
     (start,) = find_starts(args.init, [stage.stage])

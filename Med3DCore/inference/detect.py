@@ -10,7 +10,7 @@ import numpy as np
 from Med3DCore.errors import ModelError
 from Med3DCore.geometry import Geometry, Triple, triple
 from Med3DCore.inference.device import Device
-from Med3DCore.inference.find_boxes import find_boxes
+from Med3DCore.inference.find_boxes import box_device, find_boxes
 from Med3DCore.inference.link_boxes import LinkedBox, link_boxes
 from Med3DCore.models.package import DETECTOR, ModelPackage
 from Med3DCore.models.weights import load_into
@@ -74,11 +74,11 @@ class Detector:
                 f"{package.reference} is no detector; choose one that `med3d train` made of a recipe such as "
                 "detection-small.json."
             )
-        self.stage, self.device = package.stages[0], device
+        self.stage, self.device = package.stages[0], box_device(device)
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
         self.network = cast(Network, build_network(self.stage.network))
         load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")
-        device.place(self.network.eval())
+        self.device.place(self.network.eval())
 
     def detect(self, volume: Volume, least_score: float = 0.3, progress: Progress | None = None) -> list[Finding]:
         """Look at every slice of a scan, at the model's distance of slices.

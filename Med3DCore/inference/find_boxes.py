@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,14 @@ from Med3DCore.networks.network import Network
 def limits_of(decoder: DetectionDecoder) -> Limits:
     """How many boxes a detector looks at: of each level twice as many anchors as it makes proposals in all."""
     return Limits(before=2 * decoder.proposals, proposals=decoder.proposals)
+
+
+def box_device(device: Device) -> Device:
+    """The device as detectors use it: with float32 on a CPU.
+
+    bfloat16 gives many boxes the same score, and a small detector takes 1.5 times as long in it (two cores with AMX).
+    """
+    return replace(device, dtype=torch.float32) if device.torch_device.type == "cpu" else device
 
 
 @torch.inference_mode()

@@ -58,6 +58,8 @@ class DetectionDecoder(nn.Module):
         proposals: For how many boxes of a picture the head for boxes is asked; published are 1000.
         anchor_scale: Side of an anchor in strides of its level.
         ratios: Height by width of the anchors.
+        anchor_overlap: Overlap (IoU) with an object from which an anchor learns to be one; published is 0.7. With less,
+            each object has more of them, which teaches faster where there are few objects.
 
     Raises:
         SettingError: An argument makes no sense, or the encoder has other strides.
@@ -77,6 +79,7 @@ class DetectionDecoder(nn.Module):
         proposals: int = 1000,
         anchor_scale: float = 4.0,
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        anchor_overlap: float = 0.7,
     ) -> None:
         super().__init__()
         for name, value in (("slices", slices), ("channels", channels), ("hidden", hidden), ("proposals", proposals)):
@@ -88,7 +91,12 @@ class DetectionDecoder(nn.Module):
             raise SettingError(f"anchor_scale of the decoder 'detection' is {anchor_scale!r}; it must be above 0.")
         if not ratios or not all(isinstance(ratio, int | float) and ratio > 0 for ratio in ratios):
             raise SettingError(f"ratios of the decoder 'detection' are {ratios!r}; give numbers above 0.")
-        self.strides = _planar(strides)
+        if not isinstance(anchor_overlap, int | float) or not 0.3 < anchor_overlap <= 1:
+            raise SettingError(
+                f"anchor_overlap of the decoder 'detection' is {anchor_overlap!r}; it must be above 0.3, below which an "
+                "anchor is background, and at most 1."
+            )
+        self.strides, self.anchor_overlap = _planar(strides), float(anchor_overlap)
         self.slices, self.proposals = slices, proposals
         self.anchor_scale, self.ratios = float(anchor_scale), tuple(float(ratio) for ratio in ratios)
         self.pyramid = FeaturePyramid(in_channels[1:], channels, collapse, slices)

@@ -1,7 +1,8 @@
 """Intensity normalisation: what the network gets instead of HU.
 
-Every method reduces to four numbers measured once on the whole volume: clip to ``[low, high]``, subtract ``mean``,
-divide by ``sd``. So a crop is normalised exactly like the whole, and a model's preview can print them.
+Every method but :class:`GreyWindows` reduces to four numbers measured once on the whole volume: clip to
+``[low, high]``, subtract ``mean``, divide by ``sd``. So a crop is normalised exactly like the whole, and a model's
+preview can print them.
 """
 
 from __future__ import annotations
@@ -108,6 +109,37 @@ class GreyWindow(Window):
 
 
 @dataclass(frozen=True)
+class GreyWindows(GreyWindow):
+    """The mean of the grey values of two windows: a wide one for lung and bone, a narrow one for soft tissue.
+
+    In the wide one alone, 30 HU are 4 of 255 grey values; here they are 11.
+
+    Args:
+        narrow_low: Lower end of the narrow one in HU.
+        narrow_high: Its upper end.
+    """
+
+    narrow_low: float = -150.0
+    narrow_high: float = 250.0
+    name: ClassVar[str] = "grey_windows"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Window(self.narrow_low, self.narrow_high)
+
+    def apply(self, array: np.ndarray, statistics: Statistics) -> np.ndarray:
+        """Clip to each window and average; what the statistics say is true of the wide one."""
+        grey = np.float32(255 / 2 / (self.narrow_high - self.narrow_low)) * (
+            np.clip(array, self.narrow_low, self.narrow_high) - np.float32(self.narrow_low)
+        )
+        super().apply(array, statistics)  # (grey of the wide window - mean) / deviation
+        array += np.float32(self.mean / self.deviation)
+        array /= 2
+        array += (grey - np.float32(self.mean)) / np.float32(self.deviation)
+        return array
+
+
+@dataclass(frozen=True)
 class Percentile:
     """Clip to percentiles of all voxels, then z-score over the clipped volume (paper section 3.1, Eq. 3).
 
@@ -186,7 +218,7 @@ class MedicalNet:
         return array
 
 
-METHODS: dict[str, type] = {method.name: method for method in (Window, GreyWindow, Percentile, MedicalNet)}
+METHODS: dict[str, type] = {method.name: method for method in (Window, GreyWindow, GreyWindows, Percentile, MedicalNet)}
 
 
 def intensity_from_dict(spec: dict) -> Intensity:

@@ -1,6 +1,7 @@
 """Detection end to end: what is learned from, training, the package, and boxes in a scan."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from Med3DCore.io import write_volume
 from Med3DCore.io.hounsfield_png import read_hounsfield_png
 from Med3DCore.models.document import document_from_bytes
 from Med3DCore.models.package_file import load_package
-from Med3DCore.preprocessing.intensity import GreyWindow, intensity_from_dict
+from Med3DCore.preprocessing.intensity import GreyWindow, GreyWindows, intensity_from_dict
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.tasks import find_labels
@@ -94,17 +95,18 @@ def test_anchors_and_proposals_are_assigned_by_overlap():
     box = np.array([[10.0, 10, 30, 30]])
     # IoU with the box: 1, 0.75, 0.5 (neither), 0, and again 0.
     anchors = np.array([[10.0, 10, 30, 30], [10, 10, 30, 25], [10, 10, 30, 20], [50, 50, 60, 60], [0, 40, 9, 49]])
-    objects, owners, background = draw_anchors(anchors, box, rng)
+    objects, owners, background = draw_anchors(anchors, box, 0.7, rng)
     assert objects.tolist() == [0, 1] and owners.tolist() == [0, 0] and background.tolist() == [3, 4]
+    assert draw_anchors(anchors, box, 0.5, rng)[0].tolist() == [0, 1, 2]
     # A box that no anchor fits well still teaches the best one.
-    objects, _, background = draw_anchors(anchors[2:], box, rng)
+    objects, _, background = draw_anchors(anchors[2:], box, 0.7, rng)
     assert objects.tolist() == [0] and background.tolist() == [1, 2]
-    assert [len(part) for part in draw_anchors(anchors, np.zeros((0, 4)), rng)] == [0, 0, 5]
+    assert [len(part) for part in draw_anchors(anchors, np.zeros((0, 4)), 0.7, rng)] == [0, 0, 5]
     drawn, truth, count = draw_proposals(anchors[1:], box, rng)
     assert count == 3 and truth.tolist() == box.tolist() * 3
     assert drawn.tolist() == [*box.tolist(), *anchors[1:].tolist()]
     many = np.concatenate([np.repeat(anchors[:1], 400, 0), np.repeat(anchors[3:4], 900, 0)])
-    objects, _, background = draw_anchors(many, box, rng)
+    objects, _, background = draw_anchors(many, box, 0.7, rng)
     assert (len(objects), len(background)) == (128, 128)
     drawn, _, count = draw_proposals(many, box, rng)
     assert (len(drawn), count) == (512, 128)
@@ -160,6 +162,18 @@ def test_grey_windows_are_vdts_pictures():
         GreyWindow(deviation=0)
 
 
+def test_two_windows_are_averaged():
+    """-1024 to 1050 HU and -150 to 250 HU, each as grey values 0 to 255."""
+    windows = intensity_from_dict({"name": "grey_windows"})
+    hu = np.array([-2000, -1024, 13, 50, 250, 3000], np.float32)
+    narrow, wide = np.clip((hu + 150) / 400, 0, 1), np.clip((hu + 1024) / 2074, 0, 1)
+    expected = (255 * (narrow + wide) / 2 - 114.495) / 57.63
+    assert windows == GreyWindows()
+    assert np.allclose(windows.apply(hu.copy(), windows.measure(None)), expected, atol=1e-5)
+    with pytest.raises(SettingError, match="below its high end"):
+        GreyWindows(narrow_low=300)
+
+
 # -- the package -------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +210,29 @@ def test_the_report_is_by_size_and_patients():
     assert (report.sensitivity[1.0].low, report.sensitivity[1.0].high) == (0.0, 1.0)
     with pytest.raises(DataError, match="no sensitivity"):
         evaluate_detection([Detections(one, np.array([0.9]), np.zeros((0, 4)))], [[]], ["a"])
+
+
+def test_bad_rows_stop_the_command_before_anything_is_written(data, trained, tmp_path, capsys):
+    """And a training that is gone on with keeps what it has."""
+    shutil.copytree(data, tmp_path / "data")
+    table = tmp_path / "data" / "DL_info.csv"
+    good, recipe = table.read_text(), write_recipe(tmp_path, recipe_values(steps=2))
+    command = ["train", str(recipe), str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--device", "cpu", "--no-cache"]
+    assert main([*command, "--quiet"]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    missing = tmp_path / "data" / "Images_png" / "000002_01_01" / "012.png"
+    for change, said in (
+        (lambda: table.write_text(good.replace("000003_01_01_013.png,3", "000003_01_01_013.png,4")), "two patients"),
+        (lambda: table.write_text(good.replace('"64, 48"', '"20, 20"')), "013.png is not 20 x 20"),
+        (missing.unlink, "012.png is missing"),
+    ):
+        change()
+        for folder in ("run", "another"):
+            assert main([*command[:4], str(tmp_path / folder), *command[5:]]) == 2
+            assert said in capsys.readouterr().err
+        table.write_text(good)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    assert not (tmp_path / "another").exists()
 
 
 # -- in a scan ---------------------------------------------------------------------------------------------------------

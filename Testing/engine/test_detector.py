@@ -99,6 +99,7 @@ def test_the_group_transform_mixes_slices_of_a_channel_and_no_channels():
         ({}, {"collapse": "mean"}, "collapse"),
         ({}, {"anchor_scale": 0}, "anchor_scale"),
         ({}, {"ratios": []}, "ratios"),
+        ({}, {"anchor_overlap": 0.2}, "anchor_overlap"),
         ({}, {"hidden": 0}, "hidden"),
         ({"depth_pools": True}, {"name": "upsample"}, "must be 'detection'"),
     ],

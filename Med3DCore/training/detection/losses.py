@@ -46,7 +46,7 @@ def _proposal_loss(
     scores, deltas = torch.cat(said.objectness, dim=1).float(), torch.cat(said.deltas, dim=1).float()
     logits, wanted, moves, moves_wanted = [], [], [], []
     for picture, own in enumerate(boxes):
-        objects, owners, background = draw_anchors(anchors, own, rng)
+        objects, owners, background = draw_anchors(anchors, own, decoder.anchor_overlap, rng)
         logits.append(scores[picture, np.concatenate([objects, background])])
         wanted.append(np.repeat([1.0, 0.0], [len(objects), len(background)]))
         moves.append(deltas[picture, objects])

@@ -6,8 +6,9 @@ import numpy as np
 
 from Med3DCore.boxes import overlaps
 
-# Anchors: object from 0.7, background below 0.3, nothing between; the best of each object counts from 0.3.
-_OBJECT, _BACKGROUND = 0.7, 0.3
+# Anchors: object from what the decoder says, background below 0.3, nothing between; the best of each object counts
+# from 0.3.
+_BACKGROUND = 0.3
 _ANCHORS, _ANCHOR_OBJECTS = 256, 0.5  # drawn of each picture, and how many of them may be objects
 # Proposals: object from 0.5, else background.
 _FOUND = 0.5
@@ -15,13 +16,14 @@ _PROPOSALS, _PROPOSAL_OBJECTS = 512, 0.25
 
 
 def draw_anchors(
-    anchors: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    anchors: np.ndarray, boxes: np.ndarray, enough: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the anchors to learn from.
 
     Args:
         anchors: ``[n, 4]``.
         boxes: The objects of the picture ``[m, 4]``.
+        enough: Overlap from which an anchor is an object.
         rng: Source of randomness.
 
     Returns:
@@ -31,7 +33,7 @@ def draw_anchors(
     common = overlaps(anchors, boxes)
     best = common.max(axis=1, initial=0.0)
     owner = common.argmax(axis=1) if len(boxes) else np.zeros(len(anchors), int)
-    is_object = best >= _OBJECT
+    is_object = best >= enough
     for number in range(len(boxes)):
         highest = common[:, number].max()
         if highest >= _BACKGROUND:
