@@ -93,8 +93,8 @@ class DetectionDecoder(nn.Module):
             raise SettingError(f"ratios of the decoder 'detection' are {ratios!r}; give numbers above 0.")
         if not isinstance(anchor_overlap, int | float) or not 0.3 < anchor_overlap <= 1:
             raise SettingError(
-                f"anchor_overlap of the decoder 'detection' is {anchor_overlap!r}; it must be above 0.3, below which an "
-                "anchor is background, and at most 1."
+                f"anchor_overlap of the decoder 'detection' is {anchor_overlap!r}; it must be above 0.3, below which "
+                "an anchor is background, and at most 1."
             )
         self.strides, self.anchor_overlap = _planar(strides), float(anchor_overlap)
         self.slices, self.proposals = slices, proposals
@@ -194,8 +194,8 @@ def _anchors(height: int, width: int, stride: int, scale: float, ratios: tuple[f
 def _aligned(level: Tensor, boxes: np.ndarray) -> Tensor:
     """Means of four samples in each of 7 x 7 cells of boxes, given in voxels of a map ``[channels, y, x]``.
 
-    Interpolation is a small matrix an axis, of weights: they bear bfloat16, in which places of samples would be off by a
-    voxel. Two products of matrices take a third of the time of ``grid_sample``, forward and backward.
+    Interpolation is a small matrix an axis, of weights: they bear bfloat16, in which places of samples would be off by
+    half a voxel. Two products of matrices take a third of the time of ``grid_sample``, forward and backward.
     """
     pooled = []
     for some in np.split(boxes, range(_AT_ONCE, len(boxes), _AT_ONCE)):

@@ -217,7 +217,16 @@ def test_bad_rows_stop_the_command_before_anything_is_written(data, trained, tmp
     shutil.copytree(data, tmp_path / "data")
     table = tmp_path / "data" / "DL_info.csv"
     good, recipe = table.read_text(), write_recipe(tmp_path, recipe_values(steps=2))
-    command = ["train", str(recipe), str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--device", "cpu", "--no-cache"]
+    command = [
+        "train",
+        str(recipe),
+        str(tmp_path / "data"),
+        "-o",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        "--no-cache",
+    ]
     assert main([*command, "--quiet"]) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     missing = tmp_path / "data" / "Images_png" / "000002_01_01" / "012.png"

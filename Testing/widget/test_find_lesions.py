@@ -95,7 +95,9 @@ def test_lesions_are_those_of_the_engine_and_can_be_undone(module, panel, detect
     nodes[0].GetRASBounds(bounds)
     (x, y, low), (left, back, high) = expected[0].low, expected[0].high
     assert np.allclose(bounds, [-left, -x, -back, -y, low, high], atol=0.01)
-    assert "boxes-1.0.0 on CPU" in panel.ui.lesionNoteLabel.text and "not for diagnosis" in panel.ui.lesionNoteLabel.text
+    assert (
+        "boxes-1.0.0 on CPU" in panel.ui.lesionNoteLabel.text and "not for diagnosis" in panel.ui.lesionNoteLabel.text
+    )
     panel.ui.copyLesionsButton.click()
     header, first, *_ = module.host.qt.QApplication.clipboard().text().splitlines()
     r, a, s = -expected[0].centre[0], -expected[0].centre[1], expected[0].centre[2]

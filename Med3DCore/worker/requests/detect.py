@@ -62,7 +62,9 @@ def run(fields: Fields, job: Job) -> dict:
     return {
         "model": package.reference,
         "device": detector.device.title,
-        "lesions": [{"score": one.score, "box": [list(one.low), list(one.high)], "key_z": one.key_z} for one in lesions],
+        "lesions": [
+            {"score": one.score, "box": [list(one.low), list(one.high)], "key_z": one.key_z} for one in lesions
+        ],
         "warnings": list(progress.warnings),
         "total_seconds": round(progress.elapsed, 3),
     }

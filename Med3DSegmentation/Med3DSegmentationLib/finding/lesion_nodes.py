@@ -155,9 +155,7 @@ def _show(volumeNode: slicer.vtkMRMLScalarVolumeNode, lesion: Lesion, name: str)
     return node
 
 
-def _removeUntouched(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode, nodes: Sequence[slicer.vtkMRMLMarkupsROINode]
-) -> None:
+def _removeUntouched(volumeNode: slicer.vtkMRMLScalarVolumeNode, nodes: Sequence[slicer.vtkMRMLMarkupsROINode]) -> None:
     """Remove ROIs that are still in the scene and that nobody edited, and folders that hold nothing then."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
     for node in nodes:

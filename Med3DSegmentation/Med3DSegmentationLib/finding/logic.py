@@ -1,4 +1,4 @@
-"""Looking at points of a volume with a classifier, or for lesions with a detector. No GUI; works from Slicer's Python console."""
+"""Points of a volume asked of a classifier, lesions found by a detector. No GUI; works from Slicer's Python console."""
 
 from __future__ import annotations
 

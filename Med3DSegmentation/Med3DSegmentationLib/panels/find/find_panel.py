@@ -1,4 +1,4 @@
-"""The tab Find: lesions that a detector finds, and what a classifier says of points. It is there while one of both is."""
+"""The tab Find: lesions that a detector finds, and what a classifier says of points; there while one of both is."""
 
 from __future__ import annotations
 

@@ -167,11 +167,13 @@ class LesionSection:
 
 
 def lesionsAsText(rows: Sequence[ShownLesion], delimiter: str) -> str:
-    """The lesions with a header, for a spreadsheet: the middle of each box as Slicer shows places (RAS), and its sides."""
+    """The lesions with a header, for a spreadsheet: middle and sides of each box, where Slicer shows it (RAS)."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     middle = [f"{axis} (mm)" for axis in "RAS"]
-    writer.writerow([_("Lesion"), _("Score"), *middle, *(_("Size {axis} (mm)").format(axis=a) for a in "RAS"), _("Model")])
+    writer.writerow(
+        [_("Lesion"), _("Score"), *middle, *(_("Size {axis} (mm)").format(axis=a) for a in "RAS"), _("Model")]
+    )
     for row in rows:
         places = [f"{value:.1f}" for value in (*row.centre, *row.size)]
         writer.writerow([row.node.GetName(), f"{row.lesion.score:.3f}", *places, row.lesion.model])

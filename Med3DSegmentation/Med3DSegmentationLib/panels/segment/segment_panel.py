@@ -16,10 +16,10 @@ from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResu
 from Med3DSegmentationLib.engine.scene_jobs import calling
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
+from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
 from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
-from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
 from Med3DSegmentationLib.panels.segment.run import Run
