@@ -25,6 +25,8 @@ from Med3DCore.io.write import fields_written
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap
 
+_ROUNDING = 1e-3
+
 
 def write_label_map(labels: LabelMap, path: str | Path) -> None:
     """Write a label map on its own grid: .nii.gz, .nii, .nrrd, .mha, or .seg.nrrd.
@@ -119,6 +121,9 @@ def read_label_map(
 
 
 def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    """Values of labels, uint8; what a header's scaling left of a whole number (0.9999999) is one."""
+    if array.dtype.kind == "f" and np.abs(array - np.rint(array)).max() < _ROUNDING:
+        array = np.rint(array).astype(np.int64)
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind == "f" or low < 0 or high > 255:
         raise VolumeError(

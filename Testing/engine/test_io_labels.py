@@ -108,6 +108,12 @@ def test_whole_numbers_stored_as_real_ones(tmp_path):
     assert np.array_equal(read_label_map(tmp_path / "labels.nii.gz").array, labels.array)
 
 
+def test_what_a_scaling_left_of_whole_numbers_is_whole(tmp_path):
+    labels = a_label_map()
+    sitk.WriteImage(sitk.GetImageFromArray(labels.array * 0.9999999), str(tmp_path / "labels.nii.gz"))
+    assert np.array_equal(read_label_map(tmp_path / "labels.nii.gz").array, labels.array)
+
+
 @pytest.mark.parametrize(("value", "dtype"), [(0.5, np.float32), (-1, np.int16), (256, np.int16), (70000, np.int32)])
 def test_values_that_are_no_labels(tmp_path, value, dtype):
     volume = a_volume()

@@ -60,7 +60,8 @@ def format_check(check: Check) -> str:
             lines.append(f"{title}  and {len(chosen) - _MOST_LINES} more, see check.json")
     stops = sum(finding.breaks for finding in found)
     verdict = f"{stops} would break a training" if stops else "nothing would break a training"
-    lines.append(f"{len(check.cases)} cases, {len(found)} findings: {verdict}.")
+    counts = [f"{n} {what}{'s' * (n != 1)}" for n, what in ((len(check.cases), "case"), (len(found), "finding"))]
+    lines.append(f"{', '.join(counts)}: {verdict}.")
     return "\n".join(lines)
 
 
