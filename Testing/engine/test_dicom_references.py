@@ -19,7 +19,7 @@ from Med3DCore.io import find_scan, write_label_maps
 from Med3DCore.io.dicom_results import Origin
 from Med3DCore.io.label_names import label_for
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import image_digest
+from Med3DCore.training.cases.cache_key import image_digest
 from Med3DCore.training.cases.case import read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.data_sets import list_cases

@@ -13,7 +13,8 @@ from Med3DCore.io import read_volume
 from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import CachedCase, CaseCache, entry_key, image_digest
+from Med3DCore.training.cases.cache import CachedCase, CaseCache
+from Med3DCore.training.cases.cache_key import entry_key, image_digest
 from Med3DCore.training.cases.prepared import HEADROOM, Prepared, PreparedCase
 from Med3DCore.training.classification.nodules import Nodule
 

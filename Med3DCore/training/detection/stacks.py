@@ -14,7 +14,8 @@ from Med3DCore.io.hounsfield_png import read_hounsfield_png
 from Med3DCore.preprocessing import resample, world_grid
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import CaseCache, content, entry_key
+from Med3DCore.training.cases.cache import CaseCache
+from Med3DCore.training.cases.cache_key import content, entry_key
 from Med3DCore.training.cases.prepared import HEADROOM, Prepared, PreparedCase
 from Med3DCore.training.detection.key_slices import KeySlice
 from Med3DCore.volume import Volume

@@ -21,7 +21,7 @@ from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache import digest, image_digest
+from Med3DCore.training.cases.cache_key import digest, image_digest
 from Med3DCore.training.cases.case import AnyCase, Case, read_channels, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
