@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from Med3DCore.benchmarks.detection import divided_slices
 from Med3DCore.benchmarks.held_out import Divided, divide
 from Med3DCore.benchmarks.labelled import labelled_cases
-from Med3DCore.benchmarks.task import BenchmarkTask
+from Med3DCore.benchmarks.points import divided_points
+from Med3DCore.benchmarks.task import DETECTION, POINTS, BenchmarkTask
 from Med3DCore.progress import Progress
 
 
@@ -18,4 +20,8 @@ def read_divided(task: BenchmarkTask, folder: Path, progress: Progress | None = 
         DataError: The data set is not as the task says, or has too few patients.
         SettingError: The task's ``data`` is not as it must be.
     """
+    if task.kind == POINTS:
+        return divided_points(task, folder, progress)
+    if task.kind == DETECTION:
+        return divided_slices(task, folder, progress)
     return divide(labelled_cases(task, folder, progress), task.split)

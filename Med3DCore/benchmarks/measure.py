@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from Med3DCore.benchmarks.detection import measure_detection
+from Med3DCore.benchmarks.points import measure_points
 from Med3DCore.benchmarks.results import Results
 from Med3DCore.benchmarks.segmentation import measure_segmentation
-from Med3DCore.benchmarks.task import BenchmarkTask
+from Med3DCore.benchmarks.task import DETECTION, POINTS, BenchmarkTask
+from Med3DCore.inference.classify import Classifier
+from Med3DCore.inference.detect import Detector
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.models.package_file import load_package
@@ -16,7 +20,13 @@ from Med3DCore.progress import Progress
 
 
 def measure(
-    task: BenchmarkTask, model: Path, cases: Sequence[Any], folder: Path, device: Device, progress: Progress
+    task: BenchmarkTask,
+    model: Path,
+    cases: Sequence[Any],
+    data: Path,
+    folder: Path,
+    device: Device,
+    progress: Progress,
 ) -> Results:
     """What a model is worth on cases.
 
@@ -24,6 +34,7 @@ def measure(
         task: The task.
         model: The model's file.
         cases: Held-out cases of the task's data set.
+        data: The data set.
         folder: For what was found.
         device: Where to compute.
         progress: Followed; may cancel.
@@ -31,4 +42,9 @@ def measure(
     Raises:
         Med3DError: Model or data cannot be used.
     """
-    return measure_segmentation(task, Pipeline(load_package(model), device), cases, folder / "found", progress)
+    package = load_package(model)
+    if task.kind == POINTS:
+        return measure_points(task, Classifier(package, device), cases, data, progress)
+    if task.kind == DETECTION:
+        return measure_detection(task, Detector(package, device), cases, progress)
+    return measure_segmentation(task, Pipeline(package, device), cases, folder / "found", progress)

@@ -15,7 +15,10 @@ REPORT, PICTURE = "report.md", "report.png"
 
 def report_text(task: BenchmarkTask, results: Results) -> str:
     """Markdown: figures with intervals, beside those that others published, which are marked as theirs."""
-    theirs = {each.figure: each for each in task.published}
+    theirs = {
+        name: [f"{e.value:.3f} [{n}]" for n, e in enumerate(task.published, start=1) if e.figure == name]
+        for name in results.figures
+    }
     lines = [
         f"# {task.title}",
         "",
@@ -28,8 +31,8 @@ def report_text(task: BenchmarkTask, results: Results) -> str:
         "|---|---|---|---|",
     ]
     for name, figure in results.figures.items():
-        other = f"{theirs[name].value:.3f} [{list(theirs).index(name) + 1}]" if name in theirs else ""
-        lines.append(f"| {name.replace('_', ' ')} | {_shown(name, figure)} | {figure.n} | {other} |")
+        shown = _shown(name, figure)
+        lines.append(f"| {name.replace('_', ' ')} | {shown} | {figure.n} | {', '.join(theirs[name])} |")
     lines += [
         f"\n[{number}] Theirs, not measured here: {each.by}. Other patients and other settings, so no comparison."
         for number, each in enumerate(task.published, start=1)

@@ -6,7 +6,7 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from Med3DCore.inference.classify import Answer
     from Med3DCore.system.distributed import Ranks
     from Med3DCore.training.classification.nodules import Centre, Nodule
+    from Med3DCore.training.learning.recipe import Recipe
 
 _RECIPE = Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Recipes" / "nodules.json"
 _SPACES = ("LPS", "RAS")
@@ -108,6 +109,33 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, ranks: Ranks) -> int:
+    from Med3DCore.training.learning.recipe import read_recipe
+
+    recipe = read_recipe(args.recipe)
+    return train_classifier(recipe, lambda: _nodules(args, recipe.seed), args.rule, args, ranks)
+
+
+def train_classifier(
+    recipe: Recipe,
+    read_points: Callable[[], list[Nodule]],
+    rule: str,
+    args: argparse.Namespace,
+    ranks: Ranks,
+    classes: tuple[str, str] = ("benign", "malignant"),
+) -> int:
+    """Train a classifier of points, then publish.
+
+    Args:
+        recipe: The recipe.
+        read_points: Reads nodules or other points, with their split; called once the recipe is found to be whole.
+        rule: How their classes came about, for the model's card.
+        args: Where to, from what, how long; the options of ``med3d classify train`` besides table and recipe.
+        ranks: This process and those beside it.
+        classes: Names of both classes.
+
+    Raises:
+        Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
+    """
     from Med3DCore.inference.device import choose_device
     from Med3DCore.preprocessing.preprocessing import Preprocessing
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
@@ -116,16 +144,15 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.classification.publish_classifier import describe_classifier, publish_classifier
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import digest, find_starts
-    from Med3DCore.training.learning.recipe import read_recipe
     from Med3DCore.training.segmentation.checks import check_stage
 
-    recipe, device = read_recipe(args.recipe), choose_device(ranks.device(args.device))
-    stage = classifier_stage(recipe)
+    device = choose_device(ranks.device(args.device))
+    stage = classifier_stage(recipe, classes)
     check_stage(stage)
-    nodules = _nodules(args, recipe.seed)
+    nodules = read_points()
     (start,) = find_starts(args.init, [stage.stage])
-    package = describe_classifier(recipe, nodules, args.rule, start.source)
-    print(f"{len(nodules)} nodules, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
+    package = describe_classifier(recipe, nodules, rule, start.source)
+    print(f"{len(nodules)} points, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
     cache = None if args.no_cache else CaseCache(cache_folder())
     preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
     with resumable(args, args.output) as progress:
@@ -166,7 +193,7 @@ def _summary(report: ClassificationReport | None) -> str:
     if report is None:
         return "No nodule was held out, so nobody knows how good it is."
     lines = [
-        f"{report.n} held-out nodules of {report.patients} patients, {report.positives} malignant (95 % intervals):",
+        f"{report.n} held-out points of {report.patients} patients, {report.positives} positive (95 % intervals):",
         f"accuracy {report.accuracy}; always the commoner answer: {report.majority:.3f}",
         f"AUC {report.auc}, sensitivity {report.sensitivity}, specificity {report.specificity}",
     ]

@@ -154,7 +154,10 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.benchmarks.catalogue import find_task
     from Med3DCore.benchmarks.networks import task_recipe
     from Med3DCore.benchmarks.run_folder import begin_run
+    from Med3DCore.benchmarks.task import DETECTION, POINTS
+    from Med3DCore.cli.classify import train_classifier
     from Med3DCore.cli.train import train_segmentation
+    from Med3DCore.cli.train_detector import train_detector
 
     task = find_task(args.name)
     recipe = task_recipe(task, args.steps, args.seed)
@@ -166,7 +169,11 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
             begin_run(task, divided, args.output)
         return divided.teaching
 
-    return train_segmentation(recipe, teaching, args, ranks)
+    if task.kind == POINTS:
+        first, second = recipe.stages[0].stage.labels
+        return train_classifier(recipe, teaching, task.data.get("rule", task.name), args, ranks, (first, second))
+    train = train_detector if task.kind == DETECTION else train_segmentation
+    return train(recipe, teaching, args, ranks)
 
 
 def _divided(task: BenchmarkTask, folder: Path) -> Divided[Any]:
@@ -192,7 +199,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     bar = ProgressBar(args.quiet)
     try:
         folder = args.run_folder / EVALUATION
-        results = measure(task, model, cases, folder, choose_device(args.device), Progress(bar))
+        results = measure(task, model, cases, args.data, folder, choose_device(args.device), Progress(bar))
     finally:
         bar.close()
     files = write_results(results, folder)

@@ -157,6 +157,23 @@ def auc(scores: np.ndarray, truths: np.ndarray, weights: np.ndarray | None = Non
     return np.divide(wins, pairs, out=np.full(np.shape(pairs), np.nan), where=pairs > 0)
 
 
+def roc_points(scores: np.ndarray, truths: np.ndarray) -> tuple[list[float], list[float]]:
+    """False positive rate and sensitivity at each score from the highest down, beginning at 0, 0.
+
+    Args:
+        scores: Float ``[n]``.
+        truths: Bool ``[n]``, with both classes; else there are no points.
+    """
+    truths = np.asarray(truths, dtype=bool)
+    if truths.all() or not truths.any():
+        return [], []
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    ranked, truths = np.asarray(scores)[order], truths[order]
+    last = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])  # of equal scores the last: they are one point
+    alarms, found = np.cumsum(~truths)[last] / (~truths).sum(), np.cumsum(truths)[last] / truths.sum()
+    return [0.0, *alarms.tolist()], [0.0, *found.tolist()]
+
+
 def auc_with_interval(scores: np.ndarray, truths: np.ndarray, patients: Sequence[str], seed: int = 0) -> Estimate:
     """The AUC and the middle 95 % of those of patients drawn with replacement.
 

@@ -53,6 +53,7 @@ class Classifier:
             it learned from. See :func:`at_prevalence`.
 
     Attributes:
+        package: The model.
         prevalence: Of which its probabilities are.
 
     Raises:
@@ -63,7 +64,7 @@ class Classifier:
     def __init__(self, package: ModelPackage, device: Device, prevalence: float | None = None) -> None:
         if package.kind != CLASSIFIER:
             raise ModelError(f"{package.reference} is no classifier; choose one that `med3d classify train` made.")
-        self.stage, self.device = package.stages[0], device
+        self.package, self.stage, self.device = package, package.stages[0], device
         self.taught = taught_prevalence(package)
         self.prevalence = self.taught if prevalence is None else prevalence
         if prevalence is not None and not 0 < prevalence < 1:

@@ -74,7 +74,7 @@ class Detector:
                 f"{package.reference} is no detector; choose one that `med3d train` made of a recipe such as "
                 "detection-small.json."
             )
-        self.stage, self.device = package.stages[0], box_device(device)
+        self.package, self.stage, self.device = package, package.stages[0], box_device(device)
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
         self.network = cast(Network, build_network(self.stage.network))
         load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")

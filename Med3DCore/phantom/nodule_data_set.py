@@ -63,7 +63,7 @@ def write_nodule_data_set(
             progress.update(seed / patients)
             rng = np.random.default_rng([seed, 5])
             whole = PhantomSettings(size=str(rng.choice(list(SIZES))), contrast="native")
-            nodules = _nodules(seed, whole, rng)
+            nodules = place_nodules(seed, whole, rng)
             patient = f"patient{seed:03}"
             for number, nodule in enumerate(nodules):
                 name = f"{patient}_nodule{number}"
@@ -72,7 +72,7 @@ def write_nodule_data_set(
                 if not (scan.exists() and outline.exists()):
                     phantom = make_phantom(seed, settings)
                     write_volume(phantom.ct, scan)
-                    write_label_map(_outlined(seed, settings, phantom.labels), outline)
+                    write_label_map(outlined(seed, settings, phantom.labels), outline)
                 place = [f"{value:.2f}" for value in nodule.centre]
                 what = [f"{nodule.diameter_mm:.1f}", int(nodule.malignant), patient]
                 rows.append([name, scan.name, *place, "LPS", *what, SOURCE["data"], SOURCE["licence"]])
@@ -87,7 +87,7 @@ def write_nodule_data_set(
     return path
 
 
-def _outlined(seed: int, settings: PhantomSettings, lungs: LabelMap) -> LabelMap:
+def outlined(seed: int, settings: PhantomSettings, lungs: LabelMap) -> LabelMap:
     """The bodies of all nodules in a scan: voxels whose centres lie inside, on the grid of its label map."""
     from Med3DCore.phantom.grid import positions, reordered, scan_grid
     from Med3DCore.phantom.patient import Patient
@@ -102,7 +102,7 @@ def _outlined(seed: int, settings: PhantomSettings, lungs: LabelMap) -> LabelMap
     return LabelMap(array, lungs.geometry, lungs.name, (label_for("nodule", 0),))
 
 
-def _nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> list[PhantomNodule]:
+def place_nodules(seed: int, whole: PhantomSettings, rng: np.random.Generator) -> list[PhantomNodule]:
     """One to three nodules in a patient's lungs, far from each other."""
     from scipy import ndimage
 

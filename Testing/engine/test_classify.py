@@ -229,7 +229,7 @@ def test_what_was_learned_is_right_on_patients_never_seen(trained):
     assert measured["auc"]["value"] == 1.0 and measured["accuracy"]["value"] >= 0.75
     training = {case["patient"] for case in trained.provenance["training_cases"].values()}
     assert not training & {nodule["patient"] for nodule in trained.metrics["nodules"].values()}
-    assert "Wilson" in trained.card and "4 nodules of 2 patients" in trained.card
+    assert "Wilson" in trained.card and "4 points of 2 patients" in trained.card
     assert trained.provenance["started_from"] == "random weights"
     assert trained.path.with_name("curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -309,7 +309,7 @@ def test_the_probability_is_of_the_prevalence_that_is_stated(trained, data, tmp_
 
     half, stated, said = asked()
     assert stated == 0.5 and "of a prevalence of 50 % malignant, as in the model's training; state yours" in said
-    assert "where 50 % of nodules are" in trained.card
+    assert "where 50 % of the points are" in trained.card
     rare, stated, said = asked("--prevalence", "0.05")
     assert stated == 0.05 and said.endswith("Probabilities are of a prevalence of 5 % malignant.\n")
     assert rare / (1 - rare) == pytest.approx(half / (1 - half) * 0.05 / 0.95, rel=1e-6)

@@ -6,17 +6,35 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from Med3DCore.errors import OutputError, SettingError
-from Med3DCore.phantom.layouts import abdomens, brains
+from Med3DCore.phantom.layouts import abdomens, brains, chests
+from Med3DCore.phantom.lesion_data_set import write_lesion_data_set
 from Med3DCore.progress import Progress
 
 Writer = Callable[[Path, int, int, Progress], None]
 """Of a folder, the number of patients, a seed and a progress."""
 
+
+def _in_stage(writer: Writer) -> Writer:
+    def write(folder: Path, patients: int, seed: int, progress: Progress) -> None:
+        with progress.stage("phantoms", share=1.0):
+            writer(folder, patients, seed, progress)
+
+    return write
+
+
+def _write_deep_lesion(folder: Path, patients: int, seed: int, progress: Progress) -> None:
+    """A slice with lesions and those around it of each patient: ``DL_info.csv`` and ``Images_png/``."""
+    write_lesion_data_set(folder, patients, seed=seed, hard=0.3, progress=progress)
+
+
 LAYOUTS: Mapping[str, tuple[Writer, int]] = {
-    "flare22": (abdomens.write_flare22, 24),
-    "liver_cysts": (abdomens.write_liver_cysts, 30),
-    "brats_mets": (brains.write_brats_mets, 36),
-    "brats2019": (brains.write_brats2019, 36),
+    "flare22": (_in_stage(abdomens.write_flare22), 24),
+    "liver_cysts": (_in_stage(abdomens.write_liver_cysts), 30),
+    "brats_mets": (_in_stage(brains.write_brats_mets), 36),
+    "brats2019": (_in_stage(brains.write_brats2019), 36),
+    "deep_lesion": (_write_deep_lesion, 60),
+    "lidc": (_in_stage(chests.write_lidc), 80),
+    "luna16": (_in_stage(chests.write_luna16), 40),
 }
 """Writers by name, and how many patients suffice to learn something from."""
 
@@ -54,7 +72,5 @@ def write_layout(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
-    progress = progress or Progress()
-    with progress.stage("phantoms", share=1.0):
-        writer(folder, count, seed, progress)
+    writer(folder, count, seed, progress or Progress())
     return count

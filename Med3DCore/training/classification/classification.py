@@ -36,8 +36,12 @@ from Med3DCore.training.segmentation.trainer import rates_by_depth
 _SHIFT = 0.1
 
 
-def classifier_stage(recipe: Recipe) -> StageRecipe:
+def classifier_stage(recipe: Recipe, classes: tuple[str, str] = CLASSES) -> StageRecipe:
     """The one stage of a recipe for a classifier.
+
+    Args:
+        recipe: The recipe.
+        classes: Names of both classes.
 
     Raises:
         SettingError: It is no such recipe.
@@ -48,8 +52,8 @@ def classifier_stage(recipe: Recipe) -> StageRecipe:
         (len(recipe.stages) == 1, "have one stage"),
         (stage.network["decoder"].get("name") == CLASSIFYING, "have the decoder 'classification'"),
         (
-            tuple(stage.labels) == CLASSES and stage.network["out_channels"] == 2,
-            f"have the labels {', '.join(CLASSES)}",
+            tuple(stage.labels) == classes and stage.network["out_channels"] == 2,
+            f"have the labels {', '.join(classes)}",
         ),
         (len(spacing) == len(set(stage.window)) == 1, "look at a cube: one spacing, one window for all axes"),
         (tuple(stage.window) == tuple(training.patch), "have a patch as large as its window"),
@@ -113,13 +117,13 @@ class ClassificationTask(Task[Network | Average]):
         return functional.cross_entropy(logits.float(), classes.to(device.torch_device))
 
     def validate(self, network: nn.Module, device: Device, progress: Progress) -> Validation:
-        """The AUC, None where one class is missing, and ``{"malignant": {nodule: probability}}``."""
+        """The AUC, None where one class is missing, and such as ``{"malignant": {nodule: probability}}``."""
         if not self.validation:
             return Validation()
         found = class_probabilities(network, map(self.seen, self.validation), device, len(self.validation), progress)
         scores = {each.case.name: round(float(row[1]), 4) for each, row in zip(self.validation, found, strict=True)}
         area = float(auc(found[:, 1], np.array([each.case.malignant for each in self.validation])))
-        return Validation(None if np.isnan(area) else area, {CLASSES[1]: scores})
+        return Validation(None if np.isnan(area) else area, {self.recipe.stage.labels[1]: scores})
 
     def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
         """The classifier at the full rate, the encoder as the settings say."""

@@ -35,18 +35,20 @@ class Nodule(Case):
 
     Args:
         centre: LPS mm.
-        malignant: What it is.
+        malignant: What it is: of the second class.
         diameter_mm: How large it is, or None if nobody said.
+        classes: Names of both classes; others than benign and malignant for points that are no nodules of known nature.
     """
 
     centre: Triple
     malignant: bool
     diameter_mm: float | None = None
+    classes: tuple[str, str] = CLASSES
 
     @property
     def kind(self) -> str:
-        """``"benign"`` or ``"malignant"``."""
-        return CLASSES[self.malignant]
+        """Its class, such as ``"benign"``."""
+        return self.classes[self.malignant]
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def to_lps(point: Sequence[float], space: str) -> Triple:
 
 
 def require_both(nodules: Sequence[Nodule]) -> None:
-    """Refuse nodules from which nothing can be learned.
+    """Refuse points from which nothing can be learned.
 
     Raises:
         DataError: All training nodules are of one class.
@@ -135,7 +137,8 @@ def require_both(nodules: Sequence[Nodule]) -> None:
     kinds = {nodule.kind for nodule in nodules if nodule.split == "training"}
     if len(kinds) < len(CLASSES):
         found = f"all {kinds.pop()}" if kinds else "none at all"
-        raise DataError(f"The training nodules are {found}; a classifier needs benign and malignant ones.")
+        needed = " and ".join(nodules[0].classes if nodules else CLASSES)
+        raise DataError(f"The training nodules are {found}; a classifier needs {needed} ones.")
 
 
 def _centres(path: Path, space: str, needed: Sequence[str]) -> list[tuple[int, dict[str, str], Centre]]:

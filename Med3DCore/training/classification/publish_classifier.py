@@ -38,7 +38,7 @@ def describe_classifier(recipe: Recipe, nodules: Sequence[Nodule], rule: str, st
         ModelError: The recipe's description of the model is not complete.
         SettingError: It is no recipe for a classifier.
     """
-    stage = classifier_stage(recipe)
+    stage = classifier_stage(recipe, nodules[0].classes if nodules else CLASSES)
     known = provenance({stage.stage.name: stage.training}, recipe.seed, nameless(nodules))
     known |= {"rule_of_ratings": rule, "started_from": start}
     package = package_of(recipe.model, stages=(stage.stage,), provenance=known)
@@ -92,7 +92,7 @@ def _measure(classifier: Classifier, task: ClassificationTask, progress: Progres
     truths, patients = [nodule.malignant for nodule in nodules], [nodule.patient for nodule in nodules]
     report = evaluate_classification(scores, truths, patients)
     single = {
-        nodule.name: {"patient": nodule.patient, "truth": nodule.kind, CLASSES[1]: round(score, 4)}
+        nodule.name: {"patient": nodule.patient, "truth": nodule.kind, nodule.classes[1]: round(score, 4)}
         for nodule, score in zip(nodules, scores, strict=True)
     }
     return report, {"held_out": report.to_dict(), "nodules": single}
@@ -111,31 +111,30 @@ def _without_names(metrics: dict, package: ModelPackage) -> dict:
 def _card(package: ModelPackage, report: ClassificationReport | None, training: Sequence[Nodule]) -> str:
     """The model card, Markdown."""
     stage, provenance = package.stages[0], package.provenance
-    malignant = sum(nodule.malignant for nodule in training)
+    second, positive = stage.labels[1], sum(nodule.malignant for nodule in training)
     spacing, window = stage.preprocessing["spacing"][0], stage.window[0]
     parts = [
         f"# {package.title} ({package.reference})",
         package.description,
         "For research and teaching. Not a medical device; not for diagnosis or treatment.",
         f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
-        f"It looks at a cube of {window} voxels of {spacing:g} mm around a nodule's centre and answers with the "
-        "probability that the nodule is malignant, "
-        f"{_world(taught_prevalence(package))}",
+        f"It looks at a cube of {window} voxels of {spacing:g} mm around a point and answers with the probability of "
+        f"'{second}', {_world(taught_prevalence(package), second)}",
         f"## Held-out patients\n\n{_measured(report)}",
-        f"## Training data\n\n{len(training)} nodules of {len({n.patient for n in training})} patients, {malignant} "
-        f"malignant. Ratings become benign or malignant by the rule '{provenance['rule_of_ratings']}'. Started from "
-        f"{provenance['started_from']}. Seed {provenance['seed']}.",
+        f"## Training data\n\n{len(training)} points of {len({n.patient for n in training})} patients, {positive} "
+        f"of them '{second}'. Ratings or tables become classes by the rule '{provenance['rule_of_ratings']}'. "
+        f"Started from {provenance['started_from']}. Seed {provenance['seed']}.",
         "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _world(prevalence: float | None) -> str:
+def _world(prevalence: float | None, second: str) -> str:
     if prevalence is None:
         return "as common as it was in its training."
     return (
-        f"where {100 * prevalence:g} % of nodules are, as in its training. Malignant nodules are rarer in most "
-        "clinics: `med3d classify run --prevalence` gives the probability there."
+        f"where {100 * prevalence:g} % of the points are, as in its training. '{second}' is rarer in most places "
+        "where it is used: `med3d classify run --prevalence` gives the probability there."
     )
 
 
@@ -144,7 +143,7 @@ def _measured(report: ClassificationReport | None) -> str:
         return "None was held out, so nobody knows how good it is."
     rows = "\n".join(f"| {name} | {getattr(report, name)} |" for name in _MEASURES)
     return (
-        f"{report.n} nodules of {report.patients} patients, {report.positives} malignant; 95 % intervals: Wilson's, "
+        f"{report.n} points of {report.patients} patients, {report.positives} positive; 95 % intervals: Wilson's, "
         f"for the AUC by drawing patients. Always giving the commoner answer has accuracy {report.majority:.3f}.\n\n"
         f"| measure | value (interval) |\n|---|---|\n{rows}" + "".join(f"\n\n{w}" for w in report.warnings)
     )

@@ -22,6 +22,7 @@ from Med3DCore.models.package import DETECTING
 from Med3DCore.models.stage import BACKGROUND
 from Med3DCore.networks.detector import DetectionDecoder, Proposals
 from Med3DCore.networks.network import Network
+from Med3DCore.preprocessing.intensity import Intensity
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.prepared import Prepared, fingerprint
@@ -58,6 +59,26 @@ def detector_stage(recipe: Recipe) -> StageRecipe:
         if not holds:
             raise SettingError(f"This is no recipe for a detector, which must {rule}.")
     return recipe.stages[0]
+
+
+def find_in_stacks(
+    network: Network, stacks: Sequence[Prepared[KeySlice]], intensity: Intensity, device: Device, progress: Progress
+) -> list[Detections]:
+    """What a network finds in slices, and what there is, in pixels of the network's grid.
+
+    Args:
+        network: A detector in evaluation mode.
+        stacks: The slices, see :func:`Med3DCore.training.detection.stacks.prepare_stacks`.
+        intensity: How they are normalised.
+        device: Where to compute.
+        progress: Followed; may cancel.
+    """
+    result = []
+    for done, each in enumerate(stacks):
+        progress.update(done / len(stacks))
+        boxes, scores = find_boxes(network, intensity.apply(np.array(each.image), each.statistics), device)
+        result.append(Detections(boxes, scores, boxes_on(each.geometry, each.case.boxes, each.case.spacing)))
+    return result
 
 
 class DetectionTask(Task[Network]):
@@ -126,13 +147,7 @@ class DetectionTask(Task[Network]):
 
     def found(self, network: Network, device: Device, progress: Progress) -> list[Detections]:
         """What a network finds in the held-out slices, and what there is, in pixels of the network's grid."""
-        result = []
-        for done, each in enumerate(self.validation):
-            progress.update(done / len(self.validation))
-            stack = self.intensity.apply(np.array(each.image), each.statistics)
-            boxes, scores = find_boxes(network, stack, device)
-            result.append(Detections(boxes, scores, boxes_on(each.geometry, each.case.boxes, each.case.spacing)))
-        return result
+        return find_in_stacks(network, self.validation, self.intensity, device, progress)
 
     def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
         """The heads at the full rate, the encoder as the settings say."""
