@@ -241,7 +241,6 @@ def find(stage: Stage) -> None:
     panel = stage.panel("FindPanel")
     panel.parameterNode.inputVolume, panel.parameterNode.findLeastScore = node, 0.5
     stage.host.process_events(0.2)
-    stage.grab("find-ready")
     panel.ui.findButton.click()
     stage.wait_until_idle()
     rois = [row.node for row in panel._lesions._rows]

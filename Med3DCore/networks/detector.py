@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_choice, check_count
 from Med3DCore.networks.layers import Stride, per_axis
-from Med3DCore.networks.pyramid import COLLAPSES, FeaturePyramid
+from Med3DCore.networks.pyramid import COLLAPSES, FeaturePyramid, flat_conv
 
 _POOLED = 7  # cells along each side of a box
 _SAMPLES = 2  # along each side of a cell
@@ -58,6 +58,8 @@ class DetectionDecoder(nn.Module):
         proposals: For how many boxes of a picture the head for boxes is asked; published are 1000.
         anchor_scale: Side of an anchor in strides of its level.
         ratios: Height by width of the anchors.
+        norm: Whether batch norm follows each layer but the last ones. The published ones have none, and start from
+            weights that learned before; from random ones Adam soon silences nearly all units of the head for boxes.
         anchor_overlap: Overlap (IoU) with an object from which an anchor learns to be one; published is 0.7. With less,
             each object has more of them, which teaches faster where there are few objects.
 
@@ -79,11 +81,13 @@ class DetectionDecoder(nn.Module):
         proposals: int = 1000,
         anchor_scale: float = 4.0,
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        norm: bool = False,
         anchor_overlap: float = 0.7,
     ) -> None:
         super().__init__()
         for name, value in (("slices", slices), ("channels", channels), ("hidden", hidden), ("proposals", proposals)):
             check_count(f"{name} of the decoder 'detection'", value)
+        check_choice("norm of the decoder 'detection'", norm, (True, False))
         check_choice("collapse of the decoder 'detection'", collapse, COLLAPSES)
         if slices % 2 == 0:
             raise SettingError(f"slices of the decoder 'detection' is {slices}; it must be odd, to have a middle one.")
@@ -99,17 +103,20 @@ class DetectionDecoder(nn.Module):
         self.strides, self.anchor_overlap = _planar(strides), float(anchor_overlap)
         self.slices, self.proposals = slices, proposals
         self.anchor_scale, self.ratios = float(anchor_scale), tuple(float(ratio) for ratio in ratios)
-        self.pyramid = FeaturePyramid(in_channels[1:], channels, collapse, slices)
-        self.proposal = nn.Conv2d(channels, channels, 3, padding=1)
+        self.pyramid = FeaturePyramid(in_channels[1:], channels, collapse, slices, norm)
+        self.proposal = flat_conv(channels, channels, 3, norm)
         self.objectness = nn.Conv2d(channels, len(ratios), 1)
         self.proposal_deltas = nn.Conv2d(channels, 4 * len(ratios), 1)
-        self.hidden = nn.Sequential(*_linear_relu(channels * _POOLED**2, hidden), *_linear_relu(hidden, hidden))
+        self.hidden = nn.Sequential(
+            *_linear_relu(channels * _POOLED**2, hidden, norm), *_linear_relu(hidden, hidden, norm)
+        )
         self.logits = nn.Linear(hidden, out_channels)
         self.box_deltas = nn.Linear(hidden, 4)
-        for layer in (self.proposal, self.objectness, self.proposal_deltas, self.logits, self.box_deltas):
-            for name, parameter in layer.named_parameters():
-                deviation = 0.001 if layer is self.box_deltas else 0.01
-                nn.init.normal_(parameter, std=deviation) if name == "weight" else nn.init.zeros_(parameter)
+        last = [self.objectness, self.proposal_deltas, self.logits, self.box_deltas]
+        for layer in last if norm else [self.proposal, *last]:
+            nn.init.zeros_(layer.bias)
+            if not layer.weight.is_meta:  # see initialise()
+                nn.init.normal_(layer.weight, std=0.001 if layer is self.box_deltas else 0.01)
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Proposals:  # noqa: ARG002 - as all decoders
         """The encoder's five maps of ``[n, 1, slices, y, x]``, fine to coarse, to what may be an object."""
@@ -164,8 +171,9 @@ class DetectionDecoder(nn.Module):
         return np.clip(level, 0, len(self.strides) - 2).astype(int)
 
 
-def _linear_relu(in_features: int, out_features: int) -> tuple[nn.Module, nn.Module]:
-    return nn.Linear(in_features, out_features), nn.ReLU(inplace=True)
+def _linear_relu(in_features: int, out_features: int, norm: bool) -> list[nn.Module]:
+    linear = nn.Linear(in_features, out_features, bias=not norm)
+    return [linear, *([nn.BatchNorm1d(out_features)] if norm else []), nn.ReLU(inplace=True)]
 
 
 def _planar(strides: Sequence[Stride]) -> list[int]:

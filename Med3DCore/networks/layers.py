@@ -38,10 +38,11 @@ def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
 def initialise(module: nn.Module) -> None:
     """Kaiming-normal fan-out weights for the 3D convolutions that feed a batch norm (no bias), as MedicalNet's code.
 
-    Convolutions with a bias end a network (logits) and keep torch's default.
+    Convolutions with a bias end a network (logits) and keep torch's default. On the device "meta" there are no values;
+    to draw some, torch would load its compiler all the same, which takes seconds.
     """
     for m in module.modules():
-        if isinstance(m, nn.Conv3d) and m.bias is None:
+        if isinstance(m, nn.Conv3d) and m.bias is None and not m.weight.is_meta:
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
 

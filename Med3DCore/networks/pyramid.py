@@ -35,6 +35,12 @@ class CentreSlice(nn.Module):
         return x[:, :, x.shape[2] // 2]
 
 
+def flat_conv(in_channels: int, out_channels: int, kernel: int, norm: bool) -> nn.Module:
+    """A 2D convolution that keeps the size, and batch norm if it is wanted."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels)) if norm else conv
+
+
 class FeaturePyramid(nn.Module):
     """A feature pyramid network (FPN) with one more, coarser level.
 
@@ -43,14 +49,17 @@ class FeaturePyramid(nn.Module):
         channels: Of all levels.
         collapse: How slices become one: ``"group"`` (all maps must have ``slices``) or ``"centre"``.
         slices: Size of the maps along z.
+        norm: Whether batch norm follows each convolution.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int, collapse: str, slices: int) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], channels: int, collapse: str, slices: int, norm: bool = False
+    ) -> None:
         super().__init__()
         group = collapse == "group"
         self.collapse = nn.ModuleList(GroupTransform(n, slices) if group else CentreSlice() for n in in_channels)
-        self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in in_channels)
-        self.smooth = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels)
+        self.lateral = nn.ModuleList(flat_conv(n, channels, 1, norm) for n in in_channels)
+        self.smooth = nn.ModuleList(flat_conv(channels, channels, 3, norm) for _ in in_channels)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """``[n, c, z, y, x]`` of each scale to ``[n, channels, y, x]``, and one at half the size of the last."""

@@ -84,7 +84,7 @@ def recipe_values(**training):
     stage["network"]["encoder"]["width"] = 4
     stage["network"]["decoder"] |= {"channels": 16, "hidden": 32, "proposals": 40}
     stage["preprocessing"]["spacing"] = [2.0, 2.0, 5.0]
-    stage["training"] |= {"steps": 90, "patch": [9, 48, 64], "batch": 2, "warmup": 5, "learning_rate": 0.01}
+    stage["training"] |= {"steps": 120, "patch": [9, 48, 64], "batch": 2, "warmup": 5, "learning_rate": 0.01}
     stage["training"] |= {"ema": 0.9, "validate_every": 0, "foreground": 0.5, **training}
     stage["training"]["augmentation"] = {"scale": 1.1, "probability": 0.0, "shift": 0.0, "contrast": 1.0}
     return values

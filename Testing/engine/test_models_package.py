@@ -281,3 +281,16 @@ def test_looking_at_models_does_not_import_torch(tmp_path):
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_loading_weights_does_not_import_torchs_compiler():
+    """Which takes seconds; the network that the weights are compared with has no values to draw."""
+    code = (
+        "import sys; from Med3DCore.models import Catalogue\n"
+        "package = Catalogue().find('liver-lungs')\n"
+        "assert package.read_weights(package.stages[0].name)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "False"
