@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,10 +66,27 @@ class NnunetDecoder(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
         """Maps, fine to coarse, to logits of ``size``; a list of them, finest first, under deep supervision."""
-        x, outputs = features[-1], []
-        supervised = self.deep_supervision and self.training
+        if self.deep_supervision and self.training:
+            climbed = zip(self.logits, self._climb(features), strict=True)
+            return [logits(x) for logits, x in climbed][::-1]
+        return self.last(self.finest(features, size))
+
+    @property
+    def last(self) -> nn.Conv3d:
+        """The last layer, which makes logits of the finest maps."""
+        layer = self.logits[-1]
+        if not isinstance(layer, nn.Conv3d):
+            raise TypeError(f"the last layer is a {type(layer).__name__}")
+        return layer
+
+    def finest(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """The maps of ``size`` that the last layer makes logits of."""
+        *_, last = self._climb(features)
+        return crop(last, size)
+
+    def _climb(self, features: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The maps of each level, coarse to fine."""
+        x = features[-1]
         for level, skip in enumerate(reversed(features[:-1])):
             x = self.stages[level](torch.cat([crop(self.climbs[level](x), skip.shape[2:]), skip], dim=1))
-            if supervised or level == len(self.stages) - 1:
-                outputs.append(self.logits[level](x))
-        return outputs[::-1] if supervised else crop(outputs[-1], size)
+            yield x

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
+from Med3DCore.inference.nnunet.logits import Logits
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.preprocessing.nnunet.axis import lone_axis, neighbours, new_size, weights
 
@@ -33,7 +34,7 @@ def test_blocks_give_the_labels_of_the_whole(logits, shape, orders):
     best = np.sort(whole, axis=0)
     sure = best[-1] - best[-2] > 1e-5  # the order of rounding decides the others
     assert sure.mean() > 0.999
-    assert np.array_equal(exclusive_labels(logits, axes)[sure], whole.argmax(axis=0)[sure])
+    assert np.array_equal(exclusive_labels(Logits(logits), axes)[sure], whole.argmax(axis=0)[sure])
     painted = np.max(np.where(whole > 0, np.arange(1, 8)[:, None, None, None], 0), axis=0)
     sure = (np.abs(whole) > 1e-5).all(axis=0)
     assert np.array_equal(painted_regions(logits, axes)[sure], painted[sure])
@@ -43,7 +44,7 @@ def test_wanted_classes_are_found_as_among_all_and_blocks_without_them_are_left_
     axes = [neighbours(n, 2 * n, 1) for n in logits.shape[1:]]
     logits = logits.copy()
     logits[[2, 5], 8:] -= 100.0
-    whole, some = exclusive_labels(logits, axes), exclusive_labels(logits, axes, wanted=[2, 5])
+    whole, some = exclusive_labels(Logits(logits), axes), exclusive_labels(Logits(logits), axes, wanted=[2, 5])
     for wanted in (2, 5):
         assert (whole == wanted).any() and np.array_equal(some == wanted, whole == wanted)
     assert not some[some != whole].any() and (some != whole).any()
@@ -51,7 +52,7 @@ def test_wanted_classes_are_found_as_among_all_and_blocks_without_them_are_left_
 
 def test_equal_logits_give_the_first_class():
     axes = [neighbours(4, 8, 1)] * 3
-    assert not exclusive_labels(np.zeros((3, 4, 4, 4), np.float32), axes).any()
+    assert not exclusive_labels(Logits(np.zeros((3, 4, 4, 4), np.float32)), axes).any()
 
 
 @pytest.mark.parametrize(("size", "wanted"), [(10, 25), (25, 10), (7, 7), (1, 4), (5, 1)])

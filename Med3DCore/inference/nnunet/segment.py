@@ -11,7 +11,8 @@ from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import free_bytes
-from Med3DCore.inference.nnunet.window import window_logits
+from Med3DCore.inference.nnunet.logits import Logits, without_last_layer
+from Med3DCore.inference.nnunet.window import window_mean
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
 from Med3DCore.models.stage import Stage
@@ -58,21 +59,22 @@ def segment_stage(
     preprocessing = NnunetPreprocessing.from_dict(stage.preprocessing)
     require_channels(volumes, len(preprocessing.channels))
     result = np.zeros(volumes[0].array.shape, np.uint8)
+    classes, regions = stage.network["out_channels"], stage.activation == "sigmoid"
+    body, kept, last = (network, classes, None) if regions else without_last_layer(network, classes)
     with progress.stage(f"{stage.name}: prepare", share=0.1):
         frame = preprocessing.frame(volumes)
-        _require_memory(stage, frame, volumes, device)
+        _require_memory(stage, frame, volumes, kept, device)
         array = preprocessing.apply(volumes, frame)
     with progress.stage(f"{stage.name}: network", share=0.7):
-        classes = stage.network["out_channels"]
-        logits = window_logits(network, array, stage.window, device, classes, mirror_axes, progress)
+        maps = window_mean(body, array, stage.window, device, kept, mirror_axes, progress)
     with progress.stage("restore", share=0.1):
         channels, back = [stage.labels.index(name) for name in names], _back(preprocessing, frame)
-        if stage.activation == "sigmoid":
+        if regions:
             shown = sorted(channels)
-            found = painted_regions([logits[channel] for channel in shown], back, progress)
+            found = painted_regions([maps[channel] for channel in shown], back, progress)
             numbers = [0, *(channels.index(channel) + 1 for channel in shown)]
         else:
-            found = exclusive_labels(logits, back, progress, channels)
+            found = exclusive_labels(Logits(maps, last), back, progress, channels)
             numbers = [names.index(name) + 1 if name in names else 0 for name in stage.labels]
         frame.view(result)[:] = np.array(numbers, np.uint8)[found]
     return result
@@ -87,17 +89,17 @@ def _back(preprocessing: NnunetPreprocessing, frame: Frame) -> list[Neighbours]:
     return [neighbours(n, m, o) for n, m, o in zip(frame.shape, frame.crop_shape, orders, strict=True)]
 
 
-def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], device: Device) -> None:
-    """Stop before the network starts if logits, channels and one patch do not fit.
+def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept: int, device: Device) -> None:
+    """Stop before the network starts if what it gives (``kept`` maps), channels and one patch do not fit.
 
     Raises:
         ResourceError: Less is free.
     """
     grid = np.prod([max(n, p) for n, p in zip(frame.shape, stage.window, strict=True)], dtype=np.float64)
-    held = 4 * grid * (stage.network["out_channels"] + 2 * len(volumes) + 2)
+    held = 4 * grid * (kept + 2 * len(volumes) + 2)
     encoder = stage.network["encoder"]
     itemsize = torch.empty(0, dtype=device.dtype).element_size()
-    maps = _LIVE_MAPS * encoder["channels"][0] * itemsize + stage.network["out_channels"] * 8
+    maps = _LIVE_MAPS * encoder["channels"][0] * itemsize + kept * 8
     patch = float(np.prod(stage.window)) * maps
     on_gpu = device.torch_device.type != "cpu"
     on_gpu_free = free_bytes(device) if on_gpu else 0

@@ -1,7 +1,8 @@
-"""nnU-Net's sliding window: its patches, its weights, the mean of logits."""
+"""nnU-Net's sliding window: its patches, its weights, the mean of what they give."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -18,31 +19,31 @@ STEP = 0.5
 
 
 @torch.inference_mode()
-def window_logits(
-    network: torch.nn.Module,
+def window_mean(
+    network: Callable[[torch.Tensor], torch.Tensor],
     array: np.ndarray,
     patch: Shape,
     device: Device,
-    classes: int,
+    channels: int,
     mirror_axes: tuple[int, ...] = (),
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Logits of a whole volume, from patches of the size that the network was taught.
+    """What a network gives for a whole volume, from patches of the size that it was taught.
 
     The size must not change, since instance norm takes mean and spread from a patch. A volume that is smaller gets
     zeros around it, which is the mean of what was normalised.
 
     Args:
-        network: Maps ``[1, c, z, y, x]`` to logits; in evaluation mode, on the device.
+        network: Maps ``[1, c, z, y, x]`` to logits, or what its last layer makes them of; ready to run on the device.
         array: float32 ``[c, z, y, x]``.
         patch: Size (z, y, x).
         device: Where to run, and in which precision.
-        classes: Output channels of the network.
+        channels: What it gives.
         mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
         progress: Told after each patch; may cancel.
 
     Returns:
-        float32 ``[classes, z, y, x]``.
+        float32 ``[channels, z, y, x]``.
     """
     progress = progress or Progress()
     padded, inner = _padded(array, patch)
@@ -50,13 +51,12 @@ def window_logits(
     corners = list(product(*(_starts(n, size) for n, size in zip(shape, patch, strict=True))))
     flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
     weight = torch.from_numpy(_gaussian(patch))
-    total, weights = torch.zeros((classes, *shape)), torch.zeros(shape)
+    total, weights = torch.zeros((channels, *shape)), torch.zeros(shape)
     for number, corner in enumerate(corners):
         progress.update(number / len(corners))
         place = tuple(slice(first, first + size) for first, size in zip(corner, patch, strict=True))
         values = torch.from_numpy(np.ascontiguousarray(padded[(slice(None), *place)]))[None].to(device.torch_device)
-        logits = _mean(network, values, flips, device)
-        total[(slice(None), *place)].addcmul_(logits, weight)
+        total[(slice(None), *place)].addcmul_(_mean(network, values, flips, device), weight)
         weights[place] += weight
     total /= weights
     return total.numpy()[(slice(None), *inner)]
@@ -67,16 +67,16 @@ def _starts(length: int, size: int) -> list[int]:
     return list(range(length)) if size == 1 else starts(length, size, 1 - STEP)
 
 
-def _mean(network: torch.nn.Module, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
+def _mean(network: Callable, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
     total: torch.Tensor | None = None
     for axes in flips:
         with device.autocast():
-            logits = network(values.flip(axes) if axes else values)[0].float()
-        logits = logits.flip([axis - 1 for axis in axes]) if axes else logits
-        total = logits if total is None else total.add_(logits)
+            maps = network(values.flip(axes) if axes else values)[0].float()
+        maps = maps.flip([axis - 1 for axis in axes]) if axes else maps
+        total = maps if total is None else total.add_(maps)
     if total is None:
         raise ValueError("there must be a flip, if only that of no axis")
-    return (total / len(flips)).cpu()
+    return (total.div_(len(flips)) if len(flips) > 1 else total).cpu()
 
 
 def _padded(array: np.ndarray, patch: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:

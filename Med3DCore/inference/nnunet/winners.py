@@ -9,24 +9,26 @@ interpolated. That is most of a scan, and near borders two or three classes are 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 
+from Med3DCore.inference.nnunet.logits import Logits
 from Med3DCore.preprocessing.nnunet.axis import Neighbours
 from Med3DCore.progress import Progress
 from Med3DCore.system.threads import in_threads
 
 Block = tuple[slice, slice, slice]
+Fill = Callable[[Block, Block], None]
+"""Fills a block of the result; also gets the slices of the network's grid between whose voxels it lies."""
 
 # Voxels of the network's grid along an edge of a block: larger ones have more borders, smaller ones cost Python's time.
 _EDGE = 8
-_SLICES = 4
 _TOGETHER = 16  # classes that are interpolated in one go; as many as the processor's cache holds
 
 
 def exclusive_labels(
-    logits: np.ndarray,
+    logits: Logits,
     axes: Sequence[Neighbours],
     progress: Progress | None = None,
     wanted: Collection[int] | None = None,
@@ -34,7 +36,7 @@ def exclusive_labels(
     """The class with the highest interpolated logit, the first one among equals.
 
     Args:
-        logits: float32 ``[c, z, y, x]``.
+        logits: Of all classes, on the network's grid.
         axes: Linear or nearest interpolation along z, y, x.
         progress: Followed, and may cancel.
         wanted: Classes that matter; where none of them can win, the result is left 0. None for all.
@@ -42,26 +44,31 @@ def exclusive_labels(
     Returns:
         uint8 of the interpolation's shape.
     """
-    coarse = _argmax(logits)
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
 
-    def fill(block: Block, corners: Block) -> None:
-        winners = coarse[corners]
-        first = winners.flat[0]
-        if (winners == first).all():
-            result[block] = first
-            return
-        part, inner = logits[(slice(None), *corners)], _inner(axes, block, corners)
-        likely = np.unique(winners)
-        best, label = _highest(part, likely, inner)
-        # Between its corners no class is above the highest of them.
-        possible = np.flatnonzero(part.reshape(len(part), -1).max(axis=1) > best.min())
-        left = np.union1d(likely, possible)
-        if wanted is not None and not np.isin(left, list(wanted)).any():
-            return
-        result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
+    def fill_slab(near: slice) -> Fill:
+        slab = logits.slab(near)
+        coarse = _argmax(slab)
 
-    _in_blocks(fill, axes, progress)
+        def fill(block: Block, corners: Block) -> None:
+            place = (slice(None), *corners[1:])
+            winners = coarse[place]
+            first = winners.flat[0]
+            if (winners == first).all():
+                result[block] = first
+                return
+            part, inner = slab[(slice(None), *place)], _inner(axes, block, corners)
+            likely = np.unique(winners)
+            best, label = _highest(part, likely, inner)
+            # Between its corners no class is above the highest of them.
+            possible = np.flatnonzero(part.reshape(len(part), -1).max(axis=1) > best.min())
+            left = np.union1d(likely, possible)
+            if wanted is None or np.isin(left, list(wanted)).any():
+                result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
+
+        return fill
+
+    _in_blocks(fill_slab, axes, progress)
     return result
 
 
@@ -87,24 +94,23 @@ def painted_regions(
             elif inside.any():
                 np.copyto(target, np.uint8(value), where=_interpolated(part, _inner(axes, block, corners)) > 0)
 
-    _in_blocks(fill, axes, progress)
+    _in_blocks(lambda _near: fill, axes, progress)
     return result
 
 
-def _in_blocks(fill: Callable[[Block, Block], None], axes: Sequence[Neighbours], progress: Progress | None) -> None:
+def _in_blocks(fill_slab: Callable[[slice], Fill], axes: Sequence[Neighbours], progress: Progress | None) -> None:
+    """Fill all blocks, slab after slab, each by the function that ``fill_slab`` gives for its slices of the network."""
     progress = progress or Progress()
-    ranges = [_pieces(axis) for axis in axes]
-    done = 0
+    slabs, rows, columns = (_pieces(axis) for axis in axes)
+    for number, (z, near_z) in enumerate(slabs):
+        progress.update(number / len(slabs))
+        fill = fill_slab(near_z)
 
-    def row(piece: tuple[slice, slice]) -> None:
-        nonlocal done
-        progress.check()
-        for (y, near_y), (x, near_x) in product(ranges[1], ranges[2]):
-            fill((piece[0], y, x), (piece[1], near_y, near_x))
-        done += 1
-        progress.update(done / len(ranges[0]))
+        def row(piece: tuple[slice, slice], z: slice = z, near_z: slice = near_z, fill: Fill = fill) -> None:
+            for x, near_x in columns:
+                fill((z, piece[0], x), (near_z, piece[1], near_x))
 
-    in_threads(row, ranges[0])
+        in_threads(row, rows)
 
 
 def _pieces(axis: Neighbours) -> list[tuple[slice, slice]]:
@@ -152,13 +158,11 @@ def _argmax(logits: np.ndarray) -> np.ndarray:
     """The winner at each voxel of the network's grid; uint8."""
     result = np.zeros(logits.shape[1:], np.uint8)
 
-    def decide(first: int) -> None:
-        part = slice(first, first + _SLICES)
-        best = logits[0, part].copy()
+    def decide(z: int) -> None:
+        best = logits[0, z].copy()
         for label in range(1, len(logits)):
-            values = logits[label, part]
-            np.copyto(result[part], np.uint8(label), where=values > best)
-            np.maximum(best, values, out=best)
+            np.copyto(result[z], np.uint8(label), where=logits[label, z] > best)
+            np.maximum(best, logits[label, z], out=best)
 
-    in_threads(decide, range(0, logits.shape[1], _SLICES))
+    in_threads(decide, range(logits.shape[1]))
     return result

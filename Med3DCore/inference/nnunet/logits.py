@@ -1,0 +1,63 @@
+"""Logits of many classes, kept as what the network's last layer makes them of.
+
+That layer is linear, voxel by voxel: the weighted mean of the logits of overlapping patches, and of mirrored copies, is
+what it makes of the mean of its inputs. Of 118 classes and 32 maps before them, the maps are a quarter of the memory,
+and the layer runs once, a few slices at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from Med3DCore.networks.network import Network
+from Med3DCore.networks.nnunet_decoder import NnunetDecoder
+
+Body = Callable[[Tensor], Tensor]
+Last = tuple[Tensor, Tensor]
+"""Weights ``[classes, maps]`` and bias ``[classes]`` of a last layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """Of a whole volume.
+
+    Args:
+        maps: float32 ``[maps, z, y, x]``: logits, or what the last layer gets.
+        last: That layer; None if the maps are logits.
+    """
+
+    maps: np.ndarray
+    last: Last | None = None
+
+    def slab(self, z: slice) -> np.ndarray:
+        """The logits of some slices: float32 ``[classes, z, y, x]``."""
+        maps = self.maps[:, z]
+        if self.last is None:
+            return maps
+        weight, bias = self.last
+        flat = torch.from_numpy(maps.reshape(len(maps), -1))
+        return torch.addmm(bias[:, None], weight, flat).numpy().reshape(-1, *maps.shape[1:])
+
+
+def without_last_layer(network: nn.Module, classes: int) -> tuple[Body, int, Last | None]:
+    """What to run in place of a network, the maps that it gives, and the last layer that makes logits of them.
+
+    Where the last layer gets no fewer maps than it gives, that is the network itself, its logits, and None.
+    """
+    if not isinstance(network, Network) or not isinstance(network.decoder, NnunetDecoder):
+        return network, classes, None
+    encoder, decoder = network.encoder, network.decoder
+    last = decoder.last
+    if last.in_channels >= classes:
+        return network, classes, None
+
+    def body(x: Tensor) -> Tensor:
+        return decoder.finest(encoder.features(x), x.shape[2:])
+
+    bias = torch.zeros(classes) if last.bias is None else last.bias.detach().float().cpu()
+    return body, last.in_channels, (last.weight.detach().float().cpu().flatten(1), bias)
