@@ -77,6 +77,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="also average over mirrored copies, slower, a little better; for models that were taught mirrored anatomy",
     )
     parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="models of nnU-Net in half precision also on a CPU, as all others: several times as fast where the "
+        "processor has it, with borders that differ a little (docs/other_models.md)",
+    )
+    parser.add_argument(
         "--split-lungs", action="store_true", help="left and right lung as two organs in the place of lungs"
     )
     parser.add_argument(

@@ -83,7 +83,7 @@ def _segment(
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.segment import segment
         from Med3DCore.inference.stage_networks import InferenceSettings
-    settings = InferenceSettings(mirror=args.mirror)
+    settings = InferenceSettings(mirror=args.mirror, fast=args.fast)
     try:
         asked = (args.split_lungs, args.not_ct, channels)
         result = segment(volume, organs, package, args.device, settings, progress, *asked)

@@ -56,9 +56,13 @@ def main() -> None:
     ours = [sys.executable, "-m", "Med3DCore.cli.main"]
     package = folder / "bench-1.0.0.med3d.zip"
     run_measured([*ours, "models", "import-nnunet", model, "--output", package])
-    segment = [*ours, "segment", scan, "--model", package, "-o", folder / "ours.nii.gz", "--json", "--quiet"]
-    commands = {"nnU-Net": [*theirs, "predict", model, scan, folder / "theirs.nii.gz"]}
-    commands = {**({} if arguments.only_ours else commands), "med3d": [*segment, "--device", "cpu"]}
+    segment = [*ours, "segment", scan, "--model", package, "--device", "cpu", "--json", "--quiet"]
+    commands = {"nnU-Net": [*theirs, "predict", model, scan, folder / "nnU-Net.nii.gz"]}
+    ours = {
+        "med3d": [*segment, "-o", folder / "med3d.nii.gz"],
+        "med3d --fast": [*segment, "-o", folder / "med3d --fast.nii.gz", "--fast"],
+    }
+    commands = ours if arguments.only_ours else {**commands, **ours}
     runs: dict[str, list[dict]] = {name: [] for name in commands}
     for turn in range(arguments.repeats):
         for name, command in commands.items():
@@ -75,23 +79,27 @@ def tell(runs: dict[str, list[dict]]) -> None:
         seconds = [run["seconds"] for run in found]
         spread = f"{min(seconds):.1f} to {max(seconds):.1f} s"
         cpu, memory = (median(run[key] for run in found) for key in ("cpu_seconds", "peak_mb"))
-        print(f"{name:8} {median(seconds):7.1f} s ({spread})  processor {cpu:7.1f} s  {memory:6.0f} MB at the peak")
-    report = json.loads(runs["med3d"][-1]["output"])
-    print(json.dumps(report["seconds"]))
-    network = sum(value for key, value in report["seconds"].items() if key.endswith("network"))
-    print(f"outside of the network: {1 - network / runs['med3d'][-1]['seconds']:.0%} of the time")
+        print(f"{name:12} {median(seconds):7.1f} s ({spread})  processor {cpu:7.1f} s  {memory:6.0f} MB at the peak")
+        if name != "nnU-Net":
+            stages = json.loads(found[-1]["output"])["seconds"]
+            network = sum(value for key, value in stages.items() if key.endswith("network"))
+            print(f"{'':12} outside of the network {1 - network / seconds[-1]:.0%}: {json.dumps(stages)}")
 
 
 def compare(runs: dict[str, list[dict]], folder: Path) -> None:
     """Print ratios, and how far the labels agree."""
-    keys = ("seconds", "cpu_seconds", "peak_mb")
-    theirs, ours = ([median(run[key] for run in runs[name]) for key in keys] for name in ("nnU-Net", "med3d"))
-    wall, cpu, memory = (their / our for their, our in zip(theirs, ours, strict=True))
-    print(f"{wall:.1f} times as fast, {cpu:.1f} by processor time, {1 / memory:.2f} of the memory")
     import SimpleITK as sitk
 
-    both = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{who}.nii.gz"))) for who in ("theirs", "ours")]
-    print(f"labels that are the same: {np.mean(both[0] == both[1]):.4%} of the voxels")
+    keys = ("seconds", "cpu_seconds", "peak_mb")
+    medians = {name: [median(run[key] for run in found) for key in keys] for name, found in runs.items()}
+    labels = {name: sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{name}.nii.gz"))) for name in runs}
+    for name in list(runs)[1:]:
+        wall, cpu, memory = (their / our for their, our in zip(medians["nnU-Net"], medians[name], strict=True))
+        same = np.mean(labels["nnU-Net"] == labels[name])
+        print(
+            f"{name}: {wall:.1f} times as fast, {cpu:.1f} by processor time, {1 / memory:.2f} of the memory; "
+            f"{same:.3%} of the voxels have the same label"
+        )
 
 
 def make_scan(folder: Path, size: int, slices: int) -> Path:
