@@ -27,6 +27,7 @@ from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.remember import remembered
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
 from Med3DCore.training.fine_tuning.run_list import list_runs
+from Med3DCore.training.learning.losses import supervised_loss
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
 SHORT = {"steps": 3, "patch": [16, 16, 16], "batch": 2, "validate_every": 2}
@@ -213,9 +214,9 @@ def test_runs_are_listed_and_a_broken_one_hides_no_other(tmp_path):
 
 def test_a_short_time_takes_smaller_batches_then_smaller_patches(parent, tmp_path):
     settings = replace(SETTINGS, training={"patch": [64, 64, 64], "batch": 2})
-    recipe = tuned_stages(parent, boxes(tmp_path, 1), settings)[0].recipe
-    assert fitted(recipe, 1e6, CPU).batch == 2 and fitted(recipe, 1e6, CPU).patch == (64, 64, 64)
-    short = fitted(recipe, 1e-3, CPU)
+    recipe, how = tuned_stages(parent, boxes(tmp_path, 1), settings)[0].recipe, (CPU, supervised_loss, 2)
+    assert fitted(recipe, 1e6, *how).batch == 2 and fitted(recipe, 1e6, *how).patch == (64, 64, 64)
+    short = fitted(recipe, 1e-3, *how)
     assert short.batch == 1 and short.patch == (48, 48, 48)
 
 

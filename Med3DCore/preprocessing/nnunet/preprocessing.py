@@ -64,6 +64,25 @@ class Frame:
         """Of the crop before resampling."""
         return triple(b - a for a, b in zip(self.start, self.stop, strict=True))
 
+    def geometry(self, scan: Geometry) -> Geometry:
+        """The grid of the network's array in space, whose cells fill the crop.
+
+        Args:
+            scan: The scan's grid.
+        """
+        first = np.zeros(3)  # index (x, y, z) in the scan of the network's first voxel
+        columns, spacing = np.zeros((3, 3)), np.zeros(3)
+        for axis, (own, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
+            ours, theirs = 2 - axis, 2 - own
+            step = self.crop_shape[axis] / self.shape[axis]
+            place = self.start[axis] + step / 2 - 0.5
+            first[theirs] = scan.size[theirs] - 1 - place if flip else place
+            columns[:, ours] = scan.direction_matrix[:, theirs] * (-1 if flip else 1)
+            spacing[ours] = scan.spacing[theirs] * step
+        origin = scan.index_to_physical @ [*first, 1.0]
+        size, steps = triple(self.shape[::-1]), triple(float(value) for value in spacing)
+        return Geometry(size, steps, triple(float(value) for value in origin[:3]), tuple(columns.ravel().tolist()))
+
     def view(self, array: np.ndarray) -> np.ndarray:
         """The crop of an array of the scan, along the network's axes. Copies nothing."""
         turned = _turned(array, self.axes, self.flips)

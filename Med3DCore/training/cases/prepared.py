@@ -114,7 +114,7 @@ def prepare_case(
     grid = world_grid(volume.geometry, preprocessing.spacing)
     (image, statistics), *further = (_on_grid(each, grid, preprocessing, headroom) for each in (seen.volume, *others))
     label = None if case.label is None else read_label(case, volume.geometry, names=labels)
-    target = np.stack([_target(case, name, label, volume.geometry, grid) for name in labels])
+    target = np.stack([target_on(case, name, label, volume.geometry, grid) for name in labels])
     if seen.padding is not None:
         target[:, _share(seen.padding, volume.geometry, grid) > 0.5] = UNKNOWN
     return PreparedCase(case, image, target, grid, statistics, tuple(further))
@@ -128,7 +128,16 @@ def _on_grid(
     return resample(volume.array, volume.geometry, grid, clip, statistics.floor), statistics
 
 
-def _target(case: Case, name: str, label: LabelMap | None, source: Geometry, grid: Geometry) -> np.ndarray:
+def target_on(case: Case, name: str, label: LabelMap | None, source: Geometry, grid: Geometry) -> np.ndarray:
+    """Where a label is on a network's grid: uint8 ``[z, y, x]``, 1 inside, 0 outside, 255 unknown.
+
+    Args:
+        case: The case.
+        name: Of the label.
+        label: The case's label file, as :func:`.read_label` gives it; None if it has none.
+        source: The grid of the case's image, and of its label.
+        grid: The network's.
+    """
     if name in case.absent:
         return np.zeros(grid.shape, np.uint8)
     if label is None or name not in case.values:

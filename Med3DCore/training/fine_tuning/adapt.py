@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _KNOWN_RATE, _NEW_RATE = 5e-4, 2e-3
+_IMPORTED_RATE = 2e-4
 _PATCH = (64, 64, 64)
 _MARGIN_MM = 25.0
 # A piece of an organ counts if it is as large as this part of its largest piece.
@@ -70,7 +71,9 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
     if not names:
         raise DataError("No case has a labelled organ; label one in at least one case.")
     stages = [stage for stage in parent.stages if set(stage.labels) & set(known)]
-    if any(stage.activation != "sigmoid" for stage in stages):
+    if any(stage.is_nnunet for stage in parent.stages):
+        _require_imported(parent, new)
+    elif any(stage.activation != "sigmoid" for stage in stages):
         raise SettingError(
             f"The labels of {parent.reference} exclude each other (softmax), which cannot be fine-tuned yet; start "
             "from another model."
@@ -84,14 +87,33 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
     return tuned
 
 
+def _require_imported(parent: ModelPackage, new: Sequence[str]) -> None:
+    """Refuse what a model of nnU-Net cannot be taught.
+
+    Raises:
+        SettingError: A label that it does not have, or it takes several images.
+    """
+    if new:
+        names = ", ".join(parent.label_names[:3])
+        raise SettingError(
+            f"'{new[0]}' is no label of {parent.reference}, which was imported from nnU-Net and can be taught its own "
+            f"labels only, such as {names}; say which of them it is, or start from another model."
+        )
+    channels = len(parent.stages[0].preprocessing["intensity"]["channels"])
+    if channels > 1:
+        raise SettingError(
+            f"{parent.reference} takes {channels} images of a patient; models of one image can be fine-tuned."
+        )
+
+
 def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: float) -> StageRecipe:
     before = parent.provenance.get("training", {}).get(stage.name, {})
     chosen = dict(settings.training)
     values = {
         "steps": QUALITIES[settings.quality],
-        "patch": tuple(before.get("patch", _PATCH)),
+        "patch": tuple(before.get("patch", stage.window if stage.is_nnunet else _PATCH)),
         "batch": 2,
-        "learning_rate": rate,
+        "learning_rate": _IMPORTED_RATE if stage.is_nnunet else rate,
         "warmup": 5,
         "foreground": 0.7,
         "ema": 0.98,

@@ -11,21 +11,25 @@ from Med3DCore.errors import DataError
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.models.package import ENCODER
+from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import prepare_cases
+from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.fine_tuning.adapt import TunedStage, tuned_stages
 from Med3DCore.training.fine_tuning.fit_time import fitted
 from Med3DCore.training.fine_tuning.held_out import Scores, check, false_positives, scores
+from Med3DCore.training.fine_tuning.imported import ImportedTask, loss_of, prepare_imported, taught_labels
 from Med3DCore.training.fine_tuning.publish_tuned import Publisher
 from Med3DCore.training.fine_tuning.remember import remembered
 from Med3DCore.training.fine_tuning.run_folder import RunFolder
 from Med3DCore.training.fine_tuning.tuned import FineTuned
 from Med3DCore.training.learning.checkpoint import LAST
 from Med3DCore.training.learning.loop import train
+from Med3DCore.training.learning.losses import supervised_loss
 from Med3DCore.training.learning.recipe import StageRecipe
-from Med3DCore.training.learning.task import Trained
+from Med3DCore.training.learning.task import Task, Trained
 from Med3DCore.training.segmentation.checks import require_taught
 from Med3DCore.training.segmentation.trainer import SegmentationTask
 
@@ -106,19 +110,34 @@ class Tuning:
     # -- training ------------------------------------------------------------------------------------------------------
 
     def _train(self, stage: TunedStage, stages_left: int, share: float) -> Trained:
-        recipe, quiet = stage.recipe, Progress(is_cancelled=self.progress.is_cancelled)
-        preprocessing, labels = Preprocessing.from_dict(recipe.stage.preprocessing), recipe.stage.labels
+        recipe, seed, taught = stage.recipe, self.settings.seed, self._taught(stage.recipe.stage)
         with self.progress.stage(f"{recipe.stage.name}: prepare cases"):
-            prepared = prepare_cases(self.cases, preprocessing, labels, progress=self.progress)
+            prepared = self._prepared(stage, taught)
             learned = {label.name for label in self.labels}
-            require_taught(prepared, {name: i for i, name in enumerate(labels) if name in learned})
-            if not stage.is_new:
-                prepared = remembered(prepared, recipe.stage, stage.initial, self.device, quiet)
+            require_taught(prepared, {name: i for i, name in enumerate(taught) if name in learned})
             minutes = self.ranks.from_main(lambda: self._minutes(recipe.stage.name, stages_left))
-            recipe = self.ranks.from_main(lambda: self._fitted(recipe, minutes))
-        task = SegmentationTask(recipe, prepared, self.settings.seed, stage.initial)
-        folder, seed = self._folder_of(stage), self.settings.seed
+            recipe = self.ranks.from_main(lambda: self._fitted(recipe, minutes, taught))
+        task: Task
+        if recipe.stage.is_nnunet:
+            task = ImportedTask(recipe, prepared, taught, seed, stage.initial)
+        else:
+            task = SegmentationTask(recipe, prepared, seed, stage.initial)
+        folder = self._folder_of(stage)
         return train(task, recipe.training, folder, seed, self.device, self.progress, minutes, share, self.finish)
+
+    def _taught(self, stage: Stage) -> Sequence[str]:
+        """The labels of the target: of an imported model, which may have a hundred, those that the cases show."""
+        return taught_labels(stage, self.cases) if stage.is_nnunet else stage.labels
+
+    def _prepared(self, stage: TunedStage, taught: Sequence[str]) -> Sequence[Prepared]:
+        """The cases on the stage's grid."""
+        described = stage.recipe.stage
+        if described.is_nnunet:
+            return prepare_imported(self.cases, described, taught, self.progress)
+        preprocessing = Preprocessing.from_dict(described.preprocessing)
+        prepared = prepare_cases(self.cases, preprocessing, taught, progress=self.progress)
+        quiet = Progress(is_cancelled=self.progress.is_cancelled)
+        return prepared if stage.is_new else remembered(prepared, described, stage.initial, self.device, quiet)
 
     def _minutes(self, stage: str, stages_left: int) -> float:
         """Time for a stage, decided when it begins: its part of what is left, less the check at the end."""
@@ -130,13 +149,14 @@ class Tuning:
             self.folder.add_to_plan({key: seconds / 60})
         return self.folder.read_plan()[key]
 
-    def _fitted(self, recipe: StageRecipe, minutes: float) -> StageRecipe:
+    def _fitted(self, recipe: StageRecipe, minutes: float, taught: Sequence[str]) -> StageRecipe:
         """The recipe with a batch that fits into the time, decided once, unless the user chose one."""
         if {"patch", "batch"} & set(self.settings.training):
             return recipe
         key = f"batch of {recipe.stage.name}"
         if key not in self.folder.read_plan():
-            settings = fitted(recipe, 60 * minutes, self.device)
+            loss = loss_of(recipe.stage, taught) if recipe.stage.is_nnunet else supervised_loss
+            settings = fitted(recipe, 60 * minutes, self.device, loss, len(taught))
             self.folder.add_to_plan({key: {"patch": list(settings.patch), "batch": settings.batch}})
         chosen = self.folder.read_plan()[key]
         return replace(recipe, training=replace(recipe.training, patch=tuple(chosen["patch"]), batch=chosen["batch"]))

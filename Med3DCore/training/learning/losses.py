@@ -85,6 +85,39 @@ def exclusive_label_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Te
     return entropy.sum() / known.sum().clamp(min=1) + (present * (1 - dice)).sum() / present.sum().clamp(min=1)
 
 
+def marginal_label_loss(logits: torch.Tensor, target: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
+    """Cross-entropy plus soft Dice of some of many labels that exclude each other, over known voxels.
+
+    Where one of these labels is inside, it is asked for. Elsewhere a voxel may be of any class that is not known to be
+    outside, the background or any label that nobody drew: what is asked of it is the sum of their probabilities, its
+    marginal (Shi et al., Medical Image Analysis 70, 2021, arXiv:2007.03868, section 3.2). So classes that the cases do
+    not show are not unlearned as background. Dice is pooled and left out as in :func:`partial_label_loss`.
+
+    Args:
+        logits: ``[n, classes, z, y, x]``, the background among them.
+        target: uint8 ``[n, c, z, y, x]``: 1 inside, 0 outside, 255 unknown; no voxel is inside two.
+        channels: Class of each of the target's labels.
+
+    Returns:
+        Scalar loss, float32. 0 (with a gradient of 0) when nothing is known.
+    """
+    logits, channels = logits.float(), list(channels)
+    others = [channel for channel in range(logits.shape[1]) if channel not in channels]
+    rest = logits[:, others].logsumexp(dim=1, keepdim=True)
+    logs = torch.cat([rest, logits[:, channels]], dim=1).log_softmax(dim=1)
+    inside, unknown = target == 1, target == UNKNOWN
+    drawn = inside.any(dim=1, keepdim=True)
+    possible = torch.cat([~drawn, inside | (unknown & ~drawn)], dim=1)
+    known = (~unknown).any(dim=1).float()
+    entropy = -logs.masked_fill(~possible, -torch.inf).logsumexp(dim=1) * known
+    probability, truth = logs[:, 1:].exp() * ~unknown, inside.float()
+    sums = (0, 2, 3, 4)
+    sizes = truth.sum(sums)
+    dice = (2 * (probability * truth).sum(sums) + _SMOOTH) / (probability.sum(sums) + sizes + _SMOOTH)
+    present = (sizes > 0).float()
+    return entropy.sum() / known.sum().clamp(min=1) + (present * (1 - dice)).sum() / present.sum().clamp(min=1)
+
+
 class _PartialLabelLoss(torch.autograd.Function):
     """The loss and its gradient, a channel of an example at a time, which stays in the processor's cache.
 
