@@ -58,11 +58,11 @@ def main() -> None:
     run_measured([*ours, "models", "import-nnunet", model, "--output", package])
     segment = [*ours, "segment", scan, "--model", package, "--device", "cpu", "--json", "--quiet"]
     commands = {"nnU-Net": [*theirs, "predict", model, scan, folder / "nnU-Net.nii.gz"]}
-    ours = {
+    pair = {
         "med3d": [*segment, "-o", folder / "med3d.nii.gz"],
         "med3d --fast": [*segment, "-o", folder / "med3d --fast.nii.gz", "--fast"],
     }
-    commands = ours if arguments.only_ours else {**commands, **ours}
+    commands = pair if arguments.only_ours else {**commands, **pair}
     runs: dict[str, list[dict]] = {name: [] for name in commands}
     for turn in range(arguments.repeats):
         for name, command in commands.items():
