@@ -112,9 +112,12 @@ class DetectionDecoder(nn.Module):
         )
         self.logits = nn.Linear(hidden, out_channels)
         self.box_deltas = nn.Linear(hidden, 4)
-        last = [self.objectness, self.proposal_deltas, self.logits, self.box_deltas]
-        for layer in last if norm else [self.proposal, *last]:
-            nn.init.zeros_(layer.bias)
+        plain: list[nn.Conv2d | nn.Linear] = [self.objectness, self.proposal_deltas, self.logits, self.box_deltas]
+        if isinstance(self.proposal, nn.Conv2d):
+            plain.append(self.proposal)
+        for layer in plain:
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
             if not layer.weight.is_meta:  # see initialise()
                 nn.init.normal_(layer.weight, std=0.001 if layer is self.box_deltas else 0.01)
 

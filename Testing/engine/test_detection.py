@@ -17,13 +17,11 @@ from Med3DCore.evaluation.detection import evaluate_detection
 from Med3DCore.evaluation.froc import Detections
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.detect import Detector
-from Med3DCore.inference.find_boxes import limits_of
 from Med3DCore.inference.link_boxes import link_boxes
 from Med3DCore.io import write_volume
 from Med3DCore.io.hounsfield_png import read_hounsfield_png
 from Med3DCore.models.document import document_from_bytes
 from Med3DCore.models.package_file import load_package
-from Med3DCore.networks.choose_boxes import propose
 from Med3DCore.preprocessing.intensity import GreyWindow, GreyWindows, intensity_from_dict
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -244,18 +242,6 @@ def test_bad_rows_stop_the_command_before_anything_is_written(data, trained, tmp
         table.write_text(good)
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     assert not (tmp_path / "another").exists()
-
-
-def test_units_of_the_head_for_boxes_live_through_a_training(trained, task):
-    """Without norm Adam silences all but a few of them, after which nothing is learned."""
-    network = Detector(trained, CPU).network
-    stacks = [task.intensity.apply(np.array(each.image), each.statistics) for each in task.validation]
-    with torch.inference_mode():
-        said = network(torch.from_numpy(np.stack(stacks))[:, None])
-        proposals = propose(network.decoder, said, stacks[0].shape[1:], limits_of(network.decoder))
-        pooled = network.decoder._pooled(said.maps, proposals).flatten(1)
-        alive = (network.decoder.hidden(pooled) > 0).any(dim=0)
-    assert alive.float().mean() > 0.7
 
 
 # -- in a scan ---------------------------------------------------------------------------------------------------------

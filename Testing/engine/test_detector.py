@@ -112,6 +112,19 @@ def test_settings_that_make_no_sense(encoder, decoder, said):
         build_network({"encoder": MP3D, "decoder": SMALL, "out_channels": 2, "members": 2})
 
 
+@pytest.mark.parametrize("norm", [True, False])
+def test_with_norm_units_tell_boxes_apart_however_much_these_have_in_common(norm):
+    """Without, each unit of the head is on or off for all boxes alike, and what is off for all learns nothing."""
+    torch.manual_seed(0)
+    decoder = build_network({"encoder": MP3D, "decoder": {**SMALL, "norm": norm}, "out_channels": 2}).decoder
+    pooled = 50 * torch.randn(1, decoder.hidden[0].in_features) + torch.randn(60, decoder.hidden[0].in_features)
+    shares = (decoder.hidden(pooled) > 0).float().mean(dim=0)
+    told_apart = ((shares > 0.1) & (shares < 0.9)).float().mean()
+    assert (told_apart > 0.9) == norm
+    maps = decoder.pyramid([torch.rand(2, n, 9, 32 >> i, 32 >> i) + 30 for i, n in enumerate((4, 8, 16, 32))])
+    assert all(level.mean().abs() < 1e-4 for level in maps[:4]) == norm
+
+
 # -- boxes -------------------------------------------------------------------------------------------------------------
 
 
