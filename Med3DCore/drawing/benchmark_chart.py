@@ -44,6 +44,7 @@ def draw_benchmark(
     groups: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in boxes.items():
         measure, _, rest = name.partition(" ")
+        measure += " mm" if rest.startswith("mm ") else ""
         known = [float(value) for value in values if value is not None and math.isfinite(value)]
         groups.setdefault(measure, {})[rest.removeprefix("mm ").replace("_", " ")] = known
     panels = len(groups) + bool(curves)
