@@ -77,7 +77,7 @@ class Preprocessing:
         """
         if spec.get("name") == "nnunet":
             raise SettingError(
-                "This model was imported from nnU-Net, so it can segment, but not be shown or fine-tuned."
+                "This model was imported from nnU-Net, so it can segment and be fine-tuned, but not be shown."
             )
         try:
             spacing = triple(float(v) for v in spec["spacing"])
