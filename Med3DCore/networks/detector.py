@@ -206,7 +206,7 @@ def _aligned(level: Tensor, boxes: np.ndarray) -> Tensor:
     """Means of four samples in each of 7 x 7 cells of boxes, given in voxels of a map ``[channels, y, x]``.
 
     Interpolation is a small matrix an axis, of weights: they bear bfloat16, in which places of samples would be off by
-    half a voxel. Two products of matrices take a third of the time of ``grid_sample``, forward and backward.
+    half a pixel. Two products of matrices take a third of the time of ``grid_sample``, forward and backward.
     """
     pooled = []
     for some in np.split(boxes, range(_AT_ONCE, len(boxes), _AT_ONCE)):

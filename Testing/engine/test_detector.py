@@ -171,7 +171,7 @@ def test_a_box_is_pooled_where_it_lies():
 
 
 def test_boxes_are_pooled_alike_in_half_precision():
-    """Places rounded to bfloat16 would be off by half a voxel in a map this wide."""
+    """Places rounded to bfloat16 would be off by an eighth of a voxel in a map this wide."""
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 100, (200, 2))
     boxes, level = np.concatenate([low, low + rng.uniform(3, 20, (200, 2))], axis=1), torch.rand(3, 128, 128)
