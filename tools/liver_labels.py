@@ -45,6 +45,8 @@ _LIVER_HU = 28.0
 _MISSED = 14
 _LINE_BAND = 2
 _SOFT_HU = -300
+# Of two drafts: a missed lobe lies so far from them, in voxels; nothing with less than so many HU may be liver.
+_NEAR, _NO_FAT_HU = 10, -30
 
 
 def label_liver(ct: sitk.Image, draft: sitk.Image, case: str) -> np.ndarray:
@@ -72,6 +74,28 @@ def label_liver(ct: sitk.Image, draft: sitk.Image, case: str) -> np.ndarray:
     image = sitk.GetImageFromArray(label)
     image.CopyInformation(sitk.DICOMOrient(ct, "LPS"))
     return sitk.GetArrayFromImage(sitk.Resample(image, ct, sitk.Transform(), sitk.sitkNearestNeighbor))
+
+
+def label_where_both_agree(ct: sitk.Image, first: sitk.Image, second: sitk.Image) -> np.ndarray:
+    """The label of an ill liver, from the drafts of two models, lesions that both took for liver included.
+
+    Args:
+        ct: The scan, in HU.
+        first: One model's mask, on the same grid.
+        second: The other's.
+
+    Returns:
+        uint8 ``[z, y, x]``: 1 where both found it, :data:`UNSURE` at the border, where they differ, and near both where
+        it is as bright as the liver; 0 elsewhere.
+    """
+    hu = sitk.GetArrayFromImage(ct).astype(np.float32)
+    one, other = (sitk.GetArrayFromImage(draft) > 0 for draft in (first, second))
+    both, either = ndimage.binary_opening(one & other), one | other
+    alike = np.abs(ndimage.gaussian_filter(np.clip(hu, -200, 300), 1.5) - np.median(hu[both])) < _LIVER_HU
+    border = ndimage.binary_dilation(either) & ~ndimage.binary_erosion(both)
+    missed = ndimage.binary_dilation(either, iterations=_NEAR) & alike & ~either
+    unsure = (border | missed | ndimage.binary_dilation(one ^ other)) & (hu > _NO_FAT_HU)
+    return np.where(unsure, UNSURE, np.where(both, 1, 0)).astype(np.uint8)
 
 
 def heart(shape: tuple[int, int, int], line: tuple[tuple[int, int], ...] | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,12 @@
 """Describe the CTs of the shared data folder as a Med3D data set.
 
     python tools/draft_livers.py ../shared/data runs/livers --model liver-lungs-0.2.0
-    python tools/prepare_data.py ../shared/data runs/livers runs/data
+    python tools/prepare_data.py ../shared/data runs/livers runs/data [--ill RUN/0.4.0 RUN/NEWER]
 
 writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask or whose
 liver drafted by a model a person looked at, corrected and accepted; a part of each training scan, so that an organ is
-cut or missing; and phantoms. The CTs themselves stay where they are.
+cut or missing; and phantoms. With ``--ill``, drafts of two models, livers with tumours are labelled where both agree.
+The CTs themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from liver_labels import HEART_LINES, UNSURE, label_liver
+from liver_labels import HEART_LINES, UNSURE, label_liver, label_where_both_agree
 
 from Med3DCore.phantom.data_set import write_phantom_cases
 
@@ -39,6 +40,10 @@ ACCEPTED_DRAFTS = (
     "ohif_acrin042",
     "ohif_nlst101287",
 )
+
+# Metastases, carcinoma of liver, pancreas and lung. Drafts and labels looked at in pictures on 2026-11-29.
+ILL = ("crlm_1004", "crlm_1006", "hcc_006", "hcc_048", "cptac_c3l00189", "lungdx_a0001", "lungdx_a0002")
+ILL_WEIGHT = 3.0
 
 # As many as to be a third of what a network sees, beside 6 patients with a labelled liver and 16 with labelled lungs.
 PHANTOMS = 32
@@ -81,22 +86,28 @@ def describe(data: Path, livers: Path, out: Path) -> list[dict]:
             label = write_label(name, data / info["ct"], label, drafts, out / f"{name}_label.nii.gz")
         if label is None:
             continue
-        entries.append(
-            {
-                "name": name,
-                "image": os.path.relpath(data / info["ct"], out),
-                "label": os.path.relpath(label, out),
-                "values": VALUES,
-                "annotated": sorted(annotated),
-                "absent": absent,
-                "ignore": UNSURE,
-                "patient": info["patient"],
-                "split": info["split"],
-                "weight": HEAD_WEIGHT if name == "acrinflt_001a" else HUMAN_WEIGHT if info["annotated"] else 1.0,
-                "source": {"data": info["dataset"], "licence": info["licence"], "labels": "; ".join(by)},
-            }
-        )
+        weight = HEAD_WEIGHT if name == "acrinflt_001a" else HUMAN_WEIGHT if info["annotated"] else 1.0
+        entries.append(entry_of(name, data, info, label, out, annotated, weight, "; ".join(by)) | {"absent": absent})
     return entries
+
+
+def entry_of(
+    name: str, data: Path, info: dict, label: Path, out: Path, annotated: set[str], weight: float, by: str
+) -> dict:
+    """A case's entry in the description, from what the folder's index says of it."""
+    return {
+        "name": name,
+        "image": os.path.relpath(data / info["ct"], out),
+        "label": os.path.relpath(label, out),
+        "values": VALUES,
+        "annotated": sorted(annotated),
+        "absent": [],
+        "ignore": UNSURE,
+        "patient": info["patient"],
+        "split": info["split"],
+        "weight": weight,
+        "source": {"data": info["dataset"], "licence": info["licence"], "labels": by},
+    }
 
 
 def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path], path: Path) -> Path:
@@ -114,6 +125,22 @@ def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path]
     result.CopyInformation(image)
     sitk.WriteImage(result, str(path))
     return path
+
+
+def describe_ill(data: Path, drafts: list[Path], out: Path) -> list[dict]:
+    """Entries for the livers with tumours, of which two models made drafts; writes their labels into ``out``."""
+    index, entries = json.loads((data / "index.json").read_text()), []
+    for name in ILL:
+        info, path = index[name], out / f"{name}_label.nii.gz"
+        image = sitk.ReadImage(str(data / info["ct"]))
+        values = label_where_both_agree(image, *(sitk.ReadImage(str(d / f"{name}_liver.nii.gz")) for d in drafts))
+        values[(values == 0) & (sitk.GetArrayViewFromImage(image) <= MAY_BE_LUNG_HU)] = 255
+        label = sitk.GetImageFromArray(values)
+        label.CopyInformation(image)
+        sitk.WriteImage(label, str(path))
+        by = "liver: where liver-lungs-0.4.0 and a later model agree, looked at"
+        entries.append(entry_of(name, data, info, path, out, {"liver"}, ILL_WEIGHT, by))
+    return entries
 
 
 def write_parts(entries: list[dict], out: Path) -> list[dict]:
@@ -147,6 +174,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with index.json")
     parser.add_argument("livers", type=Path, help="folder that draft_livers.py wrote")
     parser.add_argument("out", type=Path, help="folder for dataset.json and label files")
+    parser.add_argument("--ill", type=Path, nargs=2, help="folders of draft_livers.py by two models, for ill livers")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -154,6 +182,8 @@ def main() -> None:
     entries += write_parts(entries, out)
     entries += write_phantom_cases(out, PHANTOMS, PHANTOM_WEIGHT)
     entries += write_phantom_cases(out, PELVES, PELVIS_WEIGHT, region="pelvis")
+    if arguments.ill:
+        entries += describe_ill(arguments.data.resolve(), arguments.ill, out)
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 

@@ -52,3 +52,15 @@ def test_lines_are_along_the_patient(scan, monkeypatch):
     turned = [np.ascontiguousarray(array[::-1, ::-1]) for array in scan]
     result = labelled(monkeypatch, *turned, direction=(1, 0, 0, 0, -1, 0, 0, 0, -1))
     np.testing.assert_array_equal(result[::-1, ::-1], expected)
+
+
+def test_of_an_ill_liver_only_what_both_drafts_found_is_sure(scan):
+    hu, _ = scan
+    hu[10:14, 16:22, 20:26] = 10  # a lesion that both took for liver
+    drafts = np.zeros((2, *hu.shape), np.uint8)
+    drafts[0, 5:20, 10:30, 5:42] = drafts[1, 5:20, 10:30, 5:34] = 1
+    label = liver_labels.label_where_both_agree(*(sitk.GetImageFromArray(array) for array in (hu, *drafts)))
+    assert (label[8:16, 15:25, 8:32] == 1).all()
+    for where in (slice(34, 42), slice(43, 49)):  # found by one; by none, but as bright
+        assert (label[8:16, 15:25, where] == liver_labels.UNSURE).all()
+    assert (label[:, 32:] == 0).all() and (label[5:19, 10, 5:34] == liver_labels.UNSURE).all()  # fat; the border
