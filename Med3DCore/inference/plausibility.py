@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.border import MOST_ALIKE, MOST_DARK, Border, look_at_border
+from Med3DCore.inference.border import MOST_ALIKE, alike_beside_label
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import voxels_inside
@@ -69,7 +69,7 @@ class Evidence:
         scattered: Share of what the network found that is not in the largest pieces that an organ has; of one that is
             cut, which may fall into more, that was left out.
         median: Of the scan's values in it.
-        border: What lies at its border; None where that tells nothing, and of what is no CT.
+        beside: What lies beside it and is as bright, as a part of its volume; None where that tells nothing.
     """
 
     ml: float
@@ -78,7 +78,7 @@ class Evidence:
     agreement: float | None
     scattered: float
     median: float
-    border: Border | None = None
+    beside: float | None = None
 
 
 def check(
@@ -171,7 +171,7 @@ def _gather(
         agreement=None if before is None else agreement(name, last, before),
         scattered=1.0 - main / max(last.found[name], size),
         median=float(np.median(sample if len(sample) else volume.array[labels.array == value])),
-        border=look_at_border(name, last, volume) if is_ct else None,
+        beside=alike_beside_label(name, last, volume) if is_ct else None,
     )
 
 
@@ -184,8 +184,8 @@ def doubts(label: Label, evidence: Evidence, is_ct: bool = True) -> Iterator[tup
         is_ct: Whether the model is for CT, so that values are HU.
 
     Yields:
-        ``"unsure"``, ``"scattered"``, ``"fluid"``, ``"incomplete"``, ``"intensity"``, ``"small"`` or ``"large"``, and
-        what to tell the user.
+        ``"unsure"``, ``"scattered"``, ``"incomplete"``, ``"intensity"``, ``"small"`` or ``"large"``, and what to
+        tell the user.
     """
     title, typical = label.title, TYPICAL.get(label.name)
     agreement = 1.0 if evidence.agreement is None else evidence.agreement
@@ -194,9 +194,7 @@ def doubts(label: Label, evidence: Evidence, is_ct: bool = True) -> Iterator[tup
     if evidence.scattered > _MOST_SCATTERED:
         share = f"{evidence.scattered:.0%} of what looked like it lies apart from it"
         yield "scattered", f"{title}: {share}; check whether the right part was kept."
-    if evidence.border and evidence.border.dark > MOST_DARK:
-        yield "fluid", f"{title}: much of its rim is dark; fluid around it may be counted as {title.lower()}, check it."
-    if evidence.border and evidence.border.alike > MOST_ALIKE:
+    if evidence.beside is not None and evidence.beside > MOST_ALIKE:
         yield "incomplete", f"{title}: much beside it is as bright as it; check whether a part of it is missing."
     if typical is None:
         return

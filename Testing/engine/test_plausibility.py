@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.border import Border, measure_border
+from Med3DCore.inference.border import alike_beside
 from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts, leave_out_disputed
 from Med3DCore.inference.scan_end import touched_ends
 from Med3DCore.inference.stage_result import StageResult
@@ -39,10 +39,9 @@ def test_a_good_result_is_not_doubted_and_each_fault_has_its_flag(name):
     assert told(name, ml=60.0) == ["small"] and told(name, ml=60.0, is_cut=True) == []
 
 
-def test_what_lies_at_the_border_is_told():
-    assert told(border=Border(0.25, 0.09)) == []
-    assert told(border=Border(0.35, 0.02)) == ["fluid"]
-    assert told(border=Border(0.1, 0.11)) == ["incomplete"]
+def test_much_as_bright_beside_it_is_told():
+    assert told(beside=0.09) == []
+    assert told(beside=0.11) == ["incomplete"]
 
 
 def test_of_other_labels_only_what_needs_no_anatomy_is_asked():
@@ -83,38 +82,33 @@ BOX = (slice(10, 50), slice(10, 50), slice(10, 50))  # 1000 mL
 SMALL = (slice(54, 58), slice(2, 58), slice(2, 58))
 
 
-def liver_in_fluid(layer=0, missed=0):
-    """A liver of 100 HU in fat, with so many voxels of fluid around it, found with the fluid but for a part of it."""
-    organ, found = np.zeros(GRID.shape, bool), np.zeros(GRID.shape, bool)
+def liver_in_part(missed=0):
+    """A liver of 100 HU in fat, found but for so many voxels of its right end."""
+    found = np.zeros(GRID.shape, bool)
     found[10:50, 10:50, 10:50] = True
-    organ[tuple(slice(10 + layer, 50 - layer) for _ in range(3))] = True
-    values = np.where(organ, 100, np.where(found, 10, -100))
+    values = np.where(found, 100, -100)
     found[:, :, : 10 + missed] = False
     return found, values
 
 
-def test_fluid_in_the_rim_and_organ_beside_it_are_measured_in_mm():
+def test_what_is_as_bright_beside_an_organ_is_measured_in_mm():
     for spacing, every in (((2.5, 2.5, 2.5), 1), ((2.5, 2.5, 5.0), 2)):
-        good, fluid, part = (
-            measure_border(*(array[::every] for array in liver_in_fluid(*case)), spacing)
-            for case in ((), (3,), (0, 10))
-        )
-        assert good.dark < 0.1 and good.alike < 0.01
-        assert fluid.dark > 0.6 and fluid.alike < 0.01
-        assert part.dark < 0.1 and part.alike > 0.12
+        whole, part = (alike_beside(*(array[::every] for array in liver_in_part(n)), spacing) for n in (0, 10))
+        assert whole < 0.01 and part > 0.12
 
 
-@pytest.mark.parametrize("case,flags", [((), []), ((3,), ["fluid"]), ((0, 15), ["incomplete"])])
-def test_a_result_with_fluid_in_it_or_a_part_missing_is_told(case, flags):
-    inside, values = liver_in_fluid(*case)
+@pytest.mark.parametrize("missed,flags", [(0, []), (15, ["incomplete"])])
+def test_a_liver_found_in_part_is_told(missed, flags):
+    inside, values = liver_in_part(missed)
     labels = LabelMap(inside.astype(np.uint8), GRID, "scan", find_labels(["liver"]))
-    last, progress = StageResult({"liver": inside.astype(np.float32)}, GRID, {"liver": int(inside.sum())}), Progress()
-    volume = Volume(values.astype(np.int16), GRID, "scan")
-    check("liver", labels, volume, True, False, last, last, 0.0, progress)
-    assert [flag["flag"] for flag in progress.flags] == flags
-    other = Progress()
-    check("liver", labels, volume, False, False, last, last, 0.0, other)  # no CT
-    assert not other.flags
+    last, volume = (
+        StageResult({"liver": inside.astype(np.float32)}, GRID, {"liver": int(inside.sum())}),
+        Volume(values.astype(np.int16), GRID, "scan"),
+    )
+    for is_ct, expected in ((True, flags), (False, [])):
+        progress = Progress()
+        check("liver", labels, volume, is_ct, False, last, last, 0.0, progress)
+        assert [flag["flag"] for flag in progress.flags] == expected
 
 
 def test_what_a_stage_found_is_measured():
