@@ -1,6 +1,6 @@
 """Titles, colours and SNOMED CT codes of what models of others find, by the names that TotalSegmentator gave it.
 
-What Med3D's own models find is in :mod:`.tasks`. Codes are those that Slicer's terminology has for these
+What Med3D's own models find is in :mod:`.labels`. Codes are those that Slicer's terminology has for these
 structures, but for the subclavian arteries, whose code there is that of the right one, and the superior vena cava. The
 first sacral vertebra has no code of its own in it.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from Med3DCore.tasks import ANATOMICAL_STRUCTURE, Code, Label
+from Med3DCore.labels import ANATOMICAL_STRUCTURE, Code, Label
 
 Colour = tuple[int, int, int]
 

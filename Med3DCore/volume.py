@@ -14,7 +14,7 @@ from Med3DCore.geometry import Geometry, Triple
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-    from Med3DCore.tasks import Label
+    from Med3DCore.labels import Label
 
 
 @dataclass(frozen=True, eq=False)

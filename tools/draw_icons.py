@@ -11,8 +11,8 @@ import matplotlib.image
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
+from Med3DCore.labels import find_labels
 from Med3DCore.phantom import PhantomSettings, make_phantom
-from Med3DCore.tasks import find_labels
 
 ICONS = Path(__file__).resolve().parent.parent / "Med3DSegmentation" / "Resources" / "Icons"
 ICON_SIZE, THUMBNAIL_SIZE = 128, (260, 280)  # thumbnail: width, height, as Slicer's own

@@ -16,10 +16,10 @@ import SimpleITK as sitk
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.border import MOST_ALIKE, alike_beside_label
 from Med3DCore.inference.stage_result import StageResult
+from Med3DCore.labels import Label
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import voxels_inside
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 
 Range = tuple[float, float]

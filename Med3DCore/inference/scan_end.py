@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from Med3DCore.labels import Label
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap
 
 

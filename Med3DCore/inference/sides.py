@@ -12,12 +12,12 @@ import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.inference.postprocessing import distance_to
+from Med3DCore.labels import LABELS
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import blocks_inside
 from Med3DCore.preprocessing.spacing import world_grid
 from Med3DCore.progress import Progress
 from Med3DCore.system.threads import in_threads
-from Med3DCore.tasks import LABELS
 from Med3DCore.volume import LabelMap, Volume
 
 SIDES = ("left_lung", "right_lung")

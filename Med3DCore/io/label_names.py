@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from Med3DCore.anatomy import STRUCTURES
 from Med3DCore.geometry import triple
-from Med3DCore.tasks import LABELS, LEFT, RIGHT, Code, Label
+from Med3DCore.labels import LABELS, LEFT, RIGHT, Code, Label
 
 # What Slicer calls a segment that nobody gave a meaning to.
 TISSUE: Code = ("SCT", "85756007", "Tissue")

@@ -19,8 +19,8 @@ from Med3DCore.io.memory import require_memory
 from Med3DCore.io.overlay import Overlay
 from Med3DCore.io.read import read_voxels
 from Med3DCore.io.warning import warner
+from Med3DCore.labels import LABELS
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import LABELS
 from Med3DCore.volume import LabelMap
 
 SEGMENTATIONS = "segmentations"

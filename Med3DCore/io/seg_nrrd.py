@@ -15,7 +15,7 @@ from itertools import count
 from Med3DCore.errors import VolumeError
 from Med3DCore.io.header import Header
 from Med3DCore.io.label_names import described_label, distinct
-from Med3DCore.tasks import Code, Label
+from Med3DCore.labels import Code, Label
 
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"

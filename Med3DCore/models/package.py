@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import Triple
+from Med3DCore.labels import Label
 from Med3DCore.models import archive as zips
 from Med3DCore.models.document import SCHEMA_VERSION
 from Med3DCore.models.stage import Stage
-from Med3DCore.tasks import Label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,10 +9,10 @@ import numpy as np
 
 from Med3DCore.errors import OutputError, SettingError
 from Med3DCore.io.label_names import label_for
+from Med3DCore.labels import Label, find_labels
 from Med3DCore.phantom.contrast import find_contrast
 from Med3DCore.phantom.settings import KERNELS, MORE_ORGANS, ORGANS, PhantomSettings
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import Label, find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 _NUMBERED = (*ORGANS, *MORE_ORGANS)

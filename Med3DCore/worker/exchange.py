@@ -19,8 +19,8 @@ from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.grid import require_extent, require_grid
 from Med3DCore.io.write import written_beside
+from Med3DCore.labels import Label
 from Med3DCore.system.leftovers import own_name, remove_leftovers
-from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 
 _PIECE_BYTES = 8_000_000

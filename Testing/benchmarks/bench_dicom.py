@@ -28,7 +28,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.io import find_scan, read_volume, write_label_maps
 from Med3DCore.io.dicom.series import Series
 from Med3DCore.io.dicom_results import Origin
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap
 
 

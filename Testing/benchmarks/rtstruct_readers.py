@@ -30,7 +30,7 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.io import find_scan, read_label_map, write_label_maps
 from Med3DCore.io.dicom import Series
 from Med3DCore.io.dicom_results import Origin
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap
 
 SPACING, SLICE = (0.8, 0.8, 2.5), (512, 512)  # rt-utils reads square slices alone

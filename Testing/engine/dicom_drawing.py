@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap
 
 SHAPE = (9, 24, 30)

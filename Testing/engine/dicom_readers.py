@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 
 _HERE = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -14,17 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "Med3DCore"
 LIBRARY = ROOT / "Med3DSegmentation" / "Med3DSegmentationLib"
-BASE = {"anatomy", "boxes", "errors", "geometry", "progress", "system", "tasks", "volume"}
+BASE = {"anatomy", "boxes", "errors", "geometry", "labels", "progress", "system", "volume"}
 # What each room of the engine may import besides itself.
 MAY_IMPORT = {
-    "anatomy": {"errors", "tasks"},
+    "anatomy": {"errors", "labels"},
     "boxes": {"errors"},
     "errors": set(),
     "geometry": set(),
+    "labels": {"errors"},
     "progress": {"errors"},
-    "tasks": {"errors"},
     "system": {"errors"},
-    "volume": {"errors", "geometry", "tasks"},
+    "volume": {"errors", "geometry", "labels"},
     "io": BASE,
     "preprocessing": BASE | {"io"},
     "networks": BASE,

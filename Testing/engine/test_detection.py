@@ -20,12 +20,12 @@ from Med3DCore.inference.detect import Detector
 from Med3DCore.inference.link_boxes import link_boxes
 from Med3DCore.io import write_volume
 from Med3DCore.io.hounsfield_png import read_hounsfield_png
+from Med3DCore.labels import find_labels
 from Med3DCore.models.document import document_from_bytes
 from Med3DCore.models.package_file import load_package
 from Med3DCore.preprocessing.intensity import GreyWindow, GreyWindows, intensity_from_dict
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.training.detection.detection import DetectionTask, detector_stage
 from Med3DCore.training.detection.key_slices import read_key_slices
 from Med3DCore.training.detection.stacks import prepare_stacks

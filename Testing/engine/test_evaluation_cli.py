@@ -13,7 +13,7 @@ from Med3DCore.cli import evaluate
 from Med3DCore.errors import DataError, Med3DError, OutputError, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import write_label_map
-from Med3DCore.tasks import LABELS
+from Med3DCore.labels import LABELS
 from Med3DCore.volume import LabelMap
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from Med3DCore.evaluation import (
     to_json,
 )
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import LABELS
+from Med3DCore.labels import LABELS
 from Med3DCore.volume import LabelMap, Volume
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

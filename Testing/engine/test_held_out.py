@@ -7,7 +7,7 @@ import pytest
 from training_boxes import boxes
 
 from Med3DCore.io import read_volume
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY, choose_ways
 from Med3DCore.training.fine_tuning.held_out import (
     Checked,

@@ -17,10 +17,10 @@ from Med3DCore.inference.postprocessing import Cleaning, clean, distance_to
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.sliding_window import sliding_window
 from Med3DCore.inference.stage_networks import InferenceSettings, StageNetworks
+from Med3DCore.labels import find_labels
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.stage import Stage
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import Volume
 
 CPU = Device("cpu", "CPU", torch.float32, "test")

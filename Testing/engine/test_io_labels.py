@@ -13,8 +13,8 @@ from test_io_formats import GEOMETRIES, a_volume
 from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, write_label_map, write_volume
+from Med3DCore.labels import LABELS, find_labels
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import LABELS, find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 LIVER_ENTRY = (

@@ -13,7 +13,7 @@ from test_io_formats import ENDINGS, a_volume
 from Med3DCore.errors import Cancelled, OutputError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import check_output, read_volume, write_label_map, write_volume, written_beside
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 

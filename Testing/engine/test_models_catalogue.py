@@ -8,8 +8,8 @@ from test_models_package import make_encoder_package, make_package, make_weights
 
 import Med3DCore
 from Med3DCore.errors import ModelError, OutputError, SettingError
+from Med3DCore.labels import find_labels
 from Med3DCore.models import Catalogue, folders, load_package, save_package
-from Med3DCore.tasks import find_labels
 
 
 @pytest.fixture

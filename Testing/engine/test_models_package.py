@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from Med3DCore.errors import ModelError, OutputError
+from Med3DCore.labels import find_labels
 from Med3DCore.models import ModelPackage, Stage, load_package, save_package
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
-from Med3DCore.tasks import find_labels
 
 WINDOW = {"name": "window", "low": -160, "high": 240}
 

@@ -14,9 +14,9 @@ from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, read_volume, write_volume
 from Med3DCore.io.label_names import label_for
 from Med3DCore.io.overlay import Overlay
+from Med3DCore.labels import find_labels
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.training.cases.cache import CaseCache
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.label import labels_in, read_label

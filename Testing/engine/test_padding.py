@@ -7,10 +7,10 @@ from test_inference import coarse_to_fine
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.scan_end import end_at_padding
 from Med3DCore.io import write_volume
+from Med3DCore.labels import find_labels
 from Med3DCore.preprocessing import Preprocessing, Window
 from Med3DCore.preprocessing.padding import continue_into_padding
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.cases.prepared import prepare_case

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import draw_architecture  # noqa: E402
 
-from Med3DCore import tasks  # noqa: E402
+from Med3DCore import labels  # noqa: E402
 
 _EXAMPLE = re.compile(r"^### ([^\n]+)\n(?:(?!^#).)*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = dict(_EXAMPLE.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
@@ -26,7 +26,7 @@ def test_each_how_to_has_an_example():
 @pytest.mark.parametrize("title", EXAMPLES)
 def test_the_examples_of_contributing_run(title, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tasks, "LABELS", dict(tasks.LABELS))
+    monkeypatch.setattr(labels, "LABELS", dict(labels.LABELS))
     exec(compile(EXAMPLES[title], title, "exec"), {"__name__": "example"})
 
 

@@ -8,8 +8,8 @@ from Med3DCore.inference.border import alike_beside
 from Med3DCore.inference.plausibility import TYPICAL, Evidence, check, doubts, leave_out_disputed
 from Med3DCore.inference.scan_end import touched_ends
 from Med3DCore.inference.stage_result import StageResult
+from Med3DCore.labels import LABELS, find_labels
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import LABELS, find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 GRID = Geometry((60, 60, 60), (2.5, 2.5, 2.5))

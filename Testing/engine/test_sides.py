@@ -6,9 +6,9 @@ import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.sides import SIDES, split_lungs
+from Med3DCore.labels import find_labels
 from Med3DCore.phantom import PhantomSettings, make_phantom, merge_lungs
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 

@@ -9,10 +9,10 @@ from training_boxes import save_parent, write_case
 
 from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.io import read_volume
+from Med3DCore.labels import find_labels
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.folders import trainings_folder
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array

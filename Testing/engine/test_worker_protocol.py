@@ -13,7 +13,7 @@ import pytest
 
 from Med3DCore.errors import OutputError, VolumeError
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker import exchange
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, write_volume_array

@@ -13,13 +13,13 @@ from Med3DCore.errors import Cancelled, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
 from Med3DCore.io.orientation import turned
+from Med3DCore.labels import find_labels
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import Volume
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, write_volume_array

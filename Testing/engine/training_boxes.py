@@ -9,11 +9,11 @@ import torch
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
 from Med3DCore.io import write_volume
+from Med3DCore.labels import find_labels
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
-from Med3DCore.tasks import find_labels
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
 from Med3DCore.training.fine_tuning.held_out import AUTOMATIC

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from Med3DCore.errors import DataError
+from Med3DCore.labels import LABELS
 from Med3DCore.models.folders import trainings_folder
-from Med3DCore.tasks import LABELS
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.exchange import read_volume_array, write_volume_array

@@ -17,9 +17,9 @@ from Med3DCore.errors import ModelError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.sides import split_lungs
 from Med3DCore.io.label_names import label_for
+from Med3DCore.labels import find_labels
 from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.exchange import write_volume_array

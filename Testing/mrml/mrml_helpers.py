@@ -3,7 +3,7 @@
 import numpy as np
 
 from Med3DCore.geometry import Geometry
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 SIZE = (24, 20, 16)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tiny_model import makeScan, saveModel
 
+from Med3DCore.labels import find_labels
 from Med3DCore.models.catalogue import Catalogue
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import LabelMap, Volume
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mrml_helpers import GEOMETRIES, addTransform, addVolume, edit, makeVolume, segmentArray, segmentsOf, write
 
-from Med3DCore.tasks import find_labels
+from Med3DCore.labels import find_labels
 
 
 @pytest.mark.parametrize("name", ["anisotropic", "oblique", "left-handed", "left-handed oblique"])

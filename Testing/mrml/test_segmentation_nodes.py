@@ -15,7 +15,7 @@ from mrml_helpers import (
     write,
 )
 
-from Med3DCore.tasks import LABELS, find_labels
+from Med3DCore.labels import LABELS, find_labels
 from Med3DCore.volume import LabelMap
 
 

@@ -6,7 +6,7 @@ import vtk
 from mrml_helpers import GEOMETRIES, addTransform, addVolume, makeLabels, makeVolume
 
 from Med3DCore.errors import DataError
-from Med3DCore.tasks import LABELS
+from Med3DCore.labels import LABELS
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array
 
 LIVER_AND_LUNGS = {name: LABELS[name] for name in ("liver", "lungs")}

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from Med3DCore.geometry import Geometry
+from Med3DCore.labels import find_labels
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import save_package
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
-from Med3DCore.tasks import find_labels
 from Med3DCore.volume import Volume
 
 LABELS = ("liver", "lungs")

@@ -55,7 +55,7 @@ def test_the_training_set_is_pairs_of_scans_and_organs(slicer_gui, samples, monk
 def _addBoxes(scene, engine, seed, spacing):
     """Stands in for addPhantom, which takes seconds."""
     from Med3DCore.geometry import Geometry
-    from Med3DCore.tasks import find_labels
+    from Med3DCore.labels import find_labels
     from Med3DCore.volume import LabelMap, Volume
     from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
 

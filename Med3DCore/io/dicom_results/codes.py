@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from Med3DCore.io.label_names import TISSUE
-from Med3DCore.tasks import LABELS, Code
+from Med3DCore.labels import LABELS, Code
 
 if TYPE_CHECKING:
     from pydicom import Dataset

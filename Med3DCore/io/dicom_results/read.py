@@ -11,7 +11,7 @@ from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom_results.kinds import DicomKind, kind_of_file
 from Med3DCore.io.dicom_results.references import References, references_of
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 
 

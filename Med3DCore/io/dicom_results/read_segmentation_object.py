@@ -14,7 +14,7 @@ from Med3DCore.io.dicom_results.codes import code_of
 from Med3DCore.io.dicom_results.read_tilted import tilted_segments
 from Med3DCore.io.label_names import described_label, distinct
 from Med3DCore.io.overlay import Overlay
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from Med3DCore.io.dicom_results.outlines import inside
 from Med3DCore.io.dicom_results.references import references_of
 from Med3DCore.io.label_names import described_label, distinct
 from Med3DCore.io.overlay import Overlay
+from Med3DCore.labels import Code, Label
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import Code, Label
 from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import Med3DCore
 from Med3DCore.errors import OutputError
 from Med3DCore.io.dicom_results.origin import OF_THE_STUDY, Origin
-from Med3DCore.tasks import Code, Label
+from Med3DCore.labels import Code, Label
 from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:

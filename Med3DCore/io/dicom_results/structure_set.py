@@ -12,7 +12,7 @@ import Med3DCore
 from Med3DCore.io.dicom.image import DicomImage
 from Med3DCore.io.dicom_results.origin import OF_THE_STUDY, Origin
 from Med3DCore.io.dicom_results.outlines import outlines_of
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.io.label_names import distinct, label_for, our_name
+from Med3DCore.labels import Label
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.nnunet.checkpoint import Checkpoint
 from Med3DCore.models.nnunet.plans import Plan, read_plan
@@ -18,7 +19,6 @@ from Med3DCore.models.nnunet.weights import our_weights
 from Med3DCore.models.package import ModelPackage, name_from_title
 from Med3DCore.models.stage import BACKGROUND, Stage
 from Med3DCore.progress import Progress
-from Med3DCore.tasks import Label
 
 if TYPE_CHECKING:
     from torch import Tensor

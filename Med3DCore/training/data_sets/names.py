@@ -14,7 +14,7 @@ from Med3DCore.io.dicom_results import dicom_labels, is_dicom_label
 from Med3DCore.io.label_names import our_name, slug
 from Med3DCore.io.organ_files import organ_names
 from Med3DCore.io.seg_nrrd import read_segments
-from Med3DCore.tasks import LABELS, Label
+from Med3DCore.labels import LABELS, Label
 from Med3DCore.training.cases.case import Values
 
 _BACKGROUND = ("background", "bg", "unlabelled", "unlabeled", "clear_label")

@@ -15,10 +15,10 @@ import torch
 from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.inference.device import choose_device
 from Med3DCore.io.label_names import label_for
+from Med3DCore.labels import Label
 from Med3DCore.models.package import ENCODER, ModelPackage
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
-from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.label import label_volumes, labels_in
 from Med3DCore.training.fine_tuning.adapt import tuned_stages

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from Med3DCore.labels import Label
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.models.package import ModelPackage, name_from_title, utc_now
-from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.fine_tuning.adapt import TunedStage
 from Med3DCore.training.fine_tuning.held_out import Checked, Scores

@@ -19,11 +19,11 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError, SettingError
 from Med3DCore.io import write_volume, written_beside
+from Med3DCore.labels import Label
 from Med3DCore.models.package import ModelPackage, utc_now
 from Med3DCore.models.package_file import load_package
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.system.folders import make_private
-from Med3DCore.tasks import Label
 from Med3DCore.training.cases.case import UNKNOWN, Case, Values, read_image
 from Med3DCore.training.cases.description import case_from_dict
 from Med3DCore.training.cases.label import read_label

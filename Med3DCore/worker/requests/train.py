@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.errors import DataError
 from Med3DCore.io import read_label_map
+from Med3DCore.labels import Label
 from Med3DCore.models.catalogue import Catalogue
-from Med3DCore.tasks import Label
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.exchange import read_label_array, read_volume_array, write_volume_array
 from Med3DCore.worker.job import Job

@@ -11,7 +11,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.overlay import Overlay
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.segment_arrays import cropToContent, maskOfSegment, orientedImage
 from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry, scanGeometryInFile

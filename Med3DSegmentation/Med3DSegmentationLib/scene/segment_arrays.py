@@ -12,7 +12,7 @@ import vtk
 from scipy.ndimage import find_objects
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.volume import LabelMap
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import toArray

@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 import vtk
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DSegmentationLib.scene.own_segments import (
     findOwnSegment,
     giveToUser,

@@ -6,7 +6,7 @@ import slicer
 import vtk
 
 from Med3DCore.io.label_names import described_label
-from Med3DCore.tasks import LABELS, Code, Label
+from Med3DCore.labels import LABELS, Code, Label
 
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"

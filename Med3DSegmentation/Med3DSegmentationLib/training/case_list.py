@@ -9,7 +9,7 @@ from typing import Any
 
 import slicer
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DSegmentationLib.training.cases import (
     FileCase,
     SceneCase,

@@ -17,7 +17,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import DataError, Med3DError
-from Med3DCore.tasks import LABELS, Label
+from Med3DCore.labels import LABELS, Label
 from Med3DCore.worker.exchange import write_volume_in_pieces
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 from Med3DSegmentationLib.scene.own_segments import isUntouched

@@ -9,7 +9,7 @@ from dataclasses import replace
 import slicer
 
 from Med3DCore.io.label_names import label_for, our_name, slug
-from Med3DCore.tasks import LABELS, Label
+from Med3DCore.labels import LABELS, Label
 from Med3DSegmentationLib.scene.own_segments import FINGERPRINT_TAG, wasEdited
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, labelOfSegment, tagOfSegment
 

@@ -12,9 +12,9 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, SettingError
 from Med3DCore.io.label_names import slug
+from Med3DCore.labels import Label
 from Med3DCore.models.folders import trainings_folder
 from Med3DCore.progress import ProgressCallback
-from Med3DCore.tasks import Label
 from Med3DCore.worker.protocol import Metric
 from Med3DSegmentationLib.engine.jobs import Job
 from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUntil

@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 import vtk
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DSegmentationLib.scene.own_segments import sourceVolume
 from Med3DSegmentationLib.training.cases import SceneCase, addCase, casesOfScene
 from Med3DSegmentationLib.training.labels import labelsOfSegmentation

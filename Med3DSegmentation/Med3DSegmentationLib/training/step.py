@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.worker.exchange import read_volume_array
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.training.cases import SceneCase, TrainingCase, uniqueNames

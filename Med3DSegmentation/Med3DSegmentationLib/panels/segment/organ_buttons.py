@@ -7,7 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from Med3DCore.tasks import LABELS
+from Med3DCore.labels import LABELS
 from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.segment.organ_list import OrganList

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DSegmentationLib.panels.tables import fitHeight, setChoice, setHeader, setTexts
 from Med3DSegmentationLib.training.cases import SceneCase, TrainingCase, Use
 

@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.selector import hidePreviews
 from Med3DSegmentationLib.panels.services import PanelServices

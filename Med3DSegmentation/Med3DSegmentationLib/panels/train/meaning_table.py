@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.io.label_names import label_for
-from Med3DCore.tasks import LABELS, Label
+from Med3DCore.labels import LABELS, Label
 from Med3DSegmentationLib.panels.tables import fitHeight, setChoice, setHeader, setTexts, swatch
 from Med3DSegmentationLib.training.cases import FileCase, TrainingCase
 from Med3DSegmentationLib.training.labels import choicesBeside, labelChoices, labelsOfSegmentation

@@ -12,7 +12,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.tasks import Label
+from Med3DCore.labels import Label
 from Med3DCore.worker.protocol import Metric
 from Med3DCore.worker.requests.train import UNTOUCHED_RESULTS
 from Med3DSegmentationLib.engine.model_choices import ModelChoice, ModelChoices
