@@ -71,7 +71,7 @@ class BenchmarkTask:
         split: Who is held out.
         stages: Networks and their training, as in a recipe; see :mod:`.networks`.
         regions: What is judged instead of the labels: name to the labels that make it up, which may be in several.
-        measures: Of a segmentation, names of ``MEASURES`` of ``evaluation.report``.
+        measures: Of a segmentation, names of ``OVERLAP_MEASURES``.
         nsd_tolerance_mm: Tolerance of NSD by what is judged; 2 mm for others.
         within_reference_slices: What is judged only between the reference's lowest and highest slice.
         published: Figures of others.

@@ -48,7 +48,7 @@ def import_nnunet(
         version: Three numbers.
         licence: Of the weights; nnU-Net's files do not say it.
         title: Name shown to people.
-        folder: Of the model inside ``path``, if there are several; see :attr:`.Results.models`.
+        folder: Of the model inside ``path``, if there are several; see ``Results.models``.
         progress: Followed, and may cancel.
 
     Returns:
