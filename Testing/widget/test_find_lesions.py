@@ -26,7 +26,7 @@ def detector(tmp_path, monkeypatch):
     folder = tmp_path / "models"
     folder.mkdir()
     monkeypatch.setenv("MED3D_MODELS", str(folder))
-    torch.manual_seed(1)
+    torch.manual_seed(28)  # of which several boxes of different scores come
     network = build_network(NETWORK)
     network.decoder.logits.weight.data *= 3000
     stage = Stage("lesions", NETWORK, PREPROCESSING, ("background", "lesion"), "softmax", (3, 64, 64))
