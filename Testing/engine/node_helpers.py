@@ -26,12 +26,12 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for something."""
+def until(true: Callable[[], bool], seconds: float = 60.0, pause: float = 0.05) -> None:
+    """Wait for something; ``pause`` is how long it may last unseen."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 class Archive:
