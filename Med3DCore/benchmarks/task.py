@@ -191,7 +191,7 @@ def _check_choice(what: str, values: Collection[Any], known: Collection[str]) ->
 def _values(name: str, value: Any) -> Values:
     members = value if isinstance(value, list) else [value]
     if not members or not all(
-        _is(member, _NUMBER) and member == int(member) and 0 <= member < 255 for member in members
+        _is(member, _NUMBER) and 0 <= member < 255 and member == int(member) for member in members
     ):
         raise ValueError(f"the label '{name}' has the value {value!r}; it must be a whole number below 255, or several")
     return tuple(int(member) for member in members) if isinstance(value, list) else int(value)
@@ -209,6 +209,8 @@ def _split(values: Any) -> Split:
     for key in ("test", "validation"):
         if not 0 < values.get(key, 0.2) < 1:
             raise ValueError(f"'{key}' of split is {values[key]}; it is a share of the patients between 0 and 1")
+    if not isinstance(values.get("seed", 1), int):
+        raise ValueError(f"'seed' of split is {values['seed']}; it must be a whole number")
     return Split(**values)
 
 

@@ -113,6 +113,8 @@ def changed(tmp_path, **changes):
         ({"labels": None}, "lacks 'labels'"),
         ({"labels": {"cyst": "one"}}, "'cyst' has the value 'one'"),
         ({"labels": {}}, "labels is empty"),
+        ({"labels": {"cyst": float("inf")}}, "'cyst' has the value inf"),
+        ({"split": {"seed": 1.5}}, "'seed' of split is 1.5"),
         ({"kind": "drawing"}, "'kind' names 'drawing'; known are segmentation"),
         ({"title": 3}, "'title' is 3; it must be a text"),
         ({"split": {"test": 1.5}}, "share of the patients"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from find_panel_helpers import panelWithScan
 from module_helpers import openModule
-from tiny_model import makeScan
 
 from Med3DCore.inference.detect import Detector
 from Med3DCore.inference.device import choose_device
@@ -45,16 +45,7 @@ def module(make_slicer_gui, detector):
 
 @pytest.fixture
 def panel(module):
-    """The panel with a scan that lies otherwise than its array, and a transform above it."""
-    from mrml_helpers import addTransform
-
-    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
-
-    panel = module.panels["FindPanel"]
-    panel.scan = volumeToNode(module.services.scene, makeScan(), "CT")
-    panel.scan.SetAndObserveTransformNodeID(addTransform(module.services.scene).GetID())
-    panel.parameterNode.inputVolume, panel.parameterNode.device = panel.scan, "cpu"
-    return panel
+    return panelWithScan(module)
 
 
 def find(module, panel):

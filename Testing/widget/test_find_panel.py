@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from find_panel_helpers import panelWithScan
 from module_helpers import openModule
 from tiny_model import makeScan
 
@@ -48,16 +49,7 @@ def module(slicer_gui, classifier):
 
 @pytest.fixture
 def panel(module):
-    """The panel with a scan that lies otherwise than its array, and a transform above it."""
-    from mrml_helpers import addTransform
-
-    from Med3DSegmentationLib.scene.volume_nodes import volumeToNode
-
-    panel = module.panels["FindPanel"]
-    panel.scan = volumeToNode(module.services.scene, makeScan(), "CT")
-    panel.scan.SetAndObserveTransformNodeID(addTransform(module.services.scene).GetID())
-    panel.parameterNode.inputVolume, panel.parameterNode.device = panel.scan, "cpu"
-    return panel
+    return panelWithScan(module)
 
 
 def place(module, panel, count=2):

@@ -84,6 +84,14 @@ def normalised(case: Prepared, intensity: Intensity) -> np.ndarray:
     return images[0] if len(images) == 1 else np.stack(images)
 
 
+def identity_of(cases: Sequence[Prepared]) -> list[list]:
+    """What a run is known by that goes on later: who is in it, what for, and their images and labels.
+
+    A run that goes on with others would be measured on what it never learned.
+    """
+    return [[case.case.name, case.case.split, case.case.weight, fingerprint(case)] for case in cases]
+
+
 def fingerprint(case: Prepared) -> int:
     """CRC-32 of images and target: whether a case is still what it was, as long as nobody means harm."""
     value = 0

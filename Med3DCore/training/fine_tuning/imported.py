@@ -22,7 +22,7 @@ from Med3DCore.preprocessing.nnunet.preprocessing import NnunetPreprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import read_label
-from Med3DCore.training.cases.prepared import Prepared, PreparedCase, fingerprint, target_on
+from Med3DCore.training.cases.prepared import Prepared, PreparedCase, identity_of, target_on
 from Med3DCore.training.learning.initialization import network_of
 from Med3DCore.training.learning.losses import marginal_label_loss, partial_label_loss
 from Med3DCore.training.learning.recipe import StageRecipe
@@ -102,8 +102,7 @@ class ImportedTask(Task[Network | Average]):
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
-        known = [[case.case.name, case.case.split, case.case.weight, fingerprint(case)] for case in cases]
-        self.identity = [stage.network, stage.preprocessing, list(labels), known]
+        self.identity = [stage.network, stage.preprocessing, list(labels), identity_of(cases)]
         self.recipe, self.initial = recipe, initial
         self.loss_of = loss_of(stage, labels)
         self.sampler = PatchSampler(

@@ -19,7 +19,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import UNKNOWN, Case
-from Med3DCore.training.cases.prepared import Prepared, fingerprint, normalised
+from Med3DCore.training.cases.prepared import Prepared, identity_of, normalised
 from Med3DCore.training.learning.initialization import digest, is_encoder_alone, network_of
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.losses import supervised_loss
@@ -122,9 +122,7 @@ class SegmentationTask(Task[Network | Average]):
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
-        # Images and labels, too: a run that goes on with others would be measured on what it never learned.
-        known = [[case.case.name, case.case.split, case.case.weight, fingerprint(case)] for case in cases]
-        self.identity = [stage.network, stage.preprocessing, stage.labels, known]
+        self.identity = [stage.network, stage.preprocessing, stage.labels, identity_of(cases)]
         require_room(recipe)
         self.recipe = recipe
         self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity

@@ -8,7 +8,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap, Volume
-from Med3DCore.worker.exchange import read_volume_array, write_volume_in_pieces
+from Med3DCore.worker.exchange import read_volume_array
+from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.regions import Region
 
@@ -43,8 +44,7 @@ class Choices:
             folder: Where to.
             series: The DICOM series that it is from, if it is from one; see :func:`.dicom_series.seriesOf`.
         """
-        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
-            yield _("Handing over the volume")
+        volume = yield from handOver(scan, folder, "scan", _("Handing over the volume"))
         return {
             "volume": volume,
             "organs": list(self.organs),

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import OutputError
 from Med3DCore.io.label_names import distinct
 from Med3DCore.volume import LabelMap
-from Med3DCore.worker.exchange import write_volume_in_pieces
+from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.scene.dicom_database import addToDatabase, filesOf, hasSeries, nextResult, requireDatabase
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
@@ -62,8 +62,7 @@ class SaveDicomStep:
         makers = [_maker(segment) for segment in segments]
         self._content = yield from _contentOf(labelMap, [makers, files])
         self._requireNew()
-        for description in write_volume_in_pieces(labelMap, folder, "labels"):  # noqa: B007 - the same each time
-            yield _("Handing over the segments")
+        description = yield from handOver(labelMap, folder, "labels", _("Handing over the segments"))
         number, edition = nextResult(files)
         return {
             "labels": description,

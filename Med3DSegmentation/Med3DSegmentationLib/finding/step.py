@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DCore.worker.exchange import write_volume_in_pieces
+from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.finding.points import describe, descriptions, liesAt, placedPoints, placeLps
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.tilted_volumes import scanInPieces
@@ -112,8 +112,7 @@ class ClassifyStep:
     def prepare(self, folder: str) -> Pieces[dict[str, Any]]:
         """Send the volume as it lies in the world, and where the points are now."""
         scan = yield from scanInPieces(self.volumeNode)
-        for volume in write_volume_in_pieces(scan, folder, "scan"):  # noqa: B007 - the same each time
-            yield _("Handing over the volume")
+        volume = yield from handOver(scan, folder, "scan", _("Handing over the volume"))
         indices = placedPoints(self.pointsNode)
         self._asked = [self.pointsNode.GetNthControlPointID(index) for index in indices]
         points = [

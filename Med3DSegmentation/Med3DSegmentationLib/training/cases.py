@@ -18,7 +18,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import DataError, Med3DError
 from Med3DCore.labels import LABELS, Label
-from Med3DCore.worker.exchange import write_volume_in_pieces
+from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 from Med3DSegmentationLib.scene.own_segments import isUntouched
 from Med3DSegmentationLib.scene.pieces import Pieces
@@ -153,9 +153,7 @@ class SceneCase:
         }
         yield reading
         for key, volume in (("volume", volumeFromNode(self.volumeNode)), ("labels", labelMap)):
-            for description in write_volume_in_pieces(volume, folder, key):
-                values[key] = description
-                yield reading
+            values[key] = yield from handOver(volume, folder, key, reading)
         return values
 
 

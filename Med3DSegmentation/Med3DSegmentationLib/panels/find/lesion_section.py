@@ -13,13 +13,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.finding.detect_step import DetectionResult
 from Med3DSegmentationLib.finding.lesion_nodes import ShownLesion, chooseLesion, shownLesions
 from Med3DSegmentationLib.finding.logic import FindingLogic
+from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
 from Med3DSegmentationLib.panels.find.search import Search
 from Med3DSegmentationLib.panels.panel import allow
-from Med3DSegmentationLib.panels.selector import Choice, Selector
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, saveCsv, setHeader, setTexts
 
@@ -46,7 +45,7 @@ class LesionSection:
         self._results: dict[str, DetectionResult] = {}  # the last one of each volume, by its ID
         self._rows: list[ShownLesion] = []
         self._tags: list[tuple[Any, int]] = []
-        self._models = Selector(ui.detectorSelector, ui.detectorLabel, self._chooseModel)
+        self._models = ModelChooser(ui.detectorSelector, ui.detectorLabel, services.catalogue.detecting, "findDetector")
         table = ui.lesionTable
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         table.connect("cellClicked(int,int)", self._choose)
@@ -63,11 +62,8 @@ class LesionSection:
             reason: Why nothing in the tab can be asked, or "".
         """
         ui, self._parameters = self._ui, parameters
-        detectors = self._services.catalogue.detecting()
-        ui.lesionSection.visible = bool(detectors)
-        model = self._model()
-        self._models.offer([Choice(m.reference, f"{m.title} ({m.reference})", m.description) for m in detectors])
-        self._models.choose(model.reference if model else parameters.findDetector if parameters else "")
+        ui.lesionSection.visible = bool(self._services.catalogue.detecting())
+        model = self._models.refresh(parameters)
         own = "" if model else _("The chosen detector is not on this computer any more; choose another one.")
         allow(ui.findButton, reason or own, _("Puts boxes around what may be lesions, and lists them, surest first"))
         ui.lesionHintLabel.text = "" if reason else own
@@ -90,16 +86,6 @@ class LesionSection:
     def _volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         return self._parameters.inputVolume if self._parameters else None
 
-    def _model(self) -> ModelChoice | None:
-        """The chosen detector, or the first one."""
-        chosen = self._parameters.findDetector if self._parameters else ""
-        known = {model.reference: model for model in self._services.catalogue.detecting()}
-        return known.get(chosen) if chosen else next(iter(known.values()), None)
-
-    def _chooseModel(self, reference: str) -> None:
-        if self._parameters is not None:
-            self._parameters.findDetector = reference
-
     # -- finding -------------------------------------------------------------------------------------------------------
 
     def _find(self) -> None:
@@ -107,7 +93,7 @@ class LesionSection:
         start = partial(
             self._logic.detect,
             parameters.inputVolume,
-            self._model().reference,
+            self._models.model.reference,
             device=parameters.device,
             leastScore=parameters.findLeastScore,
         )

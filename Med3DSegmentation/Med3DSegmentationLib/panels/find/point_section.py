@@ -9,13 +9,12 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.finding.points import placedPoints, startPlacing
 from Med3DSegmentationLib.finding.step import FindingResult, PointAnswer
+from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
 from Med3DSegmentationLib.panels.find.search import Search
 from Med3DSegmentationLib.panels.panel import allow
-from Med3DSegmentationLib.panels.selector import Choice, Selector
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts
 from Med3DSegmentationLib.scene.volume_nodes import LPS_RAS
@@ -42,7 +41,7 @@ class PointSection:
         self._parameters: Any = None
         self._result: FindingResult | None = None
         self._watched: tuple[Any, list[int]] | None = None
-        self._models = Selector(ui.modelSelector, ui.modelLabel, self._chooseModel)
+        self._models = ModelChooser(ui.modelSelector, ui.modelLabel, services.catalogue.classifying, "findModel")
         ui.placeButton.connect("clicked()", self._place)
         ui.askButton.connect("clicked()", self._ask)
         ui.undoButton.connect("clicked()", self._undo)
@@ -57,11 +56,8 @@ class PointSection:
         """
         ui, self._parameters = self._ui, parameters
         self._watch()
-        classifiers = self._services.catalogue.classifying()
-        ui.pointSection.visible = bool(classifiers)
-        model = self._model()
-        self._models.offer([Choice(m.reference, f"{m.title} ({m.reference})", m.description) for m in classifiers])
-        self._models.choose(model.reference if model else parameters.findModel if parameters else "")
+        ui.pointSection.visible = bool(self._services.catalogue.classifying())
+        model = self._models.refresh(parameters)
         classes = model.classes if model else []
         ui.askButton.text = _("{classes}?").format(classes=_(" or ").join(classes).capitalize() or _("What is it"))
         own = "" if reason else self._reason()
@@ -87,19 +83,9 @@ class PointSection:
 
     # -- choices -------------------------------------------------------------------------------------------------------
 
-    def _model(self) -> ModelChoice | None:
-        """The chosen classifier, or the first one."""
-        chosen = self._parameters.findModel if self._parameters else ""
-        known = {model.reference: model for model in self._services.catalogue.classifying()}
-        return known.get(chosen) if chosen else next(iter(known.values()), None)
-
-    def _chooseModel(self, reference: str) -> None:
-        if self._parameters is not None:
-            self._parameters.findModel = reference
-
     def _reason(self) -> str:
         """Why no classifier can be asked about points, or nothing."""
-        if self._model() is None:
+        if self._models.model is None:
             return _("The chosen classifier is not on this computer any more; choose another one.")
         if self._parameters.findPoints is None or not placedPoints(self._parameters.findPoints):
             return _("Place a point in the middle of each finding first.")
@@ -138,7 +124,7 @@ class PointSection:
             self._logic.classify,
             parameters.inputVolume,
             parameters.findPoints,
-            self._model().reference,
+            self._models.model.reference,
             device=parameters.device,
             prevalence=parameters.findPrevalence / 100 or None,
         )
