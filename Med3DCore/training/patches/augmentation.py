@@ -174,9 +174,10 @@ class Augmentation:
         values = image[0, 0].numpy()
         for label in target[0].numpy():
             inside, is_known = label == 1, bool((label != UNKNOWN).all())
-            if self.organ_shift and is_known and rng.random() < _SHIFTED:
+            is_there = bool(inside.any())
+            if self.organ_shift and is_known and is_there and rng.random() < _SHIFTED:
                 amount = rng.uniform(-self.organ_shift, self.organ_shift) * statistics.span
-                if self.fluid and inside.any():
+                if self.fluid:
                     usual = float(np.median(values[inside]))
                     amount = max(amount, min(_DARKEST_HU - usual, 0.0))
                 shift_organ(values, inside, float(amount))
@@ -184,7 +185,7 @@ class Augmentation:
                 paint_lesions(values, inside, spacing, self.lesion_contrast * statistics.span, rng)
             if self.fluid and is_known and rng.random() < self.fluid:
                 value = float(rng.uniform(*_FLUID_HU))
-                if inside.any():
+                if is_there:
                     value = min(value, float(np.median(values[inside])) - _FLUID_DARKER)
                 left = surround_with_fluid(values, inside, spacing, value, rng)
                 label[inside & ~left] = 0
