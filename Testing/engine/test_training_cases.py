@@ -9,11 +9,14 @@ from training_boxes import SIZE, SPACING, write_boxes, write_case, write_data
 
 from Med3DCore.errors import DataError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io import write_volume
+from Med3DCore.io import read_volume, write_volume
 from Med3DCore.preprocessing import Preprocessing, Window
+from Med3DCore.training.cases.cache import CaseCache
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.cases.description import read_cases
-from Med3DCore.training.cases.prepared import prepare_case
+from Med3DCore.training.cases.prepared import normalised, prepare_case
+from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.sampling import PatchSampler
 from Med3DCore.volume import Volume
 
 
@@ -93,3 +96,21 @@ def test_labels_must_match_image_and_description(tmp_path):
     write_volume(Volume(label.array[1:], Geometry((*SIZE[:2], SIZE[2] - 1), SPACING, (1.0, 0.0, 0.0))), case.label)
     with pytest.raises(DataError, match="'a': image and label do not lie on the same grid"):
         prepare_case(case, Preprocessing(SPACING), ("liver",))
+
+
+def test_channels_come_in_the_order_in_which_they_are_named(tmp_path):
+    entry = write_case(tmp_path, "a", 1)
+    grid = read_volume(tmp_path / entry["image"]).geometry
+    noise = np.random.default_rng(0).integers(0, 10, SIZE[::-1]).astype(np.int16)
+    for level, name in ((100, "t1"), (200, "t2"), (300, "flair")):
+        write_volume(Volume(noise + level, grid), tmp_path / f"{name}.nii.gz")
+    others = ["t2.nii.gz", "flair.nii.gz"]
+    (case,) = read_cases(write_data(tmp_path, [entry | {"image": "t1.nii.gz", "channels": others}]))
+    preprocessing = Preprocessing(SPACING, Window(0, 400), ("t1", "t2", "flair"))
+    prepared = prepare_case(case, preprocessing, ["liver"])
+    kept = CaseCache(tmp_path / "cache").prepare(case, preprocessing, ["liver"])
+    sampler = PatchSampler([kept], preprocessing.intensity, (16, 16, 16), 1, 0.5, Augmentation(cut=0.0), 0, 0.0)
+    for images in (normalised(prepared, preprocessing.intensity), normalised(kept, preprocessing.intensity)):
+        assert [round(float(image.mean()), 1) for image in images] == [-0.5, 0.0, 0.5]
+    middle = sampler.draw(0)[0][0, :, 4:-4, 4:-4, 4:-4]
+    assert list(middle.amax((1, 2, 3)).argsort()) == [0, 1, 2]
