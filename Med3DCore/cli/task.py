@@ -129,7 +129,7 @@ def _check(args: argparse.Namespace) -> int:
     print("\n".join(lines))
     for sentence in wrong:
         say(f"Wrong: {sentence}")
-    print(f"{len(wrong)} cases cannot be used." if wrong else "Nothing is wrong with it.")
+    print(f"{len(wrong)} case{'s' * (len(wrong) > 1)} cannot be used." if wrong else "Nothing is wrong with it.")
     return 1 if wrong else 0
 
 
