@@ -21,6 +21,7 @@ _BENDS = (5, 5, 5)  # independent displacements of the elastic deformation along
 _FLUID_HU = (0.0, 25.0)
 _FLUID_DARKER = 20.0  # than the organ, at least, or nobody could tell them apart
 _DARKEST_HU = 30.0  # of a fatty organ: darker it would be taken for fluid, and fluid for it
+_SOFT_HU = -30.0  # of what may be an organ, not fat or air
 _SHIFTED = 0.5  # chance of another intensity of a label
 _THICK = 1.01  # how much longer a voxel is along thick slices, so that rounded spacings are none
 
@@ -45,7 +46,8 @@ class Augmentation:
         lesions: Chance of lesions in a label, which stay part of it.
         lesion_contrast: Largest difference between a lesion and the label around it.
         fluid: Chance that a label has shrunk, and that fluid of 0 to 25 HU fills the gap and the fat around, as in
-            ascites; for CT, and where all of the label is known.
+            ascites; for CT, and where the label is seen or known to be absent. What is unknown beside it may be organ,
+            and shrinks with it.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
         mirror: Axes of the network's grid (0=z, 1=y, 2=x) along which half of the patches are mirrored. Only where the
@@ -183,12 +185,13 @@ class Augmentation:
                 shift_organ(values, inside, float(amount))
             if self.lesions and rng.random() < self.lesions:
                 paint_lesions(values, inside, spacing, self.lesion_contrast * statistics.span, rng)
-            if self.fluid and is_known and rng.random() < self.fluid:
+            if self.fluid and (is_known or is_there) and rng.random() < self.fluid:
                 value = float(rng.uniform(*_FLUID_HU))
                 if is_there:
                     value = min(value, float(np.median(values[inside])) - _FLUID_DARKER)
-                left = surround_with_fluid(values, inside, spacing, value, rng)
-                label[inside & ~left] = 0
+                organ = inside | ((label == UNKNOWN) & (values > _SOFT_HU))  # what is fluid now is known to be none
+                left = surround_with_fluid(values, organ, spacing, value, rng)
+                label[organ & ~left] = 0
 
     def end_scan(
         self,

@@ -14,10 +14,11 @@ from Med3DCore.geometry import Triple
 SMALLEST_MM, LARGEST_MM = 2.5, 60.0
 """Radii of lesions."""
 MOST_LESIONS = 12
-_LAYER_MM = (4.0, 16.0)
+_LAYER_MM = (3.0, 12.0)
 _FLOOD_MM = (0.0, 40.0)
 _WAVE_MM = (30.0, 120.0)  # how far apart a layer of fluid is thick and thin
 _FAT_HU = (-150.0, -30.0)
+_ROUGHEST_FLUID_HU = 10.0  # its noise: smooth fluid in a noisy scan would give itself away
 _FAINTEST = 0.2  # part of the largest contrast that a lesion has at least
 _ROUGH = 0.25  # how much the border of a lesion goes in and out, part of its radius
 
@@ -63,7 +64,8 @@ def surround_with_fluid(
     else:
         flooded = fat & (uneven > 1)
     share = ndimage.gaussian_filter((layer | flooded).astype(np.float32), 0.6, truncate=3.0)
-    image += share * (np.float32(value) - image)
+    rough = np.float32(rng.uniform(0, _ROUGHEST_FLUID_HU)) * rng.standard_normal(image.shape, np.float32)
+    image += share * (np.float32(value) + rough - image)
     return inside & ~layer
 
 
