@@ -101,6 +101,6 @@ def require_contrast(array: np.ndarray, name: str) -> None:
     Raises:
         VolumeError: All voxels of ``array`` have the same value.
     """
-    lowest = array.min()
-    if lowest == array.max():
-        raise VolumeError(f"Every voxel of {name} has the value {lowest:g}; there is nothing to see, export it again.")
+    first = array.flat[0]
+    if all(np.all(values == first) for values in array):  # most often the first slice tells
+        raise VolumeError(f"Every voxel of {name} has the value {first:g}; there is nothing to see, export it again.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 # Memory bounds what is done here; more threads would only hold more of it.
 _MOST = 4
@@ -18,3 +19,27 @@ def in_threads(function: Callable, items: Iterable) -> list:
     """
     with ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
+
+
+def ahead(function: Callable, items: Iterable, most: int) -> Iterator:
+    """The results for all items, in their order, made while those before them are used.
+
+    Args:
+        function: Makes one.
+        items: What of.
+        most: Results that wait.
+
+    Raises:
+        Exception: What the function raised, at the place of its item.
+    """
+    with ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as pool:
+        waiting: deque[Future] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -187,6 +187,14 @@ def test_constant_image(tmp_path, ending):
     assert "-1024" in refusal(tmp_path / f"scan{ending}")
 
 
+def test_slices_of_one_value_each_are_no_constant_image(tmp_path):
+    volume = a_volume()
+    array = np.zeros_like(volume.array)
+    array[-1] = 1
+    write_volume(volume.with_array(array), tmp_path / "scan.nii.gz")
+    assert np.array_equal(read_volume(tmp_path / "scan.nii.gz").array, array)
+
+
 def test_some_voxels_not_a_number_are_air_with_a_warning(tmp_path):
     volume = a_volume(dtype=np.float32)
     array = volume.array.copy()

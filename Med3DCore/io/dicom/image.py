@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def read_images(path: Path) -> list[DicomImage]:
 
 def _image(said: DataSet, pixels: PixelFormat, frame: int) -> DicomImage:
     number = said.number(tags.SERIES_NUMBER)
-    position, axes = _numbers(said, tags.POSITION, 3), _axes(said)
+    position, axes = _numbers(said, tags.POSITION, 3), _axes(said.numbers(tags.ORIENTATION))
     spacing = _numbers(said, tags.PIXEL_SPACING, 2)
     known = spacing if spacing is not None and spacing.min() > 0 else None
     thickness = said.number(tags.THICKNESS) or said.number(tags.SPACING_BETWEEN) or 0.0
@@ -153,13 +154,17 @@ def _fault(said: DataSet, axes: np.ndarray | None, spacing_known: bool) -> str |
     return None
 
 
-def _axes(said: DataSet) -> np.ndarray | None:
-    cosines = _numbers(said, tags.ORIENTATION, 6)
-    if cosines is None:
+@lru_cache(maxsize=64)  # the slices of a series all have the same
+def _axes(cosines: tuple[float, ...]) -> np.ndarray | None:
+    if len(cosines) != 6 or not np.isfinite(cosines).all():
         return None
-    axes = cosines.reshape(2, 3)
+    axes = np.reshape(cosines, (2, 3))
     lengths = np.linalg.norm(axes, axis=1, keepdims=True)
-    return axes / lengths if np.all(np.abs(lengths - 1) < 0.1) else None
+    if not np.all(np.abs(lengths - 1) < 0.1):
+        return None
+    axes /= lengths
+    axes.flags.writeable = False
+    return axes
 
 
 def _numbers(said: DataSet, tag: int, count: int) -> np.ndarray | None:

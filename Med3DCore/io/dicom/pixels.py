@@ -96,7 +96,7 @@ class PixelFormat:
             VolumeError: The file has changed meanwhile, or it is damaged.
         """
         try:
-            with open_data_set(self.path)[0] as file:
+            with open_data_set(self.path, self.syntax) as file:
                 pieces = [file.read(length) for start, length in self.spans[frame] if file.seek(start) == start]
         except OSError:
             raise damaged(self.path) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from Med3DCore.io.voxels import stack_slices
 from Med3DCore.io.warning import warner
 from Med3DCore.progress import Progress
 from Med3DCore.system.leftovers import own_name, remove_leftovers
-from Med3DCore.system.threads import in_threads
+from Med3DCore.system.threads import ahead, in_threads
 
 _AT_ONCE = 32
 _TEMPORARY = "med3d-dicom-"
@@ -69,13 +69,22 @@ def read_slice(image: DicomImage, folder: Path, name: str = "slice") -> np.ndarr
 
 
 def _slices(images: tuple[DicomImage, ...], folder: Path, progress: Progress | None) -> Iterator[np.ndarray]:
-    for start in range(0, len(images), _AT_ONCE):
-        numbers = range(start, min(start + _AT_ONCE, len(images)))
-        with captured():  # never while progress is told: it may go to the error stream
-            slices = in_threads(lambda number: read_slice(images[number], folder, f"{number}.dcm"), numbers)
-        yield from slices
-        if progress is not None:
-            progress.update(min(1.0, (start + _AT_ONCE) / len(images)))
+    def one(number: int) -> np.ndarray:
+        return read_slice(images[number], folder, f"{number}.dcm")
+
+    decoded = any(image.pixels.compressed for image in images)
+    for number, values in enumerate((_quietly if decoded else ahead)(one, range(len(images)), _AT_ONCE)):
+        yield values
+        if progress is not None and ((number + 1) % _AT_ONCE == 0 or number + 1 == len(images)):
+            progress.update((number + 1) / len(images))
+
+
+def _quietly(function: Callable, items: Sequence, most: int) -> Iterator:
+    """As :func:`.ahead`, without what GDCM prints; it takes turns, since progress may go to the error stream, too."""
+    for start in range(0, len(items), most):
+        with captured():
+            results = in_threads(function, items[start : start + most])
+        yield from results
 
 
 def _filled(slices: Iterator[np.ndarray], missing: tuple[int, ...]) -> Iterator[np.ndarray]:
