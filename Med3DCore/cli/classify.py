@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import Med3DCore
 from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import ProgressBar, say
-from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable, train_as_asked
+from Med3DCore.cli.training import (
+    add_fold_options,
+    add_training_options,
+    on_every_rank,
+    resumable,
+    train_as_asked,
+    warn_of,
+)
 from Med3DCore.errors import DataError
 from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
@@ -151,6 +158,7 @@ def train_classifier(
     check_stage(stage)
     nodules = read_points()
     (start,) = find_starts(args.init, [stage.stage])
+    warn_of(start)
     package = describe_classifier(recipe, nodules, rule, start.source)
     print(f"{len(nodules)} points, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
     cache = None if args.no_cache else CaseCache(cache_folder())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable
+from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable, warn_of
 from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
@@ -96,6 +96,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         args.minutes,
     )
     starts, reading = find_starts(plan, stage), Progress()
+    warn_of(*starts.values())
     cases = read_data_set(args.data, progress=reading)
     for sentence in reading.warnings:
         say(f"Warning: {sentence}")

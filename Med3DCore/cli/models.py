@@ -52,8 +52,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.add_argument("model", help="name or name-version")
     action.set_defaults(act=_remove)
 
-    action = actions.add_parser("import-checkpoint", help="make a model of a MedicalNet or Kinetics .pth file")
-    action.add_argument("file", type=path, help="for example resnet_50_23dataset.pth")
+    action = actions.add_parser(
+        "import-checkpoint", help="make a model of MedicalNet's, Kinetics', Merlin's or Astra's encoder"
+    )
+    action.add_argument("file", type=path, help="for example resnet_50_23dataset.pth or astra_encoder.pt")
     action.add_argument("--name", help="name of the model; by default the file's")
     action.add_argument("--version", default="1.0.0", help="three numbers (default: %(default)s)")
     action.add_argument("--title", default="", help="name shown to people")
@@ -135,6 +137,7 @@ def _show(args: argparse.Namespace) -> int:
         "Labels": ", ".join(f"{label.title} ({label.name})" for label in package.labels),
         "Made for": _spacing_range(package),
         "Encoder": json.dumps(package.encoder) if package.encoder else "",
+        "Images": json.dumps(package.provenance["preprocessing"]) if "preprocessing" in package.provenance else "",
         "Parent": package.parent or "",
         "Created": package.created,
         "Licence": package.licence,
@@ -219,5 +222,8 @@ def _import_checkpoint(args: argparse.Namespace) -> int:
     print(f"All {report.matched} encoder tensors of {report.source} were imported.")
     if report.ignored:
         print(f"{len(report.ignored)} tensors of a decoder or classifier were left out, such as {report.ignored[0]}.")
+    if encoder.preprocessing:
+        print(f"It is taken to have learned from images with {json.dumps(encoder.preprocessing)}.")
+    print(f'For a recipe: "encoder": {json.dumps(encoder.spec)}')
     print(f"Saved as {target}")
     return 0

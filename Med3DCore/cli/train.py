@@ -16,6 +16,7 @@ from Med3DCore.cli.training import (
     on_every_rank,
     resumable,
     train_as_asked,
+    warn_of,
 )
 from Med3DCore.errors import DataError
 from Med3DCore.models.package import DETECTING
@@ -46,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--init",
         metavar="MODEL",
-        help="start from a pre-trained encoder (a model, or a .pth file of MedicalNet or Kinetics; "
+        help="start from a pre-trained encoder (a model, or a file of MedicalNet, Kinetics, Merlin or Astra; "
         "with i3d:, acs: or 2.5d: before it, of a 2D ResNet), from the stages of "
         "the same name of another model, or from scratch (default)",
     )
@@ -103,6 +104,7 @@ def train_segmentation(
     stages = _chosen(recipe, args)
     cache = None if args.no_cache else CaseCache(cache_folder())
     found = find_starts(args.init, [stage.stage for stage in stages.values()])
+    warn_of(*found)
     starts = dict(zip(stages, found, strict=True))
     with resumable(args, *folders.values()) as progress:  # of all stages, before the first of them takes a night
         tasks = {

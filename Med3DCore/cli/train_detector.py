@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import resumable, train_as_asked
+from Med3DCore.cli.training import resumable, train_as_asked, warn_of
 from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
@@ -48,6 +48,7 @@ def train_detector(
     check_stage(stage)
     cases = read_cases()
     (start,) = find_starts(args.init, [stage.stage])
+    warn_of(start)
     package = describe_detector(recipe, cases, start.source, args.name_cases)
     held_out = sum(case.split == "validation" for case in cases)
     print(f"{sum(len(case.boxes) for case in cases)} lesions in {len(cases)} slices, {held_out} of them held out")

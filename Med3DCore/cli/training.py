@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from Med3DCore.inference.device import Device
     from Med3DCore.progress import MetricCallback
     from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.learning.initialization import Start
     from Med3DCore.training.learning.loop_settings import LoopSettings
     from Med3DCore.training.learning.task import Task, Trained
 
@@ -57,6 +58,13 @@ def add_fold_options(parser: argparse.ArgumentParser) -> None:
     """Add the choice of a fold of ``med3d dataset split``."""
     parser.add_argument("--splits", type=path, metavar="FILE", help="train and check on a fold of this file")
     parser.add_argument("--fold", type=count, default=0, metavar="N", help="which fold, from 0 (default: %(default)s)")
+
+
+def warn_of(*starts: Start) -> None:
+    """Tell where an encoder learned from other images than those of the training."""
+    for start in starts:
+        if start.warning:
+            say(f"Warning: {start.warning}")
 
 
 def minutes(text: str) -> float:

@@ -65,7 +65,7 @@ def window_bytes(network: dict, window: Shape, device: Device) -> int:
         device: Where and in which precision.
     """
     encoder = network["encoder"]
-    at_stem = np.prod([n / encoder.get("stem_stride", 2) for n in window])
+    at_stem = np.prod(np.divide(window, encoder.get("stem_stride", 2)))
     channels = encoder.get("width", 64)
     itemsize = torch.empty(0, dtype=device.dtype).element_size()
     logits = network["out_channels"] * np.prod(window) * 4 * 2

@@ -1,4 +1,4 @@
-"""Encoders from the weight files of MedicalNet, of Kinetics (also pre-activation) and of 2D ResNets (papers.md A5, B3).
+"""Encoders from files of MedicalNet, Kinetics (also pre-activation), 2D ResNets (papers.md A5, B3), Merlin and Astra.
 
 Their original loaders drop what does not match without a word: a wrong prefix loads nothing at all, a wrong shortcut
 type 54 of 72 tensors. Here the file says itself which network it is for, and all of it must fit.
@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError, SettingError
+from Med3DCore.models import merlin
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.package import ModelPackage
 
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
     from Med3DCore.networks.resnet import ResNetEncoder
 
-PREFIXES = ("module.", "model.", "backbone.", "encoder.")
+PREFIXES = ("module.", "model.", "backbone.", "encoder.", "visual_encoder.", "encode_image.", "i3_resnet.")
 _WRAPPERS = ("state_dict", "model_state_dict")
 _TITLES = {"resnet": "ResNet", "preact_resnet": "PreAct-ResNet"}
-# Decoder of MedicalNet's demo, classifiers of Kinetics and VDT: never part of the encoder.
-HEADS = ("conv_seg", "fc", "head", "cls_head", "decoder")
+# Decoder of MedicalNet's demo, classifiers of Kinetics and VDT, what Merlin has for reports: never part of the encoder.
+HEADS = (
+    *("conv_seg", "fc", "head", "cls_head", "decoder"),
+    *("classifier", "contrastive_head", "encode_text", "logit_scale"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class ImportedEncoder:
         report: What became of the file's entries.
         flat: Whether it is a 2D ResNet, whose kernels ``[o, c, y, x]`` became ``[o, c, 1, y, x]``.
         name: ``"resnet"``, or ``"preact_resnet"`` for Kinetics' pre-activation ResNet (papers.md A4).
+        inflated: Whether it is an inflated one of Merlin's kind, see :mod:`.merlin`.
     """
 
     depth: int
@@ -72,6 +77,12 @@ class ImportedEncoder:
     report: ImportReport
     flat: bool = False
     name: str = "resnet"
+    inflated: bool = False
+
+    @property
+    def preprocessing(self) -> dict | None:
+        """What its images were like, as of a stage; None where its file leaves that open."""
+        return merlin.PREPROCESSING if self.inflated else None
 
     @property
     def spec(self) -> dict:
@@ -84,11 +95,12 @@ class ImportedEncoder:
             "output_stride": 32 if self.flat else 8,
             "width": self.width,
             **({"flat": True} if self.flat else {}),
+            **(merlin.SETTINGS if self.inflated else {}),
         }
 
 
 def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder:
-    """Read a ``.pth`` file of MedicalNet, of a Kinetics or torchvision ResNet, or of the same layout.
+    """Read a file of MedicalNet, of a Kinetics or torchvision ResNet, of Merlin or Astra, or of the same layout.
 
     The file may be torch's zip or legacy format, hold ``{"state_dict": ...}``, ``{"model_state_dict": ...}`` or the
     tensors themselves, and prefix their names with ``PREFIXES`` in any order. Depth, shortcut type and width are
@@ -121,7 +133,9 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
     if flat:
         tensors = {key: value.unsqueeze(2) if value.ndim == 4 else value for key, value in tensors.items()}
     kind, depth, shortcut, width, file_channels = _infer(tensors, path.name)
-    wanted = _encoder_class(kind)(depth, file_channels, shortcut, width=width, flat=flat).state_dict()
+    inflated = merlin.is_inflated(tensors)
+    settings = merlin.SETTINGS if inflated else {}
+    wanted = _state_of(kind, depth, file_channels, shortcut, width=width, flat=flat, **settings)
     counters = {key: value for key, value in _zero_counters(wanted).items() if key not in tensors}
     fit = compare(wanted, tensors | counters)
     if not fit.is_complete:
@@ -130,10 +144,11 @@ def import_checkpoint(path: str | Path, in_channels: int = 1) -> ImportedEncoder
             f" {fit.describe()}; get the original file."
         )
     state_dict = {key: (tensors | counters)[key] for key in wanted}
+    state_dict = merlin.turned(state_dict) if inflated else state_dict
     state_dict["conv1.weight"] = adapt_channels(state_dict["conv1.weight"], in_channels)
     with path.open("rb") as stream:
         report = ImportReport(path.name, sha256_of(stream), len(tensors), len(counters), ignored, file_channels)
-    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report, flat, kind)
+    return ImportedEncoder(depth, shortcut, width, in_channels, state_dict, report, flat, kind, inflated)
 
 
 def encoder_package(
@@ -152,16 +167,17 @@ def encoder_package(
         licence: Of the weights, such as ``"MIT (Tencent MedicalNet)"``; the file does not say it.
         title: Name shown to people; by default what the network is.
     """
-    network = f"{_TITLES[encoder.name]}-{encoder.depth}, shortcut {encoder.shortcut}"
+    network = f"{'inflated ' * encoder.inflated}{_TITLES[encoder.name]}-{encoder.depth}, shortcut {encoder.shortcut}"
+    images = {"preprocessing": encoder.preprocessing} if encoder.preprocessing else {}
     return ModelPackage(
         name=name or _name_of(encoder.report.source),
         version=version,
         title=title or f"{network} from {encoder.report.source}",
         description=f"Pre-trained encoder ({network}, width {encoder.width}), imported from {encoder.report.source}.",
-        modality="CT/MR",
+        modality="CT" if encoder.inflated else "CT/MR",
         licence=licence,
         encoder=encoder.spec,
-        provenance={"imported": asdict(encoder.report)},
+        provenance={"imported": asdict(encoder.report), **images},
     )
 
 
@@ -247,6 +263,14 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
 
 def _count_blocks(tensors: Mapping[str, Tensor], layer: int) -> int:
     return len({match[1] for key in tensors if (match := re.match(rf"layer{layer}\.(\d+)\.", key))})
+
+
+def _state_of(kind: str, *arguments: Any, **settings: Any) -> dict[str, Tensor]:
+    """Names and shapes of an encoder's weights; takes no memory."""
+    import torch
+
+    with torch.device("meta"):
+        return _encoder_class(kind)(*arguments, **settings).state_dict()
 
 
 def _encoder_class(kind: str) -> type[ResNetEncoder]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -53,7 +53,16 @@ def per_axis(stride: Stride) -> tuple[int, int, int]:
 
 def ratio(coarse: Stride, fine: Stride) -> Stride:
     """How many voxels of a finer map make one of a coarser."""
-    found = triple(a // b for a, b in zip(per_axis(coarse), per_axis(fine), strict=True))
+    return _shortest(a // b for a, b in zip(per_axis(coarse), per_axis(fine), strict=True))
+
+
+def product(first: Stride, second: Stride) -> Stride:
+    """The stride of two layers, one after the other."""
+    return _shortest(a * b for a, b in zip(per_axis(first), per_axis(second), strict=True))
+
+
+def _shortest(along: Iterable[int]) -> Stride:
+    found = triple(along)
     return found[0] if len(set(found)) == 1 else found
 
 

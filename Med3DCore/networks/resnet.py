@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_choice, check_count, check_counts
 from Med3DCore.networks.conv import Conv3d
-from Med3DCore.networks.layers import NORMS, Stride, initialise, normalisation
+from Med3DCore.networks.layers import NORMS, Stride, initialise, normalisation, product
 from Med3DCore.networks.network import Encoder
 from Med3DCore.networks.pseudo_3d import PSEUDO
 from Med3DCore.networks.residual_blocks import BasicBlock, Block, Bottleneck
@@ -40,7 +40,8 @@ class ResNetEncoder(Encoder):
             the paper says 2 for both, its code and weights 2 then 4), 16, or 32 as a plain ResNet.
         width: Channels of the stem; all others follow. 64 as published, less for small models.
         stem_stride: 1 keeps the stem at full resolution and halves every stride below, as VDT's segmentation
-            networks (papers.md B3.3); 2 as Med3D.
+            networks (papers.md B3.3); 2 as Med3D. Three numbers where z, y and x differ: ``[1, 2, 2]`` of the inflated
+            networks Merlin and Astra.
         detach_shortcut: No gradient through shortcuts of type A, as MedicalNet's code.
         stem_pool: Whether the max-pool follows the stem; VDT's network for small cubes has none (papers.md B3.2).
         stage_strides: Strides of layers 1 to 4 in place of ``output_stride``, without dilation: VDT's network for
@@ -54,6 +55,7 @@ class ResNetEncoder(Encoder):
         depth_pools: P3D's treatment of few slices: no stride along z, but max-pools along it after layers 1 and 2
             (which halve it) and after layer 3 (which takes three to one), so that nine slices become 5, 3 and 1.
         norm: ``"batch"``, or ``"group"`` (32 groups) as the published detectors.
+        stem_slices: Slices that the stem's kernel spans: 7 as Med3D, or 3 as Merlin and Astra.
 
     Attributes:
         channels: Channels of the five maps of :meth:`features`.
@@ -85,7 +87,7 @@ class ResNetEncoder(Encoder):
         shortcut: str = "B",
         output_stride: int = 8,
         width: int = 64,
-        stem_stride: int = 2,
+        stem_stride: int | Sequence[int] = 2,
         detach_shortcut: bool = False,
         stem_pool: bool = True,
         stage_strides: Sequence[int] | None = None,
@@ -94,12 +96,13 @@ class ResNetEncoder(Encoder):
         pseudo: bool = False,
         depth_pools: bool = False,
         norm: str = "batch",
+        stem_slices: int = 7,
     ) -> None:
         super().__init__()
         check_choice("depth of the encoder", depth, self.blocks)
         check_choice("shortcut of the encoder", shortcut, ("A", "B"))
         check_choice("output_stride of the encoder", output_stride, GEOMETRIES)
-        check_choice("stem_stride of the encoder", stem_stride, (1, 2))
+        check_choice("stem_slices of the encoder", stem_slices, (3, 7))
         check_count("in_channels of the encoder", in_channels)
         check_count("width of the encoder", width)
 
@@ -112,19 +115,21 @@ class ResNetEncoder(Encoder):
             raise SettingError("pseudo of the encoder needs bottlenecks, depth 50 or more of 'resnet', and no flat.")
         stages = _stages(output_stride, stage_strides)
         keeps_depth = flat or pseudo or depth_pools or not depth_stride
+        first = _stem_stride(stem_stride, keeps_depth)
         in_slice = flat or pseudo  # stem and max-pool
 
         def stride(of: int) -> Stride:
             return of if of == 1 or not keeps_depth else (1, of, of)
 
-        kernel, padding = ((1, 7, 7), (0, 3, 3)) if in_slice else (7, 3)
-        self.conv1 = Conv3d(in_channels, width, kernel, stride=stride(stem_stride), padding=padding, bias=False)
+        slices = 1 if in_slice else stem_slices
+        kernel, padding = (slices, 7, 7), (slices // 2, 3, 3)
+        self.conv1 = Conv3d(in_channels, width, kernel, stride=first, padding=padding, bias=False)
         self.bn1 = normalisation(norm, width)
         self.relu = nn.ReLU(inplace=True)
         pool = nn.MaxPool3d((1, 3, 3) if in_slice else 3, stride=stride(2), padding=(0, 1, 1) if in_slice else 1)
         self.maxpool = pool if stem_pool else nn.Identity()
 
-        self.channels, strides = [width], [stem_stride]
+        self.channels, self.strides = [width], [first]
         for i, (count, (step, dilation)) in enumerate(zip(counts, stages, strict=True)):
             before, planes = self.channels[-1], width * 2**i
             after = planes * block.expansion
@@ -139,8 +144,7 @@ class ResNetEncoder(Encoder):
             self.add_module(f"layer{i + 1}", nn.Sequential(*layer))
             self.channels.append(after)
             pooled = 2 if i == 0 and stem_pool else 1  # the max-pool stands before layer 1
-            strides.append(strides[-1] * step * pooled)
-        self.strides = [stride(total) for total in strides]
+            self.strides.append(product(self.strides[-1], stride(step * pooled)))
         self.depth_pools = nn.ModuleList(_depth_pool(i, depth_pools) for i in range(3))
         initialise(self)
 
@@ -180,6 +184,23 @@ def _stages(output_stride: int, stage_strides: Sequence[int] | None) -> tuple[tu
     if max(stage_strides) > 2:
         raise SettingError(f"stage_strides of the encoder is {list(stage_strides)}; each must be 1 or 2.")
     return tuple((stride, 1) for stride in stage_strides)
+
+
+def _stem_stride(given: int | Sequence[int], keeps_depth: bool) -> Stride:
+    """Stride of the stem, as short as it can be said.
+
+    Raises:
+        SettingError: It is neither 1, 2 nor three of them.
+    """
+    if isinstance(given, int):
+        check_choice("stem_stride of the encoder", given, (1, 2))
+        along = [given] * 3
+    else:
+        check_counts("stem_stride of the encoder", given, 3)
+        along = list(given)
+    if max(along) > 2:
+        raise SettingError(f"stem_stride of the encoder is {along}; each must be 1 or 2.")
+    return product((1 if keeps_depth else along[0], along[1], along[2]), 1)
 
 
 def _depth_pool(after: int, pools: bool) -> nn.Module:

@@ -12,6 +12,8 @@ from ct_series import write_ct_series
 from nnunet_folders import CASES, write_results, write_scan
 from page_commands import PAGES, ROOT, blocks, check, command_of, commands, parse
 from test_compare import save_encoder
+from test_merlin import random_weights
+from test_merlin import write_file as write_astra
 from test_worker_requests import make_stage, make_volume, save_model
 from training_boxes import write_case, write_data, write_recipe
 
@@ -36,6 +38,7 @@ NOT_RUN = {
     "docs/dicom_node.md: med3d dicom-node run": "a service that does not end; test_dicom_node runs it",
     "docs/experiments.md:": "hours, on data that is not in the repository",
     "docs/install.md:": "needs 3D Slicer, its build tree or a package index",
+    "docs/other_models.md: med3d train": "a network of 117 million weights; test_merlin trains a small one",
     "docs/tasks.md:": "minutes of training; test_task_command runs all of it on a small set",
     "docs/models/liver-lungs-0.4.0.md:": "a day, on data that is not in the repository",
 }
@@ -94,6 +97,7 @@ def furnished(tmp_path_factory):
     shutil.make_archive(str(folder / "export"), "zip", folder / "nnUNet_results" / "Dataset001_X")
     for name, file in zip(("t1", "t2"), write_scan(folder, **CASES["two_channels"]), strict=True):
         file.rename(folder / f"{name}.nii.gz")
+    write_astra(folder / "astra_encoder.pt", random_weights(10))
     (folder / "runs" / "encoder").mkdir(parents=True)
     shutil.move(save_encoder(folder, 1), folder / "runs" / "encoder" / "NAME.med3d.zip")
     return folder

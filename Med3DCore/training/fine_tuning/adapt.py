@@ -198,7 +198,9 @@ def _templates(parent: ModelPackage, values: np.ndarray) -> tuple[Stage, Stage |
         values: Usual darkest and brightest value of the new organs.
     """
     if parent.kind == ENCODER:
-        return _plain_stage(parent, 5.0), _plain_stage(parent, 2.5)
+        if learned := parent.provenance.get("preprocessing"):  # an encoder that knows one spacing sees no other
+            return _plain_stage(parent, learned), None
+        return _plain_stage(parent, _usual(parent, 5.0)), _plain_stage(parent, _usual(parent, 2.5))
     wide = [stage for stage in parent.stages if stage.region is None]
     close = [stage for stage in parent.stages if stage.region is not None]
     return max(wide, key=lambda s: _visible(s, values)), max(close, key=lambda s: _visible(s, values), default=None)
@@ -215,11 +217,15 @@ def _visible(stage: Stage, values: np.ndarray) -> tuple[float, float]:
     return (inside, -(high - low))
 
 
-def _plain_stage(parent: ModelPackage, spacing: float) -> Stage:
-    """A stage around a pre-trained encoder."""
+def _usual(parent: ModelPackage, spacing: float) -> dict:
+    """The preprocessing for an encoder that does not say what it learned from."""
     intensity = {"name": "window", "low": -160, "high": 240} if parent.modality == "CT" else {"name": "percentile"}
+    return {"spacing": [spacing] * 3, "intensity": intensity}
+
+
+def _plain_stage(parent: ModelPackage, preprocessing: dict) -> Stage:
+    """A stage around a pre-trained encoder."""
     network = {"encoder": parent.encoder, "decoder": {"name": "skip"}, "out_channels": 1}
-    preprocessing = {"spacing": [spacing] * 3, "intensity": intensity}
     return Stage("plain", network, preprocessing, (), "sigmoid", (128, 128, 128))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +37,13 @@ class Start:
             (``"encoder.conv1.weight"``, ...); None for random ones.
         source: What they are, such as ``"the encoder of phantoms8-0.1.0"``.
         provenance: What the package that they are of says of its own data and training; empty for none.
+        warning: A sentence where the encoder learned from other images than the stage will see; empty for none.
     """
 
     weights: dict[str, Tensor] | None
     source: str
     provenance: dict = field(default_factory=dict, repr=False)
+    warning: str = ""
 
 
 def is_checkpoint(source: str) -> bool:
@@ -63,7 +66,7 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     """Find the weights that a user asks for.
 
     Args:
-        source: ``"scratch"`` (or None); a checkpoint of MedicalNet or of a Kinetics ResNet (``.pth``); or a model
+        source: ``"scratch"`` (or None); a file of :func:`.import_checkpoint` (``.pth``, ``.pt``); or a model
             package by name or file: of an encoder, or of a pipeline, whose stage of the same name and network is taken.
             Before a 2D ResNet (torchvision's, or a flat encoder) stands how to use it: ``i3d:``, ``acs:`` or ``2.5d:``.
         stage: The stage to train.
@@ -82,13 +85,14 @@ def find_start(source: str | None, stage: Stage, catalogue: Catalogue | None = N
     said = f", {way} from 2D" if way else ""
     if is_checkpoint(source):
         encoder, name = import_checkpoint(source), Path(source).name
-        return Start(_fitted(_in_3d(encoder.state_dict, way, stage, name), stage, name), f"the encoder in {name}{said}")
+        weights = _fitted(_in_3d(encoder.state_dict, way, stage, name), encoder.spec, stage, name)
+        return Start(weights, f"the encoder in {name}{said}", warning=_other_images(encoder.preprocessing, stage, name))
     package = (catalogue or Catalogue()).find(source)
-    if package.kind == ENCODER:
-        weights = _fitted(
-            _in_3d(package.read_weights(ENCODER), way, stage, package.reference), stage, package.reference
-        )
-        return Start(weights, f"the encoder {package.reference}{said}", package.provenance)
+    if package.encoder is not None:
+        name = package.reference
+        weights = _fitted(_in_3d(package.read_weights(ENCODER), way, stage, name), package.encoder, stage, name)
+        warning = _other_images(package.provenance.get("preprocessing"), stage, name)
+        return Start(weights, f"the encoder {name}{said}", package.provenance, warning)
     if way:
         raise ModelError(f"{package.reference} is no 2D encoder, so '{way}:' makes no sense before it; leave that out.")
     return _same_stage(package, stage)
@@ -165,7 +169,7 @@ def _in_3d(weights: dict[str, Tensor], way: str, stage: Stage, name: str) -> dic
     )
 
 
-def _fitted(weights: dict[str, Tensor], stage: Stage, name: str) -> dict[str, Tensor]:
+def _fitted(weights: dict[str, Tensor], spec: dict, stage: Stage, name: str) -> dict[str, Tensor]:
     """Weights of an encoder under a network's names, with as many input channels as the stage has."""
     from Med3DCore.networks import build_network
 
@@ -177,13 +181,25 @@ def _fitted(weights: dict[str, Tensor], stage: Stage, name: str) -> dict[str, Te
     if not fit.is_complete:
         raise ModelError(
             f"The encoder of {name} is not the one of stage '{stage.name}' ({_described(stage.network['encoder'])}): "
-            f"{fit.describe()}; give the stage the same depth, width and shortcut."
+            f"{fit.describe()}; give the stage the same ({_described(spec)})."
         )
     return {_PREFIX + key: value for key, value in weights.items()}
 
 
 def _described(encoder: dict) -> str:
-    return ", ".join(f"{key} {encoder[key]}" for key in ("name", "depth", "width", "shortcut") if key in encoder)
+    keys = ("name", "depth", "width", "shortcut", "stem_slices", "stem_stride")
+    return ", ".join(f"{key} {encoder[key]}" for key in keys if key in encoder)
+
+
+def _other_images(learned: object, stage: Stage, name: str) -> str:
+    """A warning where an encoder learned from images of another spacing or intensity than a stage's; empty for none."""
+    own = stage.preprocessing
+    if not isinstance(learned, dict) or all(own[key] == learned.get(key) for key in ("spacing", "intensity")):
+        return ""
+    return (
+        f"{name} learned from images with {json.dumps(learned)}, which is not the preprocessing of stage "
+        f"'{stage.name}'; with it in the recipe the encoder sees what it knows."
+    )
 
 
 def _same_stage(package: ModelPackage, stage: Stage) -> Start:
