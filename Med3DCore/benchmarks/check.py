@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from Med3DCore.benchmarks.data import read_divided
 from Med3DCore.benchmarks.held_out import Divided
-from Med3DCore.benchmarks.task import SEGMENTATION, BenchmarkTask
+from Med3DCore.benchmarks.task import SEGMENTATION, VOLUMES, BenchmarkTask
+from Med3DCore.benchmarks.volumes import counted
 from Med3DCore.errors import DataError, VolumeError
 from Med3DCore.io import find_scan
 from Med3DCore.progress import Progress
@@ -28,6 +30,9 @@ def check_data(task: BenchmarkTask, folder: Path, progress: Progress | None = No
     progress = progress or Progress()
     divided = read_divided(task, folder, progress)
     lines = [_counted(divided)]
+    if task.kind == VOLUMES:
+        scans = [*divided.teaching, *divided.test]
+        return [*lines, *counted(scans)], _unreadable(scans, progress)
     if task.kind != SEGMENTATION:
         return lines, []
     shown, wrong = Counter[str](), []
@@ -42,6 +47,19 @@ def check_data(task: BenchmarkTask, folder: Path, progress: Progress | None = No
                 wrong.append(str(error))
     lines += [f"{name}: in {shown[name]} of {len(cases)} cases" for name in task.labels]
     return lines, wrong
+
+
+def _unreadable(scans: Sequence[Case], progress: Progress) -> list[str]:
+    """A sentence for each scan whose header cannot be read."""
+    wrong = []
+    with progress.stage("read headers", share=1.0):
+        for done, scan in enumerate(scans):
+            progress.update(done / len(scans))
+            try:
+                find_scan(scan.image)
+            except VolumeError as error:
+                wrong.append(f"Case '{scan.name}': {error}")
+    return wrong
 
 
 def _counted(divided: Divided) -> str:

@@ -9,7 +9,8 @@ from Med3DCore.benchmarks.detection import divided_slices
 from Med3DCore.benchmarks.held_out import Divided, divide
 from Med3DCore.benchmarks.labelled import labelled_cases
 from Med3DCore.benchmarks.points import divided_points
-from Med3DCore.benchmarks.task import DETECTION, POINTS, BenchmarkTask
+from Med3DCore.benchmarks.task import DETECTION, POINTS, VOLUMES, BenchmarkTask
+from Med3DCore.benchmarks.volumes import divided_scans
 from Med3DCore.progress import Progress
 
 
@@ -24,4 +25,6 @@ def read_divided(task: BenchmarkTask, folder: Path, progress: Progress | None = 
         return divided_points(task, folder, progress)
     if task.kind == DETECTION:
         return divided_slices(task, folder, progress)
+    if task.kind == VOLUMES:
+        return divided_scans(task, folder, progress)
     return divide(labelled_cases(task, folder, progress), task.split)

@@ -33,8 +33,8 @@ def description(task: BenchmarkTask) -> str:
 
 
 def _files(task: BenchmarkTask) -> list[tuple[str, str]]:
-    images = [(name, pattern) for name, pattern in task.data.get("images", {}).items()]
-    return images + [(key, value) for key, value in task.data.items() if isinstance(value, str) and key != "modality"]
+    named = [*task.data.get("images", {}).items(), *task.data.get("row", {}).items()]
+    return named + [(key, value) for key, value in task.data.items() if isinstance(value, str) and key != "modality"]
 
 
 def _written(value: int | tuple[int, ...]) -> str:

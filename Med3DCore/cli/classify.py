@@ -1,4 +1,4 @@
-"""``med3d classify``: train a classifier of lung nodules, and ask one about points of a scan."""
+"""``med3d classify``: train a classifier of lung nodules, and ask one about points of a scan, or about all of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import Med3DCore
 from Med3DCore.cli.arguments import count, path
+from Med3DCore.cli.classify_scan import add_scan
 from Med3DCore.cli.console import ProgressBar, say
 from Med3DCore.cli.training import (
     add_fold_options,
@@ -40,12 +41,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register ``classify`` and its actions."""
     parser = subparsers.add_parser(
         "classify",
-        help="tell benign from malignant lung nodules",
-        description="Train a classifier of lung nodules, and ask one about points of a scan.",
+        help="tell what is at a point, such as benign from malignant nodules, or what a whole scan shows",
+        description="Train a classifier of lung nodules, ask one about points of a scan, or another about all of it.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_train(actions.add_parser("train", help="train a classifier from a table of nodules"))
     _add_run(actions.add_parser("run", help="ask a classifier about points of a scan"))
+    add_scan(actions.add_parser("scan", help="ask a classifier what a whole scan shows, and where"))
     parser.set_defaults(run=run)
 
 
@@ -146,8 +148,8 @@ def train_classifier(
     from Med3DCore.inference.device import choose_device
     from Med3DCore.preprocessing.preprocessing import Preprocessing
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
+    from Med3DCore.training.classification.blocks import block_shape, prepare_blocks
     from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
-    from Med3DCore.training.classification.nodule_patches import prepare_nodules
     from Med3DCore.training.classification.publish_classifier import describe_classifier, publish_classifier
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import digest, find_starts
@@ -165,7 +167,7 @@ def train_classifier(
     preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
     with resumable(args, args.output) as progress:
         with progress.stage("cut patches"):
-            patches = prepare_nodules(nodules, preprocessing, stage.training.patch, cache, progress)
+            patches = prepare_blocks(nodules, preprocessing, block_shape(stage.training.patch), cache, progress)
         task = ClassificationTask(stage, patches, recipe.seed, start.weights)
         if start.weights is not None:  # so that it is not gone on with after the start was exchanged
             task.identity = [task.identity, digest(start.weights)]

@@ -93,7 +93,7 @@ def _detector(name: str | None) -> ModelPackage:
         SettingError: None was named and no detector is installed.
     """
     from Med3DCore.models import Catalogue
-    from Med3DCore.models.package import DETECTOR
+    from Med3DCore.models.kinds import DETECTOR
 
     catalogue = Catalogue()
     if name:

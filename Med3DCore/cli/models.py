@@ -11,7 +11,7 @@ from Med3DCore.cli import import_nnunet
 from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
-from Med3DCore.models.package import CLASSIFIER, DETECTOR
+from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, SCAN_CLASSIFIER
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -147,7 +147,8 @@ def _show(args: argparse.Namespace) -> int:
             print(f"{what + ':':<10} {fact}")
     for stage in package.stages:
         where = f"around what '{stage.region['stage']}' found" if stage.region else "whole scan"
-        where = {CLASSIFIER: "a cube around a point", DETECTOR: "slice by slice"}.get(package.kind, where)
+        places = {CLASSIFIER: "a cube around a point", SCAN_CLASSIFIER: "one answer a scan", DETECTOR: "slice by slice"}
+        where = places.get(package.kind, where)
         spacing = " x ".join(f"{value:g}" for value in stage.preprocessing["spacing"])
         print(f"{'Stage:':<10} {stage.name}: {', '.join(stage.labels)} at {spacing} mm, {where}")
     for data_set in package.provenance.get("data_sets", ()):

@@ -53,6 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action = _with_name(actions.add_parser("evaluate", help="measure a run on the patients that it held out"))
     action.add_argument("run_folder", type=path, metavar="RUN", help="folder of `med3d task train`")
     action.add_argument("data", type=path, help="the data set that it was trained with")
+    action.add_argument(
+        "--maps", action="store_true", help="of whole scans that are classified: write where each answer was seen"
+    )
     action.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     action.add_argument("--quiet", action="store_true", help="no progress")
     action.set_defaults(act=_evaluate)
@@ -154,8 +157,9 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.benchmarks.catalogue import find_task
     from Med3DCore.benchmarks.networks import task_recipe
     from Med3DCore.benchmarks.run_folder import begin_run
-    from Med3DCore.benchmarks.task import DETECTION, POINTS
+    from Med3DCore.benchmarks.task import DETECTION, POINTS, VOLUMES
     from Med3DCore.cli.classify import train_classifier
+    from Med3DCore.cli.classify_scan import train_scan_classifier
     from Med3DCore.cli.train import train_segmentation
     from Med3DCore.cli.train_detector import train_detector
 
@@ -172,6 +176,8 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     if task.kind == POINTS:
         first, second = recipe.stages[0].stage.labels
         return train_classifier(recipe, teaching, task.data.get("rule", task.name), args, ranks, (first, second))
+    if task.kind == VOLUMES:
+        return train_scan_classifier(recipe, teaching, args, ranks)
     train = train_detector if task.kind == DETECTION else train_segmentation
     return train(recipe, teaching, args, ranks)
 
@@ -199,7 +205,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     bar = ProgressBar(args.quiet)
     try:
         folder = args.run_folder / EVALUATION
-        results = measure(task, model, cases, args.data, folder, choose_device(args.device), Progress(bar))
+        results = measure(task, model, cases, args.data, folder, choose_device(args.device), Progress(bar), args.maps)
     finally:
         bar.close()
     files = write_results(results, folder)

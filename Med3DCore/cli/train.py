@@ -19,7 +19,7 @@ from Med3DCore.cli.training import (
     warn_of,
 )
 from Med3DCore.errors import DataError
-from Med3DCore.models.package import DETECTING
+from Med3DCore.models.kinds import DETECTING
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WINDOW_HU = (-160.0, 240.0)
-_VIEWS = (("axial", 0), ("coronal", 1), ("sagittal", 2))
+VIEWS = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
 
 def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float = 1.0) -> None:
@@ -40,7 +40,7 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
 
     centre = _telling_point(labels)
     figure = Figure(figsize=(12, 4.4), facecolor="black", layout="constrained")
-    for axes, (title, axis) in zip(figure.subplots(1, 3), _VIEWS, strict=True):
+    for axes, (title, axis) in zip(figure.subplots(1, 3), VIEWS, strict=True):
         _draw_slice(axes, volume, labels, axis, centre, pixel_mm)
         axes.set_title(title, color="white", fontsize=10)
     entries = [

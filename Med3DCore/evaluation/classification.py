@@ -189,14 +189,19 @@ def auc_with_interval(scores: np.ndarray, truths: np.ndarray, patients: Sequence
     value = float(auc(scores, truths))
     if math.isnan(value):
         return Estimate(None, None, None, len(truths))
-    _, owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
-    count = int(owner.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
-    areas = auc(scores, truths, drawn[:, owner])
+    areas = auc(scores, truths, patient_draws(patients, seed))
     low, high = np.nanpercentile(areas, (2.5, 97.5))
     if low == high:
         return Estimate(value, None, None, len(truths))
     return Estimate(value, float(low), float(high), len(truths))
+
+
+def patient_draws(patients: Sequence[str], seed: int = 0) -> np.ndarray:
+    """How often each example counts when its patients are drawn with replacement, int ``[draws, n]``."""
+    _, owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    count = int(owner.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+    return drawn[:, owner]
 
 
 def _doubts(truths: np.ndarray, area: Estimate) -> tuple[str, ...]:

@@ -12,9 +12,12 @@ from torch import nn
 from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.inference.device import Device
-from Med3DCore.models.package import CLASSIFIER, ModelPackage
+from Med3DCore.models.kinds import CLASSIFIER, SCAN_CLASSIFIER
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
+from Med3DCore.networks.average import Average
+from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -62,6 +65,8 @@ class Classifier:
     """
 
     def __init__(self, package: ModelPackage, device: Device, prevalence: float | None = None) -> None:
+        if package.kind == SCAN_CLASSIFIER:
+            raise ModelError(f"{package.reference} answers for whole scans, not for points; use `med3d classify scan`.")
         if package.kind != CLASSIFIER:
             raise ModelError(f"{package.reference} is no classifier; choose one that `med3d classify train` made.")
         self.package, self.stage, self.device = package, package.stages[0], device
@@ -72,9 +77,7 @@ class Classifier:
         if prevalence is not None and self.taught is None:
             raise ModelError(f"{package.reference} does not say how common its classes were in training.")
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
-        self.network = build_network(self.stage.network)
-        load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")
-        device.place(self.network.eval())
+        self.network = stage_network(package, device)
 
     def classify(
         self, volume: Volume, centres: Sequence[tuple[str, Triple]], progress: Progress | None = None
@@ -103,6 +106,19 @@ class Classifier:
             Answer(name, centre, dict(zip(self.stage.labels, map(float, row), strict=True)))
             for (name, centre), row in zip(centres, found, strict=True)
         ]
+
+
+def stage_network(package: ModelPackage, device: Device) -> Network | Average:
+    """The network of a model of one stage, in evaluation mode on a device.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    stage = package.stages[0]
+    network = build_network(stage.network)
+    load_into(network, package.read_weights(stage.name), f"'{stage.name}' of {package.reference}")
+    device.place(network.eval())
+    return network
 
 
 def taught_prevalence(package: ModelPackage) -> float | None:
@@ -135,11 +151,22 @@ def at_prevalence(found: np.ndarray, taught: float, prevalence: float) -> np.nda
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
+def activated(logits: torch.Tensor, activation: str) -> np.ndarray:
+    """Logits ``[n, classes]`` to probabilities, float64 on the CPU."""
+    exact = logits.double()
+    return (exact.sigmoid() if activation == "sigmoid" else exact.softmax(dim=1)).cpu().numpy()
+
+
 @torch.inference_mode()
 def class_probabilities(
-    network: nn.Module, patches: Iterable[np.ndarray], device: Device, count: int, progress: Progress | None = None
+    network: nn.Module,
+    patches: Iterable[np.ndarray],
+    device: Device,
+    count: int,
+    progress: Progress | None = None,
+    activation: str = "softmax",
 ) -> np.ndarray:
-    """Softmax of a classification network in evaluation mode.
+    """What a classification network in evaluation mode says.
 
     Args:
         network: Float ``[n, 1, z, y, x]`` to logits ``[n, classes]``.
@@ -147,9 +174,10 @@ def class_probabilities(
         device: Where to compute.
         count: How many patches there are.
         progress: Followed, and may cancel.
+        activation: ``"softmax"`` or ``"sigmoid"``, as of its stage.
 
     Returns:
-        Float64 ``[count, classes]``.
+        Probabilities, float64 ``[count, classes]``.
     """
     progress, found, batch = progress or Progress(), [], []
     for number, patch in enumerate(patches, start=1):
@@ -160,6 +188,6 @@ def class_probabilities(
             images = images.to(device.torch_device, memory_format=torch.channels_last_3d)
             with device.autocast():
                 logits = network(images)
-            found.append(logits.double().softmax(dim=1).cpu().numpy())
+            found.append(activated(logits, activation))
             batch = []
     return np.concatenate(found)

@@ -12,7 +12,8 @@ from Med3DCore.geometry import Geometry, Triple, triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.find_boxes import box_device, find_boxes
 from Med3DCore.inference.link_boxes import LinkedBox, link_boxes
-from Med3DCore.models.package import DETECTOR, ModelPackage
+from Med3DCore.models.kinds import DETECTOR
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.weights import load_into
 from Med3DCore.networks import build_network
 from Med3DCore.networks.network import Network

@@ -16,7 +16,8 @@ from Med3DCore.io.write import remove_unfinished, written_beside
 from Med3DCore.models.archive import SUFFIX, sha256_of
 from Med3DCore.models.entry import ModelEntry, SoundModel, read_entry, sound_models
 from Med3DCore.models.folders import shipped_folder, user_folder
-from Med3DCore.models.package import PIPELINE, ModelPackage
+from Med3DCore.models.kinds import PIPELINE
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import load_package, package_file, save_package
 from Med3DCore.models.proof import why_unproven
 from Med3DCore.system.folders import make_private

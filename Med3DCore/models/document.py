@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 from Med3DCore.errors import ModelError
+from Med3DCore.models.kinds import CLASSIFYING, KINDS, SCAN_CLASSIFYING
 from Med3DCore.models.schema import model_schema, problems
 
 SCHEMA_VERSION = 1
@@ -71,7 +72,7 @@ def _check_version(document: object, name: str) -> None:
 
 def _strange_head(kind: str, head: object) -> str:
     """What is wrong with the decoder of a stage of a model of this kind; nothing if it is right."""
-    for its_kind, its_head in (("classifier", "classification"), ("detector", "detection")):
+    for its_head, its_kind in KINDS.items():
         if (head == its_head) != (kind == its_kind):
             return f"{'has' if head == its_head else 'lacks'} the decoder '{its_head}' of a {its_kind}"
     return ""
@@ -86,10 +87,10 @@ def _contradictions(document: dict) -> Iterator[str]:
         if stage["name"] in found:
             yield f"{where} is there twice"
         head = stage["network"]["decoder"].get("name")
-        classifies, strange = head == "classification", _strange_head(document["kind"], head)
+        classifies, strange = head in (CLASSIFYING, SCAN_CLASSIFYING), _strange_head(document["kind"], head)
         if strange:
             yield f"{where} {strange}"
-        elif classifies and stage["activation"] != "softmax":
+        elif head == CLASSIFYING and stage["activation"] != "softmax":
             yield f"{where} classifies, so its activation must be softmax"
         elif not classifies and (
             (stage["activation"] == "softmax") != (labels[0] == "background") or "background" in labels[1:]

@@ -18,19 +18,11 @@ from Med3DCore.geometry import Triple
 from Med3DCore.labels import Label
 from Med3DCore.models import archive as zips
 from Med3DCore.models.document import SCHEMA_VERSION
+from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, ENCODER, KINDS, PIPELINE, SCAN_CLASSIFIER
 from Med3DCore.models.stage import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-ENCODER = "encoder"
-PIPELINE = "pipeline"
-CLASSIFIER = "classifier"
-CLASSIFYING = "classification"
-"""Name of the decoder that makes a network a classifier."""
-DETECTOR = "detector"
-DETECTING = "detection"
-"""Name of the decoder that makes a network a detector."""
 
 
 def utc_now() -> str:
@@ -47,8 +39,8 @@ def name_from_title(title: str, longest: int = 64) -> str:
 class ModelPackage:
     """What a model is, needs and gives.
 
-    It is a pipeline of stages that segment, a classifier or detector (one stage, no labels), or an encoder to start
-    training from.
+    It is a pipeline of stages that segment; a classifier of points, a classifier of whole scans or a detector (one
+    stage, no labels); or an encoder to start training from.
 
     Args:
         name: Such as ``"liver-lungs"``; letters a-z, digits, ``_`` and ``-``.
@@ -93,12 +85,11 @@ class ModelPackage:
 
     @property
     def kind(self) -> str:
-        """``"pipeline"``, ``"classifier"``, ``"detector"`` or ``"encoder"``."""
+        """``"pipeline"``, ``"classifier"``, ``"scan_classifier"``, ``"detector"`` or ``"encoder"``."""
         if self.encoder is not None:
             return ENCODER
         heads = {stage.network.get("decoder", {}).get("name") for stage in self.stages}
-        kinds = {frozenset({CLASSIFYING}): CLASSIFIER, frozenset({DETECTING}): DETECTOR}
-        return kinds.get(frozenset(heads), PIPELINE)
+        return KINDS.get(next(iter(heads)), PIPELINE) if len(heads) == 1 else PIPELINE
 
     @property
     def file(self) -> Path:
@@ -146,6 +137,7 @@ class ModelPackage:
             purpose = {
                 ENCODER: "an encoder to start training from",
                 CLASSIFIER: "a classifier, which paints nothing",
+                SCAN_CLASSIFIER: "a classifier of whole scans, which paints nothing (med3d classify scan)",
                 DETECTOR: "a detector, which puts boxes around lesions (med3d detect)",
             }
             raise ModelError(f"{self.reference} is {purpose[self.kind]}; choose a model with labels.")

@@ -17,8 +17,8 @@ class Stage:
         network: Description for :func:`.build_network`.
         preprocessing: Description for ``Preprocessing.from_dict``.
         labels: Label name of each output channel; with softmax, channel 0 is ``"background"``. Of a classifier the
-            classes, always with softmax.
-        activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel).
+            classes; of points always with softmax.
+        activation: ``"sigmoid"`` (a channel is a label of its own) or ``"softmax"`` (one label a voxel, or a scan).
         window: Size (z, y, x) in voxels of the sliding window, rounded down to multiples of 16, or of what a
             classifier looks at.
         region: None for the whole volume, or ``{"stage": "coarse", "margin_mm": 20}``: only the box, and so many mm

@@ -32,6 +32,7 @@ DECODERS = {
     "nodule": ("vdt_decoders", "NoduleDecoder"),
     "nnunet": ("nnunet_decoder", "NnunetDecoder"),
     "classification": ("heads", "ClassificationHead"),
+    "scan_classification": ("heads", "ClassificationHead"),
     "detection": ("detector", "DetectionDecoder"),
 }
 GIVEN_BY_ENCODER = ("in_channels", "strides", "out_channels")

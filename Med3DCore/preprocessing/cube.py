@@ -1,11 +1,11 @@
-"""A small block of a scan around a point, along the patient's axes: what a classifier looks at."""
+"""A block of a scan around a point, along the patient's axes: what a classifier looks at."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from Med3DCore.errors import DataError
-from Med3DCore.geometry import Geometry, Triple
+from Med3DCore.geometry import Geometry, Triple, triple
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import voxels_inside
 from Med3DCore.preprocessing.resample import resample
@@ -40,6 +40,12 @@ def cut_block(
     near = _near(volume, low, high, 2 * max(*spacing, *volume.spacing))
     clip = (statistics.low - headroom, statistics.high + headroom)
     return resample(near.array, near.geometry, grid, clip, statistics.floor), grid
+
+
+def scan_middle(volume: Volume) -> Triple:
+    """The middle of a scan, LPS mm: the centre of what a classifier of whole scans looks at."""
+    low, high = volume.geometry.bounds()
+    return triple(((low + high) / 2).tolist())
 
 
 def require_inside(volume: Volume, centre: Triple, what: str) -> None:

@@ -218,7 +218,47 @@ class MedicalNet:
         return array
 
 
-METHODS: dict[str, type] = {method.name: method for method in (Window, GreyWindow, GreyWindows, Percentile, MedicalNet)}
+@dataclass(frozen=True)
+class Ultrasound:
+    """Z-score with mean and sd of what lies in the sector, black staying black.
+
+    An ultrasound picture is bright or dark as its gain was set, and black around the sector, which is wide or narrow.
+    So only voxels above 0 are measured, and 0 is the lowest value of every scan.
+
+    Args:
+        high: Percentile of the voxels above 0 at which values are clipped: a few echoes are as bright as can be.
+    """
+
+    high: float = 99.5
+    name: ClassVar[str] = "ultrasound"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.high <= 100:
+            raise SettingError(f"The percentile of ultrasound is {self.high}; it must be above 0 and at most 100.")
+
+    def measure(self, volume: Volume) -> Statistics:
+        """0, the percentile, and mean and sd of the voxels above 0 after clipping.
+
+        Raises:
+            VolumeError: No voxel is above 0, or all such voxels are equal.
+        """
+        values, counts = np.unique_counts(volume.array)
+        values, counts = values[values > 0].astype(np.float64), counts[values > 0]
+        if values.size < 2:
+            raise VolumeError(f"{volume.name} has no contrast above 0, so it shows no ultrasound sector to normalise.")
+        (high,) = _weighted_percentiles(values, counts, (self.high,))
+        clipped = np.minimum(values, high)
+        mean = float(np.average(clipped, weights=counts))
+        sd = float(np.sqrt(np.average((clipped - mean) ** 2, weights=counts)))
+        return Statistics(0.0, high, mean, sd or 1.0)
+
+    def apply(self, array: np.ndarray, statistics: Statistics) -> np.ndarray:
+        """Clip and z-score."""
+        return statistics.normalise(array)
+
+
+_METHODS = (Window, GreyWindow, GreyWindows, Percentile, MedicalNet, Ultrasound)
+METHODS: dict[str, type] = {method.name: method for method in _METHODS}
 
 
 def intensity_from_dict(spec: dict) -> Intensity:

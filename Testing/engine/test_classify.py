@@ -25,8 +25,8 @@ from Med3DCore.preprocessing.cube import cut_block, require_inside
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.training.cases.cache import CaseCache
+from Med3DCore.training.classification.blocks import block_shape, middle_of, prepare_blocks
 from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
-from Med3DCore.training.classification.nodule_patches import middle_of, prepare_nodules
 from Med3DCore.training.classification.nodules import read_nodules
 from Med3DCore.training.classification.publish_classifier import describe_classifier
 from Med3DCore.training.learning.initialization import find_start
@@ -40,6 +40,7 @@ STORED = [
     Geometry((44, 40, 40), (1.8, 2.0, 2.2), (40.0, -40.0, 90.0), OBLIQUE),
 ]
 RECIPES = Path(__file__).parents[2] / "Resources" / "Recipes"
+SHAPE = block_shape((16, 16, 16))
 ENCODER = {"name": "resnet", "depth": 10, "width": 4, "output_stride": 8, "stem_stride": 1}
 
 
@@ -135,17 +136,17 @@ def test_beyond_the_scan_is_its_floor_and_a_centre_there_is_refused():
 def test_blocks_are_kept_and_scans_not_read_again(data, tmp_path, monkeypatch):
     nodules = read_nodules(data[0])
     preprocessing = Preprocessing.from_dict(recipe_values()["stages"][0]["preprocessing"])
-    fresh = prepare_nodules(nodules, preprocessing, (16, 16, 16))
+    fresh = prepare_blocks(nodules, preprocessing, SHAPE)
     cache = CaseCache(tmp_path / "cache")
-    prepare_nodules(nodules, preprocessing, (16, 16, 16), cache)
-    monkeypatch.setattr("Med3DCore.training.classification.nodule_patches.read_volume", None)
-    kept = prepare_nodules(nodules, preprocessing, (16, 16, 16), cache)
+    prepare_blocks(nodules, preprocessing, SHAPE, cache)
+    monkeypatch.setattr("Med3DCore.training.classification.blocks.read_volume", None)
+    kept = prepare_blocks(nodules, preprocessing, SHAPE, cache)
     assert [each.case for each in kept] == nodules and cache.usage()[0] == len(nodules)
     for a, b in zip(fresh, kept, strict=True):
         assert np.array_equal(a.image, b.image) and b.target.item() == b.case.malignant
     moved = [replace(nodules[0], centre=tuple(np.add(nodules[0].centre, 1.0)))]
     with pytest.raises(TypeError):
-        prepare_nodules(moved, preprocessing, (16, 16, 16), cache)
+        prepare_blocks(moved, preprocessing, SHAPE, cache)
 
 
 # -- training ----------------------------------------------------------------------------------------------------------
@@ -154,7 +155,9 @@ def test_blocks_are_kept_and_scans_not_read_again(data, tmp_path, monkeypatch):
 def make_task(data, **training):
     stage = stage_from_dict(recipe_values(**training)["stages"][0])
     nodules = [replace(n, split="training") for n in read_nodules(data[0])]
-    return ClassificationTask(stage, prepare_nodules(nodules, _preprocessing(stage), stage.training.patch), seed=1)
+    return ClassificationTask(
+        stage, prepare_blocks(nodules, _preprocessing(stage), block_shape(stage.training.patch)), seed=1
+    )
 
 
 def _preprocessing(stage):
@@ -204,7 +207,7 @@ def test_training_starts_from_an_encoder(data, tmp_path):
     path = save_package(package, {"encoder": encoder.state_dict()}, tmp_path, half=False)
     stage = classifier_stage(read_recipe(data[1]))
     start = find_start(str(path), stage.stage)
-    nodules = prepare_nodules(read_nodules(data[0]), _preprocessing(stage), (16, 16, 16))
+    nodules = prepare_blocks(read_nodules(data[0]), _preprocessing(stage), SHAPE)
     network = ClassificationTask(stage, nodules, 1, start.weights).build()
     assert start.source == "the encoder enc-1.0.0"
     assert all(torch.equal(a, b) for a, b in zip(network.encoder.parameters(), encoder.parameters(), strict=True))

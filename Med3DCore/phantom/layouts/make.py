@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from Med3DCore.errors import OutputError, SettingError
-from Med3DCore.phantom.layouts import abdomens, brains, chests
+from Med3DCore.phantom.layouts import abdomens, brains, chests, ct_rate, uteri
 from Med3DCore.phantom.lesion_data_set import write_lesion_data_set
 from Med3DCore.progress import Progress
 
@@ -32,6 +32,9 @@ LAYOUTS: Mapping[str, tuple[Writer, int]] = {
     "liver_cysts": (_in_stage(abdomens.write_liver_cysts), 30),
     "brats_mets": (_in_stage(brains.write_brats_mets), 36),
     "brats2019": (_in_stage(brains.write_brats2019), 36),
+    "ct_rate": (_in_stage(ct_rate.write_ct_rate), 120),
+    "emphysema": (_in_stage(ct_rate.write_emphysema), 90),
+    "uterine_anomalies": (_in_stage(uteri.write_uterine_anomalies), 110),
     "deep_lesion": (_write_deep_lesion, 60),
     "lidc": (_in_stage(chests.write_lidc), 80),
     "luna16": (_in_stage(chests.write_luna16), 40),

@@ -18,20 +18,13 @@ from Med3DCore.errors import SettingError
 from Med3DCore.evaluation.classification import auc
 from Med3DCore.inference.classify import class_probabilities
 from Med3DCore.inference.device import Device
-from Med3DCore.models.package import CLASSIFYING
-from Med3DCore.networks.average import Average
-from Med3DCore.networks.network import Network
-from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.models.kinds import CLASSIFYING
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.prepared import Prepared, fingerprint
-from Med3DCore.training.classification.nodule_patches import middle_of
+from Med3DCore.training.cases.prepared import Prepared
+from Med3DCore.training.classification.block_task import BlockTask
 from Med3DCore.training.classification.nodules import CLASSES, Nodule, require_both
-from Med3DCore.training.learning.initialization import network_of
-from Med3DCore.training.learning.optimization import ParameterGroup
 from Med3DCore.training.learning.recipe import Recipe, StageRecipe
-from Med3DCore.training.learning.task import Task, Validation
-from Med3DCore.training.patches.cut import sample
-from Med3DCore.training.segmentation.trainer import rates_by_depth
+from Med3DCore.training.learning.task import Validation
 
 _SHIFT = 0.1
 
@@ -63,12 +56,12 @@ def classifier_stage(recipe: Recipe, classes: tuple[str, str] = CLASSES) -> Stag
     return recipe.stages[0]
 
 
-class ClassificationTask(Task[Network | Average]):
+class ClassificationTask(BlockTask[Nodule]):
     """Learn one classification network from blocks around nodules.
 
     Args:
         recipe: Network, preprocessing and settings; ``foreground`` is the share of malignant patches.
-        nodules: All blocks, see :func:`Med3DCore.training.classification.nodule_patches.prepare_nodules`.
+        nodules: All blocks, see :func:`.blocks.prepare_blocks`.
         seed: Seed of the patches.
         initial: Weights to start from, of the same network or of its encoder alone; None for random ones.
 
@@ -83,20 +76,11 @@ class ClassificationTask(Task[Network | Average]):
         seed: int,
         initial: dict[str, Tensor] | None = None,
     ) -> None:
-        stage = recipe.stage
         require_both([each.case for each in nodules])
-        self.name = f"train {stage.name}"
-        known = [[each.case.name, each.case.split, fingerprint(each)] for each in nodules]  # the class is its target
-        self.identity = [stage.network, stage.preprocessing, stage.labels, known]
-        self.recipe, self.seed, self.initial = recipe, seed, initial
-        self.intensity = Preprocessing.from_dict(stage.preprocessing).intensity
-        self.validation = [each for each in nodules if each.case.split == "validation"]
-        training = [each for each in nodules if each.case.split == "training"]
-        self.by_class = [[each for each in training if each.case.malignant == malignant] for malignant in (False, True)]
-
-    def build(self) -> Network | Average:
-        """The recipe's network."""
-        return network_of(self.recipe.stage, self.initial)
+        super().__init__(recipe, nodules, seed, initial)
+        self.by_class = [
+            [each for each in self.training if each.case.malignant == malignant] for malignant in (False, True)
+        ]
 
     def draw(self, number: int) -> tuple[Tensor, Tensor]:
         """Image ``[n, 1, z, y, x]`` float32 and class ``[n]`` int64; both classes come as often as asked for."""
@@ -125,21 +109,8 @@ class ClassificationTask(Task[Network | Average]):
         area = float(auc(found[:, 1], np.array([each.case.malignant for each in self.validation])))
         return Validation(None if np.isnan(area) else area, {self.recipe.stage.labels[1]: scores})
 
-    def parameter_groups(self, network: nn.Module) -> list[ParameterGroup]:
-        """The classifier at the full rate, the encoder as the settings say."""
-        return rates_by_depth(network, self.recipe.training)
-
-    def seen(self, nodule: Prepared[Nodule]) -> np.ndarray:
-        """What the network sees of a nodule in use: the unvaried patch, normalised float32 ``[z, y, x]``."""
-        return self.intensity.apply(middle_of(nodule.image, self.recipe.training.patch).copy(), nodule.statistics)
-
     def _varied(self, nodule: Prepared[Nodule], rng: np.random.Generator) -> Tensor:
         """A patch ``[1, z, y, x]`` as another scan of another such nodule might show it."""
-        settings, block = self.recipe.training, np.array(nodule.image)
-        middle = (np.array(block.shape) - 1) / 2 + rng.uniform(-_SHIFT, _SHIFT, 3) * settings.patch
-        positions = settings.augmentation.positions(middle, settings.patch, rng)
-        # A turned and zoomed patch may reach beyond the block; lung goes on there, and is not air.
-        image = sample(torch.from_numpy(block), positions)[None, None]
-        image = settings.augmentation.vary_intensity(image, nodule.statistics, rng)[0, 0]
+        image = self.varied(nodule, _SHIFT, rng)
         turned = image.permute(*rng.permutation(3).tolist()).flip([axis for axis in range(3) if rng.random() < 0.5])
         return torch.from_numpy(self.intensity.apply(turned.contiguous().numpy(), nodule.statistics))[None]

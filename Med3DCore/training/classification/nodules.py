@@ -18,8 +18,8 @@ from Med3DCore.errors import DataError, SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.io.files import as_path
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.description import check_cases
+from Med3DCore.training.classification.classified import ClassifiedCase
 from Med3DCore.training.classification.malignancy import RULES
 from Med3DCore.training.data_sets.rows import read_rows
 from Med3DCore.training.data_sets.table import SPLITS_BY_NAME
@@ -30,7 +30,7 @@ _LABELS = {"0": False, "benign": False, "1": True, "malignant": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nodule(Case):
+class Nodule(ClassifiedCase):
     """A case that is a point in a scan.
 
     Args:
@@ -44,6 +44,16 @@ class Nodule(Case):
     malignant: bool
     diameter_mm: float | None = None
     classes: tuple[str, str] = CLASSES
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """1 if it is of the second class."""
+        return (int(self.malignant),)
+
+    @property
+    def place(self) -> Triple:
+        """Its centre."""
+        return self.centre
 
     @property
     def kind(self) -> str:

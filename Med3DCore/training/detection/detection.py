@@ -18,7 +18,7 @@ from Med3DCore.errors import DataError, SettingError
 from Med3DCore.evaluation.froc import RATES, Detections, froc
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.find_boxes import find_boxes, limits_of
-from Med3DCore.models.package import DETECTING
+from Med3DCore.models.kinds import DETECTING
 from Med3DCore.models.stage import BACKGROUND
 from Med3DCore.networks.detector import DetectionDecoder, Proposals
 from Med3DCore.networks.network import Network

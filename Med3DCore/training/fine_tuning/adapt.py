@@ -15,7 +15,8 @@ import numpy as np
 from scipy import ndimage
 
 from Med3DCore.errors import DataError, SettingError
-from Med3DCore.models.package import ENCODER, ModelPackage, name_from_title
+from Med3DCore.models.kinds import ENCODER
+from Med3DCore.models.package import ModelPackage, name_from_title
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.training.cases.case import Case, read_image

@@ -16,7 +16,8 @@ from Med3DCore.errors import Cancelled, DataError
 from Med3DCore.inference.device import choose_device
 from Med3DCore.io.label_names import label_for
 from Med3DCore.labels import Label
-from Med3DCore.models.package import ENCODER, ModelPackage
+from Med3DCore.models.kinds import ENCODER
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.progress import Progress
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.training.cases.case import Case

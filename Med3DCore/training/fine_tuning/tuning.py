@@ -10,7 +10,7 @@ from pathlib import Path
 from Med3DCore.errors import DataError
 from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.pipeline import Pipeline
-from Med3DCore.models.package import ENCODER
+from Med3DCore.models.kinds import ENCODER
 from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress

@@ -13,7 +13,8 @@ from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue
 from Med3DCore.models.checkpoints import adapt_channels, import_checkpoint
 from Med3DCore.models.inflation import WAYS, inflate, is_flat
-from Med3DCore.models.package import ENCODER, ModelPackage
+from Med3DCore.models.kinds import ENCODER
+from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.weights import compare, load_into
 
 if TYPE_CHECKING:

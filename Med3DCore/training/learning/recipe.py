@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ class TrainingSettings(LoopSettings):
 
     Args:
         patch: Patch shape (z, y, x) in voxels.
-        foreground: Share of patches centred on a labelled voxel; of a classifier, that show the second class.
+        foreground: Share of patches centred on a labelled voxel; of a classifier of points, that show the second class.
+        class_weights: Of a classifier of whole scans, how much each class counts in the loss, or with sigmoid the scans
+            that show each label beside those that do not; none for as much as it is rare in training.
         anybody: Share of patches drawn from all patients, to show where a label is not.
         encoder_rate: Learning rate of the encoder as a part of the decoder's; 0 freezes it.
         layer_decay: Learning rate of each layer of the encoder as a part of the next deeper one's.
@@ -45,6 +48,7 @@ class TrainingSettings(LoopSettings):
     anybody: float = 0.15
     encoder_rate: float = 1.0
     layer_decay: float = 1.0
+    class_weights: tuple[float, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
     region: RegionSampling | None = None
 
@@ -53,6 +57,8 @@ class TrainingSettings(LoopSettings):
         check_counts("The training's setting 'patch'", self.patch, 3)
         require_ranges(self, ("foreground", "anybody", "layer_decay"), 0, 1)
         require_ranges(self, ("encoder_rate",), 0)
+        weights = all(type(weight) in (int, float) and 0 < weight < math.inf for weight in self.class_weights)
+        require(self, "class_weights", weights, "a list of numbers above 0")
         require(self, "augmentation", isinstance(self.augmentation, Augmentation), "an object of settings")
         regional = self.region is None or isinstance(self.region, RegionSampling)
         require(self, "region", regional, "an object with 'expand' and 'shift'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from Med3DCore.models.package import ENCODER
+from Med3DCore.models.kinds import ENCODER
 from Med3DCore.models.package_file import save_package
 from Med3DCore.training.learning.task import Trained
 from Med3DCore.training.pictures.picture_set import PictureSet

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.postprocessing import Cleaning
 from Med3DCore.inference.sliding_window import LEAST_WINDOW
-from Med3DCore.models.package import CLASSIFYING, DETECTING
+from Med3DCore.models.kinds import KINDS
 from Med3DCore.models.stage import BACKGROUND, Stage
 from Med3DCore.networks import build_network
 from Med3DCore.networks.checks import check_choice, check_counts
@@ -41,7 +41,7 @@ def check_stage(recipe: StageRecipe) -> None:
     check_counts(f"The window of stage '{stage.name}'", stage.window, 3)
     check_choice(f"The activation of stage '{stage.name}'", stage.activation, ("sigmoid", "softmax"))
     _check_channels(recipe)
-    if stage.network["decoder"].get("name") not in (CLASSIFYING, DETECTING):
+    if stage.network["decoder"].get("name") not in KINDS:
         _check_segmenting(stage)
     require_room(recipe)
 
@@ -56,8 +56,8 @@ def _check_channels(recipe: StageRecipe) -> None:
             f'{len(named or [1])}; name them in \'intensity\', such as "channels": ["t1", "t2"], or set in_channels of '
             "the encoder to 1."
         )
-    if channels > 1 and stage.network["decoder"].get("name") in (CLASSIFYING, DETECTING):
-        raise SettingError(f"Stage '{stage.name}' looks at points or slices, for which one channel is possible.")
+    if channels > 1 and stage.network["decoder"].get("name") in KINDS:
+        raise SettingError(f"Stage '{stage.name}' classifies or detects, for which one channel is possible.")
     if channels > 1 and (augmentation.organ_shift or augmentation.lesions or augmentation.fluid):
         raise SettingError(
             f"Stage '{stage.name}' takes {channels} channels, in which disease cannot be painted; leave organ_shift, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.models.package import CLASSIFIER, DETECTOR
+from Med3DCore.models.kinds import CLASSIFIER, DETECTOR
 from Med3DSegmentationLib.engine.process import EngineProcess
 
 

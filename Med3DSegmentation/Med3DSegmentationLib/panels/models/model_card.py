@@ -63,6 +63,8 @@ def _modelFacts(values: dict[str, Any]) -> list[tuple[str, str]]:
         finds = escape(_("nothing by itself: an encoder to start a training from"))
     elif values["kind"] == "classifier":
         finds = escape(_("no organ: it tells what is at a point, with the command med3d classify"))
+    elif values["kind"] == "scan_classifier":
+        finds = escape(_("no organ: it tells what a whole scan shows, with the command med3d classify scan"))
     elif values["kind"] == "detector":
         finds = escape(_("lesions of any kind: it puts boxes around them, with the command med3d detect"))
     else:

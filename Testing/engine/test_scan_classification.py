@@ -1,0 +1,145 @@
+"""Parts of classifying whole scans: pooling and activation maps, weights, ultrasound, and the measures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from Med3DCore.errors import DataError, SettingError, VolumeError
+from Med3DCore.evaluation.classes import evaluate_classes
+from Med3DCore.geometry import Geometry
+from Med3DCore.inference.classify_scan import coarser
+from Med3DCore.networks import build_network
+from Med3DCore.networks.layers import per_axis
+from Med3DCore.phantom.uterus import make_uterus
+from Med3DCore.preprocessing.intensity import Ultrasound
+from Med3DCore.training.classification.scan_task import rarity
+from Med3DCore.training.learning.recipe import TrainingSettings
+from Med3DCore.volume import Volume
+
+
+def network(pool, classes=3, **encoder):
+    spec = {"name": "resnet", "depth": 10, "width": 4, "output_stride": 8, "stem_stride": 1, **encoder}
+    decoder = {"name": "scan_classification", "pool": pool}
+    return build_network({"encoder": spec, "decoder": decoder, "out_channels": classes}).eval()
+
+
+@pytest.mark.parametrize("pool", ["average", "attention"])
+def test_the_mean_of_a_map_is_the_logit_but_for_the_bias(pool):
+    torch.manual_seed(0)
+    net = network(pool)
+    image = torch.randn(2, 1, 24, 20, 28)
+    with torch.inference_mode():
+        features = [net.encoder(image)]
+        maps = net.decoder.class_maps(features)
+        assert maps.shape == (2, 3, 6, 5, 7)
+        expected = maps.mean(dim=(2, 3, 4)) + net.decoder.logits.bias
+        assert torch.allclose(net(image), expected, atol=1e-5)
+
+
+def test_attention_counts_places_and_adds_up_to_one_each_on_the_average():
+    net = network("attention")
+    weights = net.decoder._weights(torch.randn(2, 32, 3, 4, 5))
+    assert torch.allclose(weights.mean(dim=(1, 2, 3, 4)), torch.ones(2), atol=1e-5)
+    assert weights.std() > 0
+
+
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(SettingError, match="pool of the decoder"):
+        network("most")
+
+
+@pytest.mark.parametrize("stem", [1, 2])
+def test_a_map_lies_over_the_picture_that_it_is_of(stem):
+    """What the middle voxel changes in the encoder's last map, on the mean of many networks, is centred on it in mm."""
+    grid = Geometry((49, 49, 49), (2.0, 2.0, 2.0), (10.0, -5.0, 3.0))
+    plain = torch.zeros(1, 1, 49, 49, 49)
+    dotted = plain.clone()
+    dotted[0, 0, 24, 24, 24] = 5.0
+    change = 0.0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        net = network("average", output_stride=8, stem_stride=stem)
+        with torch.inference_mode():
+            change = change + (net.encoder(dotted) - net.encoder(plain)).abs().sum(dim=1)[0].numpy()
+    stride = net.encoder.strides[-1]
+    own = coarser(grid, change.shape, per_axis(stride))
+    centre = [float((change**2 * index).sum() / (change**2).sum()) for index in np.indices(change.shape)]
+    found, wanted = own.index_to_physical @ [*centre, 1.0], grid.index_to_physical @ [24, 24, 24, 1.0]
+    assert np.abs(found - wanted).max() < 0.3 * stride * 2.0, "of a map that is off by half a voxel it would be more"
+
+
+def test_rare_answers_weigh_more_and_unknown_ones_nothing():
+    answers = np.array([[1, 255], [0, 1], [0, 0], [0, 0], [0, 255]], np.uint8)
+    assert rarity(answers, exclusive=False).tolist() == [4.0, 2.0]
+    assert rarity(np.zeros((40, 1), np.uint8), exclusive=False).tolist() == [1.0]
+    rare = np.zeros((100, 1), np.uint8)
+    rare[0] = 1
+    assert rarity(rare, exclusive=False).tolist() == [20.0]
+    with pytest.raises(SettingError, match="class_weights"):
+        TrainingSettings(class_weights=(1.0, -1.0))
+
+
+# -- ultrasound --------------------------------------------------------------------------------------------------------
+
+
+def test_ultrasound_is_normalised_whatever_gain_and_sector():
+    rng = np.random.default_rng(0)
+    wide = rng.gamma(4.0, 10.0, (20, 20, 20)).astype(np.float32)
+    narrow = wide.copy()
+    narrow[:, :, :12] = 0
+    grid = Geometry((20, 20, 20))
+    method = Ultrasound()
+    a, b, bright = (method.measure(Volume(array, grid)) for array in (wide, narrow, 2.5 * wide))
+    assert (a.low, a.floor) == (0.0, 0.0)
+    assert b.mean == pytest.approx(a.mean, rel=0.05) and b.sd == pytest.approx(a.sd, rel=0.05)
+    seen, brighter = method.apply(wide.copy(), a), method.apply(2.5 * wide, bright)
+    assert np.allclose(seen, brighter, atol=1e-4)
+    assert abs(float(seen.mean())) < 0.01
+    with pytest.raises(VolumeError, match="no ultrasound sector"):
+        method.measure(Volume(np.zeros((4, 4, 4), np.uint8), Geometry((4, 4, 4))))
+    with pytest.raises(SettingError):
+        Ultrasound(high=0)
+
+
+def test_a_septum_is_as_dark_as_muscle_between_two_bright_cavities():
+    volume, septum = make_uterus("septate", np.random.default_rng(5))
+    assert volume.array.dtype == np.uint8 and (volume.array == 0).any(), "beyond the sector it is black"
+    z, y, x = np.argwhere(septum).mean(axis=0).astype(int)
+    row = volume.array[z - 4 : z + 5, y - 2 : y + 3].astype(float).mean(axis=(0, 1))
+    beside = max(row[x - 14 : x - 4].max(), row[x + 5 : x + 15].max())
+    assert row[x - 2 : x + 3].mean() < beside - 25
+
+
+# -- measures ----------------------------------------------------------------------------------------------------------
+
+
+def test_aucs_are_those_of_an_independent_implementation_and_know_what_is_unknown():
+    rng = np.random.default_rng(3)
+    answers = rng.integers(0, 2, (60, 2)).astype(np.uint8)
+    scores = np.clip(0.3 * answers + rng.random((60, 2)) * 0.7, 0, 1).round(2)
+    answers[:10, 1] = 255
+    patients = [f"p{n // 2}" for n in range(60)]
+    report = evaluate_classes(scores, answers, ("a", "b"), patients, exclusive=False)
+    expected = []
+    for column, told in ((0, slice(None)), (1, slice(10, None))):
+        shown, own = answers[told, column] == 1, scores[told, column]
+        statistic = stats.mannwhitneyu(own[shown], own[~shown]).statistic
+        expected.append(statistic / shown.sum() / (~shown).sum())
+    assert [each.value for each in report.auc.values()] == pytest.approx(expected, abs=1e-9)
+    assert report.mean_auc.value == pytest.approx(np.mean(expected))
+    assert report.mean_auc.low < report.mean_auc.value < report.mean_auc.high
+    assert (report.n, report.patients, report.auc["b"].n) == (60, 30, 50)
+    assert list(report.figures()) == ["mean auc", "auc a", "auc b"]
+
+
+def test_accuracy_of_classes_with_what_the_commonest_would_give():
+    answers = np.eye(3, dtype=np.uint8)[[0, 0, 0, 1, 2]]
+    scores = np.eye(3)[[0, 0, 1, 1, 0]] * 0.8 + 0.1
+    report = evaluate_classes(scores, answers, ("a", "b", "c"), list("pqrst"), exclusive=True)
+    assert report.accuracy.value == pytest.approx(0.6) and report.majority == pytest.approx(0.6)
+    assert [each.value for each in report.recall.values()] == pytest.approx([2 / 3, 1.0, 0.0])
+    with pytest.raises(DataError, match="no scan"):
+        evaluate_classes(np.empty((0, 3)), np.empty((0, 3), np.uint8), ("a", "b", "c"), [], exclusive=True)
