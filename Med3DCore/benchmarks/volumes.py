@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from Med3DCore.benchmarks.held_out import Divided, divide
 from Med3DCore.benchmarks.patterns import fields_of, filled, find_files
-from Med3DCore.benchmarks.task import BenchmarkTask, check_object
+from Med3DCore.benchmarks.task import BenchmarkTask, Values, check_object
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import UNKNOWN
@@ -37,9 +38,11 @@ def divided_scans(task: BenchmarkTask, folder: Path, progress: Progress | None =
     """
     progress = progress or Progress()
     (pattern,) = _checked(task).values()
-    data, tables = task.data, dict[Path, Table]()
+    data = task.data
+    tables: dict[Path, Table] = {}
     ((column, cell),) = data["row"].items()
-    scans, tested, nameless = list[Scan](), set[str](), 0
+    scans: list[Scan] = []
+    tested, nameless = set[str](), 0
     for image, fields in find_files(folder, pattern, progress):
         file = Path(fields[""], filled(data["table"], fields))
         if file not in tables:
@@ -69,7 +72,8 @@ def _checked(task: BenchmarkTask) -> dict[str, str]:
     try:
         check_object(data, "'data'", needed, optional)
         for key in ("images", "row", "test"):
-            check_object(data.get(key, {}), f"'{key}'", dict.fromkeys(data.get(key, {}), "a text"), {})
+            part: dict[str, Any] = data.get(key, {})
+            check_object(part, f"'{key}'", dict.fromkeys(part, "a text"), {})
         for key, example in (("images", "CT"), ("row", "VolumeName")):
             if len(data[key]) != 1:
                 raise ValueError(f'\'{key}\' must name one thing, such as {{"{example}": "{{case}}.nii.gz"}}')
@@ -123,7 +127,7 @@ def _scan(
     )
 
 
-def _of_class(row: Mapping[str, str], column: str, labels: Mapping[str, object]) -> tuple[int, ...]:
+def _of_class(row: Mapping[str, str], column: str, labels: Mapping[str, Values]) -> tuple[int, ...]:
     """One class, by its name or value."""
     cell = _cell(row, column)
     wanted = [name for name, value in labels.items() if cell.lower() == name.lower() or _is(cell, value)]
@@ -132,7 +136,7 @@ def _of_class(row: Mapping[str, str], column: str, labels: Mapping[str, object])
     return tuple(int(name == wanted[0]) for name in labels)
 
 
-def _of_labels(row: Mapping[str, str], labels: Mapping[str, object]) -> tuple[int, ...]:
+def _of_labels(row: Mapping[str, str], labels: Mapping[str, Values]) -> tuple[int, ...]:
     """Any of the labels, each in its column."""
     shown = []
     for name, value in labels.items():
@@ -149,7 +153,7 @@ def _cell(row: Mapping[str, str], column: str) -> str:
     return row[column.lower()]
 
 
-def _is(cell: str, value: object) -> bool:
+def _is(cell: str, value: Values) -> bool:
     return _is_number(cell) and float(cell) in np.atleast_1d(value).tolist()
 
 

@@ -130,5 +130,6 @@ def _mean_auc(
     known = np.isfinite(areas)
     sums, counts = np.where(known, areas, 0).sum(axis=0), known.sum(axis=0)
     low, high = np.percentile(sums[counts > 0] / counts[counts > 0], (2.5, 97.5))
-    ends = (None, None) if low == high else (float(low), float(high))
-    return Estimate(mean, *ends, len(answers))
+    if low == high:
+        return Estimate(mean, None, None, len(answers))
+    return Estimate(mean, float(low), float(high), len(answers))

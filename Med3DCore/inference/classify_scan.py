@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from Med3DCore.inference.device import Device
 from Med3DCore.models.kinds import CLASSIFIER, SCAN_CLASSIFIER
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.networks.average import Average
+from Med3DCore.networks.heads import ClassificationHead
 from Med3DCore.networks.layers import per_axis
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.cube import cut_block, scan_middle
@@ -101,7 +103,7 @@ class ScanClassifier:
             maps = maps - maps.mean(dim=1, keepdim=True)
         found = activated(logits, stage.activation)[0]
         arrays = maps[0].float().cpu().numpy()
-        strides = per_axis(_first(self.network).encoder.strides[-1])
+        strides = per_axis(_members(self.network)[0].encoder.strides[-1])
         return ScanAnswer(
             dict(zip(stage.labels, map(float, found), strict=True)),
             dict(zip(stage.labels, arrays, strict=True)),
@@ -128,16 +130,16 @@ def coarser(grid: Geometry, shape: Sequence[int], strides: Sequence[int]) -> Geo
     return Geometry(triple(reversed(shape)), spacing, grid.origin, grid.direction)
 
 
-def _first(network: Network | Average) -> Network:
-    return network.members[0] if isinstance(network, Average) else network  # type: ignore[return-value]
+def _members(network: Network | Average) -> list[Network]:
+    return [cast(Network, each) for each in network.members] if isinstance(network, Average) else [network]
 
 
 def _looked(network: Network | Average, patch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits ``[1, classes]`` and activation maps ``[1, classes, z, y, x]``; of several networks their means."""
-    members = list(network.members) if isinstance(network, Average) else [network]
     logits, maps = [], []
-    for member in members:
+    for member in _members(network):
         features = [member.encoder(patch)]
-        logits.append(member.decoder(features, patch.shape[2:]).float())
-        maps.append(member.decoder.class_maps(features).float())
+        head = cast(ClassificationHead, member.decoder)
+        logits.append(head(features, patch.shape[2:]).float())
+        maps.append(head.class_maps(features).float())
     return torch.stack(logits).mean(dim=0), torch.stack(maps).mean(dim=0)

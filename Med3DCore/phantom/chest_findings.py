@@ -153,8 +153,9 @@ def _medical_material(scan: ChestScan) -> np.ndarray:
         x = int(np.clip(x, 0, front.shape[1] - 1))
         pacemaker = np.array([z, front[z, x] + scan.rng.uniform(8, 14) / scan.spacing[1], x])
         radii = np.array([22.0, 5.0, 24.0])
-        offsets = np.stack(np.indices(scan.hu.shape), axis=-1) - pacemaker
-        where |= ((offsets * steps / radii) ** 2).sum(axis=-1) < 1
+        axes = np.ogrid[tuple(slice(0, n) for n in scan.hu.shape)]
+        parts = [((axis - c) * s / r) ** 2 for axis, c, s, r in zip(axes, pacemaker, steps, radii, strict=True)]
+        where |= parts[0] + parts[1] + parts[2] < 1
         heart = np.argwhere(scan.mask("heart")).mean(axis=0)
         for part in np.linspace(0, 1, 160):
             where[tuple(np.rint(pacemaker + part * (heart - pacemaker)).astype(int))] = True

@@ -108,7 +108,8 @@ def make_uterus(anomaly: str, rng: np.random.Generator) -> tuple[Volume, np.ndar
     own = (place - rng.uniform(-4, 4, 3)) @ turn.T / rng.uniform(0.85, 1.1) / rng.uniform(0.95, 1.05, 3)
     uneven = [ndimage.gaussian_filter(rng.standard_normal(own.shape[:3]), 7) for _ in range(3)]
     own += np.stack([field / field.std() * 1.2 for field in uneven], axis=-1)
-    points = Points(*(own[..., axis].astype(np.float32) for axis in range(3)), {})
+    x, y, z = (own[..., axis].astype(np.float32) for axis in range(3))
+    points = Points(x, y, z, {})
     body, cavity, seen_best = (shape.distance(points) for shape in ANOMALIES[anomaly](rng))
     strength = _echoes(body, cavity, rng)
     picture = _compressed(_speckle(strength, rng), place[..., 1] - origin[1], rng)
