@@ -78,8 +78,8 @@ def _checked(task: BenchmarkTask) -> dict[str, str]:
             if len(data[key]) != 1:
                 raise ValueError(f'\'{key}\' must name one thing, such as {{"{example}": "{{case}}.nii.gz"}}')
         (pattern,), (cell,) = data["images"].values(), data["row"].values()
-        others = {key: data[key] for key in ("table", "name", "patient") if key in data}
-        for key, text in {**others, "row": cell}.items():
+        others = [(key, str(data[key])) for key in ("table", "name", "patient") if key in data]
+        for key, text in [*others, ("row", cell)]:
             if unknown := fields_of(text) - fields_of(pattern):
                 raise ValueError(f"'{key}' has the field {{{unknown.pop()}}}, which 'images' lacks")
         if unknown := set(data.get("test", {})) - fields_of(pattern):
