@@ -14,6 +14,7 @@ import torch
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import Device
+from Med3DCore.inference.fluid import leave_out_fluid, warn_of_fluid
 from Med3DCore.inference.memory import require_maps
 from Med3DCore.inference.nnunet.segment import segment_stage
 from Med3DCore.inference.paint import paint_labels
@@ -91,16 +92,18 @@ class Pipeline:
         self._read(reading, stages, progress, share=0.7)
         looks = {name: self._look_again(name, stage, reading, progress) for name, stage in final.items()}
         left_out = {name: leave_out_disputed(name, *look, volume.geometry) for name, look in looks.items()}
+        is_ct = self.package.modality == "CT"
+        fluid = {name: leave_out_fluid(name, last, volume) for name, (last, _) in looks.items() if is_ct}
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: last for name, (last, _) in looks.items()}, progress)
             cut = set() if reading.seen.padding is None else end_at_padding(found, reading.seen.padding)
             for label in (label for label in found.labels if label.name in cut):
                 warn_of_cut(label, "scan", progress)
         with progress.stage("check", share=0.01):
-            is_ct = self.package.modality == "CT"
             for name, look in looks.items():
                 is_cut = name in cut or any(touched_ends(found, name))
                 check(name, found, volume, is_ct, is_cut, *look, left_out[name], progress)
+                warn_of_fluid(found.labels[found.value(name) - 1], fluid.get(name, 0.0), progress)
         return found
 
     @property
