@@ -37,6 +37,9 @@ _BLUR_MM = 1.5
 _DEEP_MM = 15.0  # where the organ's middle is
 _RIM_MM = 6.0
 _DEEPEST_MM = 20.0  # of what tells a layer from a lump
+_DEEPER = 1.75  # than a layer's mean thickness it may reach, but at least _LEAST_DEPTH_MM
+_LEAST_DEPTH_MM = 10.0
+_CRUMB = 0.05  # of the organ
 
 
 def leave_out_fluid(name: str, last: StageResult | None, volume: Volume) -> float:
@@ -68,7 +71,7 @@ def leave_out_fluid(name: str, last: StageResult | None, volume: Volume) -> floa
 def warn_of_fluid(label: Label, ml: float, progress: Progress) -> None:
     """Tell what was left out, if it is no trifle."""
     if ml >= _LEAST_ML:
-        sentence = f"{label.title}: {ml:.0f} mL along its border are as dark as water and were left out; check it there."
+        sentence = f"{label.title}: {ml:.0f} mL along it are as dark as water and were left out; check its border."
         progress.warn(sentence, label.name, "fluid")
 
 
@@ -93,12 +96,27 @@ def fluid_in(inside: np.ndarray, values: np.ndarray, spacing: Triple) -> np.ndar
     watery = organ & (smooth > low) & (smooth < min(high, middle - _DARKER_HU))
     layers = _layers(watery, depth, mm)
     if layers.any():
-        fluid = ndimage.binary_propagation(layers, mask=watery)
+        reach = depth <= max(_LEAST_DEPTH_MM, _DEEPER * _thickness(layers, depth, mm))  # deeper are dark lesions
+        fluid = ndimage.binary_propagation(layers & reach, mask=watery & reach)
         halfway = (middle + float(np.median(smooth[layers]))) / 2  # where fluid and organ share a voxel
-        fluid = ndimage.binary_dilation(fluid, mask=organ & (smooth < halfway), iterations=2)
-        parts, _ = ndimage.label(organ & ~fluid)
-        found[box] = organ & (parts != 1 + np.argmax(np.bincount(parts.ravel())[1:]))
+        fluid = ndimage.binary_dilation(fluid, mask=organ & reach & (smooth < halfway), iterations=2)
+        found[box] = organ & ~_main_pieces(organ & ~fluid)
     return found
+
+
+def _main_pieces(organ: np.ndarray) -> np.ndarray:
+    """Without the crumbs that fluid parts from it."""
+    parts, _ = ndimage.label(organ)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (sizes > _CRUMB * sizes.sum())[parts]
+
+
+def _thickness(layer: np.ndarray, depth: np.ndarray, mm: np.ndarray) -> float:
+    """Of a layer along the border, on average, in mm."""
+    outermost = (depth > 0) & (depth <= 1.01 * mm.max())
+    volume, area = int(np.count_nonzero(layer)), int(np.count_nonzero(layer & outermost))
+    return volume / max(1, area) * float(mm.mean())
 
 
 def _layers(watery: np.ndarray, depth: np.ndarray, mm: np.ndarray) -> np.ndarray:
@@ -107,10 +125,10 @@ def _layers(watery: np.ndarray, depth: np.ndarray, mm: np.ndarray) -> np.ndarray
     rim = (depth > 1.01 * mm.max()) & (depth <= _RIM_MM)
     shallow = watery & (depth < _DEEPEST_MM)
     parts, count = ndimage.label(ndimage.binary_propagation(shallow & (outermost | rim), mask=shallow))
-    numbers = np.arange(1, count + 1)
-    size, outside, covered = (ndimage.sum_labels(where, parts, numbers) for where in (watery, outermost, rim))
-    thin = size / np.maximum(outside, 1) * mm.mean() <= THICKEST_MM
-    covered = thin * covered / max(1, np.count_nonzero(rim))
-    if covered.max(initial=0) < LEAST_COVERED:
-        return np.zeros_like(watery)
-    return np.isin(parts, numbers[covered >= _LEAST_MORE])
+    covered = ndimage.sum_labels(rim, parts, np.arange(1, count + 1)) / max(1, np.count_nonzero(rim))
+    layers = {
+        int(number): float(covered[number - 1])
+        for number in np.flatnonzero(covered >= _LEAST_MORE) + 1
+        if _thickness(parts == number, depth, mm) <= THICKEST_MM
+    }
+    return np.isin(parts, list(layers) if max(layers.values(), default=0.0) >= LEAST_COVERED else [])

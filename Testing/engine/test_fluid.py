@@ -15,7 +15,6 @@ from Med3DCore.models import Catalogue
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
-
 GRID = Geometry((60, 60, 60), (2.5, 2.5, 2.5))
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 AROUND = np.stack(np.meshgrid(*[np.arange(60) - 29.5] * 3, indexing="ij"))
@@ -57,10 +56,25 @@ def test_a_fatty_liver_is_no_fluid():
 
 def test_what_fluid_parts_from_the_liver_goes_with_it():
     values = scan(SHELL)
-    beyond = SHELL & (AROUND[0] > 12) & (FAR > 22.5)
+    beyond = SHELL & (AROUND[0] > 19) & (FAR > 22.5)
     values[beyond] = 100.0  # a thin piece of something behind the fluid
     fluid = fluid_in(FOUND, values, GRID.spacing)
     assert np.count_nonzero(fluid & beyond) > 0.8 * np.count_nonzero(beyond)
+
+
+def test_no_part_of_a_liver_is_lost_to_a_band_of_fluid_through_it():
+    band = FOUND & (np.abs(AROUND[2] - 8) < 1.6)
+    values = scan(SHELL | band)
+    left = FOUND & ~fluid_in(FOUND, values, GRID.spacing)
+    liver = FOUND & ~SHELL & ~band
+    for part in (liver & (AROUND[2] > 8), liver & (AROUND[2] < 8)):
+        assert np.count_nonzero(left & part) > 0.95 * np.count_nonzero(part)
+
+
+def test_dark_lesions_below_fluid_stay():
+    lesion = np.sqrt(((AROUND - np.array([0, 0, 10])[:, None, None, None]) ** 2).sum(axis=0)) < 6
+    fluid = fluid_in(FOUND, scan(SHELL | lesion), GRID.spacing)
+    assert np.count_nonzero(fluid & lesion) < 0.1 * np.count_nonzero(lesion) < np.count_nonzero(fluid & SHELL)
 
 
 def test_fluid_is_left_out_of_what_a_stage_found_in_the_scan():
