@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from Med3DCore.cli import import_nnunet
+from Med3DCore.cli import import_monai, import_nnunet
 from Med3DCore.cli.arguments import path
 from Med3DCore.errors import ModelError
 from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
@@ -67,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action.set_defaults(act=_import_checkpoint)
 
     import_nnunet.add_action(actions)
+    import_monai.add_action(actions)
 
     action = actions.add_parser("combine", help="make one model of several that average what they find")
     action.add_argument("models", nargs="+", metavar="model", help="names or files of models with the same stages")

@@ -84,8 +84,8 @@ class Pipeline:
                 f"{self.package.reference} was never taught mirrored anatomy and would fail on it, so no mirrored "
                 "copies were averaged."
             )
-        if any(stage.is_nnunet for stage in stages):
-            return self._segment_as_nnunet([volume, *channels], stages[0], labels, progress)
+        if any(stage.is_imported for stage in stages):
+            return self._segment_as_imported([volume, *channels], stages[0], labels, progress)
         require_channels([volume, *channels], self.inputs)
         with progress.stage("edge", share=0.01):
             reading = Reading(self.seen(volume), channels)
@@ -111,10 +111,10 @@ class Pipeline:
         """How many images of a patient the model takes."""
         return len(self.package.stages[0].preprocessing["intensity"].get("channels") or [1])
 
-    def _segment_as_nnunet(
+    def _segment_as_imported(
         self, volumes: Sequence[Volume], stage: Stage, names: Sequence[str], progress: Progress
     ) -> LabelMap:
-        """By the rules of nnU-Net, which decides all labels at once; the wanted ones are kept."""
+        """By the rules of the program that it is of, which decides all labels at once; the wanted ones are kept."""
         mirror = stage.mirror if self.networks.settings.mirror else ()
         device = self.networks.device
         # On a CPU bfloat16 costs a Dice of 0.013 of barely trained labels, float32 0.002.

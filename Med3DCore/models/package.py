@@ -213,16 +213,14 @@ class ModelPackage:
     def _build(self, part: str) -> nn.Module:
         """The network of a part with random weights; checks the stage's descriptions on the way."""
         from Med3DCore.networks import build_network
-        from Med3DCore.preprocessing import Preprocessing
-        from Med3DCore.preprocessing.nnunet.preprocessing import NnunetPreprocessing
+        from Med3DCore.preprocessing.imported import any_preprocessing
 
         try:
             if self.encoder is not None:
                 spec = {"encoder": self.encoder, "decoder": {"name": "upsample"}, "out_channels": 1}
                 return build_network(spec).encoders()[0]
             stage = next(stage for stage in self.stages if stage.name == part)
-            kind = NnunetPreprocessing if stage.is_nnunet else Preprocessing
-            kind.from_dict(stage.preprocessing)
+            any_preprocessing(stage.preprocessing)
             return build_network(stage.network)
         except SettingError as error:
             raise ModelError(f"{self.reference} cannot be used by this version of Med3D: {error}") from error

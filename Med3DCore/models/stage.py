@@ -38,9 +38,9 @@ class Stage:
     mirror: tuple[int, ...] = ()
 
     @property
-    def is_nnunet(self) -> bool:
-        """Whether it was imported from nnU-Net, and runs by its rules."""
-        return self.preprocessing.get("name") == "nnunet"
+    def is_imported(self) -> bool:
+        """Whether it was imported from nnU-Net or MONAI, and runs by its rules."""
+        return self.preprocessing.get("name") in ("nnunet", "monai")
 
     @property
     def found(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ ENCODERS = {
     "preact_resnet": ("preact_resnet", "PreActResNetEncoder"),
     "plain_conv": ("nnunet_encoders", "PlainConvEncoder"),
     "residual": ("nnunet_encoders", "ResidualEncoder"),
+    "segresnet": ("segresnet", "SegResNetEncoder"),
 }
 DECODERS = {
     "upsample": ("decoders", "UpsampleDecoder"),
@@ -31,6 +32,7 @@ DECODERS = {
     "unet": ("vdt_decoders", "UNetDecoder"),
     "nodule": ("vdt_decoders", "NoduleDecoder"),
     "nnunet": ("nnunet_decoder", "NnunetDecoder"),
+    "segresnet": ("segresnet", "SegResNetDecoder"),
     "classification": ("heads", "ClassificationHead"),
     "scan_classification": ("heads", "ClassificationHead"),
     "detection": ("detector", "DetectionDecoder"),

@@ -44,8 +44,8 @@ class PlainConvEncoder(Encoder):
         activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
-        _check(channels, kernels, strides, convs, in_channels, activation)
-        self.channels, self.strides = list(channels), _whole_strides(strides)
+        check_stages(channels, kernels, strides, convs, in_channels, activation)
+        self.channels, self.strides = list(channels), whole_strides(strides)
         self.stages = nn.ModuleList()
         before = in_channels
         for width, kernel, stride, count in zip(channels, kernels, strides, convs, strict=True):
@@ -92,9 +92,9 @@ class ResidualEncoder(Encoder):
         activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
-        _check(channels, kernels, strides, blocks, in_channels, activation)
+        check_stages(channels, kernels, strides, blocks, in_channels, activation)
         slope = ACTIVATIONS[activation]
-        self.channels, self.strides = list(channels), _whole_strides(strides)
+        self.channels, self.strides = list(channels), whole_strides(strides)
         before = channels[0] if stem_channels is None else stem_channels
         check_count("stem_channels of the encoder", before)
         self.stem = conv_stack(1, in_channels, before, kernels[0], (1, 1, 1), bias, norm, slope)
@@ -138,13 +138,13 @@ def _maps(stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
     return maps
 
 
-def _whole_strides(strides: Sequence[Sequence[int]]) -> list[Stride]:
+def whole_strides(strides: Sequence[Sequence[int]]) -> list[Stride]:
     """Input voxels per voxel of each map, from the steps of the stages."""
     per_axis = [list(accumulate(steps, lambda a, b: a * b)) for steps in zip(*strides, strict=True)]
     return [values[0] if len(set(values)) == 1 else triple(values) for values in zip(*per_axis, strict=True)]
 
 
-def _check(
+def check_stages(
     channels: Sequence[int],
     kernels: Sequence[Sequence[int]],
     strides: Sequence[Sequence[int]],
@@ -152,6 +152,11 @@ def _check(
     in_channels: int,
     activation: str,
 ) -> None:
+    """Refuse lists that do not belong together.
+
+    Raises:
+        SettingError: They do not, or a value is unknown.
+    """
     check_counts("channels of the encoder", channels)
     check_counts("number of convolutions or blocks of the encoder", counts, len(channels))
     check_count("in_channels of the encoder", in_channels)

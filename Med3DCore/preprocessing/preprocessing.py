@@ -75,9 +75,9 @@ class Preprocessing:
         Raises:
             SettingError: A part is missing or makes no sense.
         """
-        if spec.get("name") == "nnunet":
+        if origin := {"nnunet": "nnU-Net", "monai": "MONAI"}.get(spec.get("name", "")):
             raise SettingError(
-                "This model was imported from nnU-Net, so it can segment and be fine-tuned, but not be shown."
+                f"This model was imported from {origin}, so it can segment and be fine-tuned, but not be shown."
             )
         try:
             spacing = triple(float(v) for v in spec["spacing"])

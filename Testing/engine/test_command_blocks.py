@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_series import write_ct_series
+from monai_models import write_model
 from nnunet_folders import CASES, write_results, write_scan
 from page_commands import PAGES, ROOT, blocks, check, command_of, commands, parse
 from test_compare import save_encoder
@@ -97,6 +98,7 @@ def furnished(tmp_path_factory):
     shutil.make_archive(str(folder / "export"), "zip", folder / "nnUNet_results" / "Dataset001_X")
     for name, file in zip(("t1", "t2"), write_scan(folder, **CASES["two_channels"]), strict=True):
         file.rename(folder / f"{name}.nii.gz")
+    write_model(folder)
     write_astra(folder / "astra_encoder.pt", random_weights(10))
     (folder / "runs" / "encoder").mkdir(parents=True)
     shutil.move(save_encoder(folder, 1), folder / "runs" / "encoder" / "NAME.med3d.zip")

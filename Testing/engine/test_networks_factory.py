@@ -32,7 +32,11 @@ STAGES = {"channels": [2] * 5, "kernels": [[3, 3, 3]] * 5, "strides": [[1] * 3, 
 SIZES = {
     "plain_conv": {**STAGES, "convs": [1] * 5},
     "residual": {**STAGES, "blocks": [1] * 5},
+    "segresnet": {**STAGES, "blocks": [1] * 5},
+}
+DECODER_SIZES = {
     "nnunet": {"kernels": [[3, 3, 3]] * 4, "convs": [1] * 4},
+    "segresnet": {"kernels": [[3, 3, 3]] * 4, "blocks": [1] * 4},
 }
 
 
@@ -45,7 +49,7 @@ def test_every_pair_is_built_from_json(encoder, decoder):
         sizes = {**sizes, **halving}
     spec = {
         "encoder": {"name": encoder, **sizes},
-        "decoder": {"name": decoder, **SIZES.get(decoder, {})},
+        "decoder": {"name": decoder, **DECODER_SIZES.get(decoder, {})},
         "out_channels": 2,
     }
     net = build_network(json.loads(json.dumps(spec)))

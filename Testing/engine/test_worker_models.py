@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from monai_models import write_model
 from test_models_checkpoints import make_encoder, make_file
 from test_models_package import make_package, write
 from test_models_safety import with_weights
@@ -95,6 +96,8 @@ def test_checkpoints_become_encoders(client, tmp_path):
     assert refused(client, "import_checkpoint", file=str(path))[0] == "model-exists"
     client.request("import_checkpoint", file=str(path), overwrite=True)
     assert own(client)[0]["model"]["licence"] == "not stated"
+    monai = client.request("import_checkpoint", file=str(write_model(tmp_path / "abdomen") / "model.pt"))
+    assert monai["reference"] == "abdomen-1.0.0" and load_package(monai["path"]).kind == "pipeline"
     odd = make_file(tmp_path / "重み.pth", encoder.state_dict())
     assert client.request("import_checkpoint", file=str(odd))["reference"] == "encoder-1.0.0"
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from Med3DCore.networks.network import Network
 from Med3DCore.networks.nnunet_decoder import NnunetDecoder
+from Med3DCore.networks.segresnet import SegResNetDecoder
 
 Body = Callable[[Tensor], Tensor]
 Last = tuple[Tensor, Tensor]
@@ -29,19 +30,21 @@ class Logits:
     Args:
         maps: float32 ``[maps, z, y, x]``: logits, or what the last layer gets.
         last: That layer; None if the maps are logits.
+        softmax: Whether they are asked for as probabilities: what MONAI interpolates, where nnU-Net does logits.
     """
 
     maps: np.ndarray
     last: Last | None = None
+    softmax: bool = False
 
     def slab(self, z: slice) -> np.ndarray:
-        """The logits of some slices: float32 ``[classes, z, y, x]``."""
+        """The logits, or probabilities, of some slices: float32 ``[classes, z, y, x]``."""
         maps = self.maps[:, z]
-        if self.last is None:
-            return maps
-        weight, bias = self.last
-        flat = torch.from_numpy(maps.reshape(len(maps), -1))
-        return torch.addmm(bias[:, None], weight, flat).numpy().reshape(-1, *maps.shape[1:])
+        if self.last is not None:
+            weight, bias = self.last
+            flat = torch.from_numpy(maps.reshape(len(maps), -1))
+            maps = torch.addmm(bias[:, None], weight, flat).numpy().reshape(-1, *maps.shape[1:])
+        return torch.from_numpy(maps).softmax(dim=0).numpy() if self.softmax else maps
 
 
 def without_last_layer(network: nn.Module, classes: int) -> tuple[Body, int, Last | None]:
@@ -49,7 +52,7 @@ def without_last_layer(network: nn.Module, classes: int) -> tuple[Body, int, Las
 
     Where the last layer gets no fewer maps than it gives, that is the network itself, its logits, and None.
     """
-    if not isinstance(network, Network) or not isinstance(network.decoder, NnunetDecoder):
+    if not isinstance(network, Network) or not isinstance(network.decoder, NnunetDecoder | SegResNetDecoder):
         return network, classes, None
     encoder, decoder = network.encoder, network.decoder
     last = decoder.last

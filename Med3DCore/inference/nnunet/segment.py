@@ -1,4 +1,4 @@
-"""One stage that was imported from nnU-Net: from a scan to the labels on its own grid."""
+"""One stage that was imported from nnU-Net or MONAI: from a scan to the labels on its own grid."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import free_bytes
 from Med3DCore.inference.nnunet.logits import Logits, without_last_layer
+from Med3DCore.inference.nnunet.tiling import TILINGS
 from Med3DCore.inference.nnunet.window import window_mean
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
 from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.channels import require_channels
-from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours
-from Med3DCore.preprocessing.nnunet.preprocessing import Frame, NnunetPreprocessing
+from Med3DCore.preprocessing.frame import Frame
+from Med3DCore.preprocessing.imported import MONAI, imported_preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -38,10 +40,10 @@ def segment_stage(
 ) -> np.ndarray:
     """Which of the wanted labels is at each voxel of the scan.
 
-    Regions may overlap: of those that are wanted the last one in nnU-Net's order is on top, so one alone is whole.
+    Regions may overlap: of those that are wanted the last one in the model's order is on top, so one alone is whole.
 
     Args:
-        stage: Of a package that was imported from nnU-Net.
+        stage: An imported one.
         network: Its network, in evaluation mode, on the device.
         volumes: The scan's channels.
         names: The wanted labels.
@@ -56,37 +58,31 @@ def segment_stage(
         VolumeError: The number of channels is wrong, or they do not lie on one grid.
         ResourceError: There is too little memory.
     """
-    preprocessing = NnunetPreprocessing.from_dict(stage.preprocessing)
+    preprocessing = imported_preprocessing(stage.preprocessing)
     require_channels(volumes, len(preprocessing.channels))
     result = np.zeros(volumes[0].array.shape, np.uint8)
     classes, regions = stage.network["out_channels"], stage.activation == "sigmoid"
+    program = stage.preprocessing["name"]
     body, kept, last = (network, classes, None) if regions else without_last_layer(network, classes)
     with progress.stage(f"{stage.name}: prepare", share=0.1):
         frame = preprocessing.frame(volumes)
         _require_memory(stage, frame, volumes, kept, device)
         array = preprocessing.apply(volumes, frame)
     with progress.stage(f"{stage.name}: network", share=0.7):
-        maps = window_mean(body, array, stage.window, device, kept, mirror_axes, progress)
+        maps = window_mean(body, array, stage.window, device, kept, mirror_axes, progress, TILINGS[program])
     with progress.stage("restore", share=0.1):
-        channels, back = [stage.labels.index(name) for name in names], _back(preprocessing, frame)
+        channels, back = [stage.labels.index(name) for name in names], preprocessing.back(frame)
         if regions:
             shown = sorted(channels)
-            found = painted_regions([maps[channel] for channel in shown], back, progress)
+            wanted = [maps[channel] for channel in shown]
+            above = [expit(each) - 0.5 for each in wanted] if program == MONAI else wanted
+            found = painted_regions(above, back, progress)
             numbers = [0, *(channels.index(channel) + 1 for channel in shown)]
         else:
-            found = exclusive_labels(Logits(maps, last), back, progress, channels)
+            found = exclusive_labels(Logits(maps, last, softmax=program == MONAI), back, progress, channels)
             numbers = [names.index(name) + 1 if name in names else 0 for name in stage.labels]
         frame.view(result)[:] = np.array(numbers, np.uint8)[found]
     return result
-
-
-def _back(preprocessing: NnunetPreprocessing, frame: Frame) -> list[Neighbours]:
-    """Interpolation from the network's grid to the crop of the scan."""
-    rule = preprocessing.logits
-    lone = lone_axis(frame.wanted, frame.spacing, rule.separate)
-    order = 1 if rule.order is None else rule.order
-    orders = [rule.order_z if axis == lone else order for axis in range(3)]
-    return [neighbours(n, m, o) for n, m, o in zip(frame.shape, frame.crop_shape, orders, strict=True)]
 
 
 def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept: int, device: Device) -> None:

@@ -1,4 +1,4 @@
-"""nnU-Net's sliding window: its patches, its weights, the mean of what they give."""
+"""The sliding window of imported models: the weighted mean of what their patches give."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import numpy as np
 import torch
 
 from Med3DCore.inference.device import Device
-from Med3DCore.inference.sliding_window import combinations, starts
+from Med3DCore.inference.nnunet.tiling import NNUNET, Shape, Tiling
+from Med3DCore.inference.sliding_window import combinations
 from Med3DCore.progress import Progress
-
-Shape = tuple[int, int, int]
-
-STEP = 0.5
-"""Part of a patch from one to the next, at most; nnU-Net's own."""
 
 
 @torch.inference_mode()
@@ -27,6 +23,7 @@ def window_mean(
     channels: int,
     mirror_axes: tuple[int, ...] = (),
     progress: Progress | None = None,
+    tiling: Tiling = NNUNET,
 ) -> np.ndarray:
     """What a network gives for a whole volume, from patches of the size that it was taught.
 
@@ -41,6 +38,7 @@ def window_mean(
         channels: What it gives.
         mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
         progress: Told after each patch; may cancel.
+        tiling: Where patches lie, and their weights.
 
     Returns:
         float32 ``[channels, z, y, x]``.
@@ -48,9 +46,9 @@ def window_mean(
     progress = progress or Progress()
     padded, inner = _padded(array, patch)
     shape = padded.shape[1:]
-    corners = list(product(*(_starts(n, size) for n, size in zip(shape, patch, strict=True))))
+    corners = list(product(*(tiling.starts(n, size) for n, size in zip(shape, patch, strict=True))))
     flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
-    weight = torch.from_numpy(_gaussian(patch))
+    weight = torch.from_numpy(tiling.weights(patch))
     total, weights = torch.zeros((channels, *shape)), torch.zeros(shape)
     for number, corner in enumerate(corners):
         progress.update(number / len(corners))
@@ -60,11 +58,6 @@ def window_mean(
         weights[place] += weight
     total /= weights
     return total.numpy()[(slice(None), *inner)]
-
-
-def _starts(length: int, size: int) -> list[int]:
-    """Where patches begin along an axis; of a 2D network at each slice."""
-    return list(range(length)) if size == 1 else starts(length, size, 1 - STEP)
 
 
 def _mean(network: Callable, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
@@ -86,9 +79,3 @@ def _padded(array: np.ndarray, patch: Shape) -> tuple[np.ndarray, tuple[slice, s
     around = [(b, e - b) for b, e in zip(before, extra, strict=True)]
     inner = tuple(slice(b, b + n) for b, n in zip(before, array.shape[1:], strict=True))
     return np.pad(array, [(0, 0), *around]) if any(extra) else array, (inner[0], inner[1], inner[2])
-
-
-def _gaussian(patch: Shape) -> np.ndarray:
-    """Weights ``[z, y, x]``, highest at voxel n // 2 of each axis, with a sigma of an eighth of it."""
-    axes = [np.exp(-0.5 * ((np.arange(n) - n // 2) / (n / 8)) ** 2) for n in patch]
-    return (axes[0][:, None, None] * axes[1][:, None] * axes[2]).astype(np.float32)

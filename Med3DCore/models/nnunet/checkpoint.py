@@ -61,6 +61,7 @@ class Checkpoint:
     Args:
         file: Of torch's zip format; stays open as long as tensors are read.
         name: What to call it in messages.
+        origin: The program that writes such files, for messages.
 
     Attributes:
         content: What was pickled: containers, numbers and texts, with :class:`StoredTensor` for tensors.
@@ -69,8 +70,8 @@ class Checkpoint:
         ModelError: It is damaged, of another format, or names anything that is not known here.
     """
 
-    def __init__(self, file: OpenFile, name: str) -> None:
-        self.name = name
+    def __init__(self, file: OpenFile, name: str, origin: str = "nnU-Net v2") -> None:
+        self.name, self._origin = name, origin
         try:
             self._zip = zipfile.ZipFile(file)
             pickles = [entry for entry in self._zip.namelist() if entry.endswith("/data.pkl")]
@@ -111,7 +112,7 @@ class Checkpoint:
         """
         found = self.content.get(entry) if isinstance(self.content, Mapping) else None
         if not isinstance(found, Mapping) or not found:
-            raise ModelError(f"{self.name} holds no weights ('{entry}'); give a checkpoint that nnU-Net v2 wrote.")
+            raise ModelError(f"{self.name} holds no weights ('{entry}'); give a checkpoint that {self._origin} wrote.")
         weights = {}
         for key, stored in found.items():
             if not isinstance(key, str) or not isinstance(stored, StoredTensor):
@@ -124,8 +125,8 @@ class Checkpoint:
 
     def _damaged(self) -> ModelError:
         return ModelError(
-            f"{self.name} is damaged, incomplete or no checkpoint of nnU-Net v2; copy the file again, or export the "
-            "model anew."
+            f"{self.name} is damaged, incomplete or no checkpoint of {self._origin}; copy the file again, or export "
+            "the model anew."
         )
 
 

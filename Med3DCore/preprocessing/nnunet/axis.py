@@ -59,12 +59,7 @@ def weights(size: int, wanted: int, order: int) -> np.ndarray:
     if size == wanted:
         return np.eye(size, dtype=np.float32)
     if order < 3:
-        pairs = neighbours(size, wanted, order)
-        matrix = np.zeros((wanted, size), np.float32)
-        rows = np.arange(wanted)
-        np.add.at(matrix, (rows, pairs.low), 1 - pairs.part)
-        np.add.at(matrix, (rows, pairs.high), pairs.part)
-        return matrix
+        return neighbours(size, wanted, order).matrix(size)
     matrix = ndimage.zoom(np.eye(size), (wanted / size, 1), order=order, mode="nearest", grid_mode=True)
     matrix[np.abs(matrix) < _FADED] = 0.0
     return matrix.astype(np.float32)
@@ -78,12 +73,24 @@ class Neighbours:
     high: np.ndarray
     part: np.ndarray
 
+    def matrix(self, size: int) -> np.ndarray:
+        """Float32 ``[wanted, size]``: each row gives a voxel of the result from those of the axis."""
+        matrix, rows = np.zeros((len(self.low), size), np.float32), np.arange(len(self.low))
+        np.add.at(matrix, (rows, self.low), 1 - self.part)
+        np.add.at(matrix, (rows, self.high), self.part)
+        return matrix
+
 
 def neighbours(size: int, wanted: int, order: int) -> Neighbours:
     """Linear (order 1) or nearest (order 0) resampling of an axis of ``size`` voxels to ``wanted``."""
-    place = np.clip((np.arange(wanted) + 0.5) * (size / wanted) - 0.5, 0, size - 1)
+    return between((np.arange(wanted) + 0.5) * (size / wanted) - 0.5, size, order)
+
+
+def between(places: np.ndarray, size: int, order: int = 1) -> Neighbours:
+    """The voxels of an axis of ``size`` between which some places lie, counted in voxels; the outermost go on."""
+    place = np.clip(places, 0, size - 1)
     if order == 0:
         nearest = np.minimum(np.floor(place + 0.5).astype(np.intp), size - 1)
-        return Neighbours(nearest, nearest, np.zeros(wanted, np.float32))
+        return Neighbours(nearest, nearest, np.zeros(len(place), np.float32))
     low = np.minimum(np.floor(place).astype(np.intp), max(0, size - 2))
     return Neighbours(low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from Med3DCore.errors import SettingError
-from Med3DCore.geometry import Geometry, Triple, triple
-from Med3DCore.preprocessing.nnunet.axis import lone_axis, new_size, weights
+from Med3DCore.geometry import Triple, triple
+from Med3DCore.preprocessing.frame import Frame, patient_axes, turned
+from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours, new_size, weights
 from Med3DCore.preprocessing.nnunet.intensity import ChannelIntensity, Normaliser, nonzero_mask
 from Med3DCore.preprocessing.resample import weigh
 from Med3DCore.system.threads import in_threads
 from Med3DCore.volume import Volume
 
-NAME = "nnunet"
 ORIENTATIONS = ("stored", "RAS")
 # Source voxels that a thread turns into float32 at a time.
 _CHUNK_VOXELS = 1 << 22
@@ -35,58 +35,6 @@ class Resampling:
     order: int | None
     order_z: int = 0
     separate: bool | None = None
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where the network's array lies in the scan's.
-
-    Args:
-        axes: Array axis of the scan that each of the network's axes is.
-        flips: Whether the network goes along it backwards.
-        start: First voxel of the crop, along the network's axes.
-        stop: Voxel after the last.
-        spacing: Of the crop's voxels along the network's axes, mm.
-        wanted: Spacing that the network works at.
-        shape: Of the crop after resampling.
-    """
-
-    axes: tuple[int, int, int]
-    flips: tuple[bool, bool, bool]
-    start: tuple[int, int, int]
-    stop: tuple[int, int, int]
-    spacing: Triple
-    wanted: Triple
-    shape: tuple[int, int, int]
-
-    @property
-    def crop_shape(self) -> tuple[int, int, int]:
-        """Of the crop before resampling."""
-        return triple(b - a for a, b in zip(self.start, self.stop, strict=True))
-
-    def geometry(self, scan: Geometry) -> Geometry:
-        """The grid of the network's array in space, whose cells fill the crop.
-
-        Args:
-            scan: The scan's grid.
-        """
-        first = np.zeros(3)  # index (x, y, z) in the scan of the network's first voxel
-        columns, spacing = np.zeros((3, 3)), np.zeros(3)
-        for axis, (own, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
-            ours, theirs = 2 - axis, 2 - own
-            step = self.crop_shape[axis] / self.shape[axis]
-            place = self.start[axis] + step / 2 - 0.5
-            first[theirs] = scan.size[theirs] - 1 - place if flip else place
-            columns[:, ours] = scan.direction_matrix[:, theirs] * (-1 if flip else 1)
-            spacing[ours] = scan.spacing[theirs] * step
-        origin = scan.index_to_physical @ [*first, 1.0]
-        size, steps = triple(self.shape[::-1]), triple(float(value) for value in spacing)
-        return Geometry(size, steps, triple(float(value) for value in origin[:3]), tuple(columns.ravel().tolist()))
-
-    def view(self, array: np.ndarray) -> np.ndarray:
-        """The crop of an array of the scan, along the network's axes. Copies nothing."""
-        turned = _turned(array, self.axes, self.flips)
-        return turned[tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))]
 
 
 @dataclass(frozen=True)
@@ -146,9 +94,9 @@ class NnunetPreprocessing:
     def frame(self, volumes: Sequence[Volume]) -> Frame:
         """Where the network looks: the box of what is not zero in any of the channels."""
         geometry = volumes[0].geometry
-        axes, flips = _canonical(geometry) if self.orientation == "RAS" else ((0, 1, 2), (False,) * 3)
+        axes, flips = patient_axes(geometry) if self.orientation == "RAS" else ((0, 1, 2), (False,) * 3)
         axes, flips = triple(axes[t] for t in self.transpose), triple(flips[t] for t in self.transpose)
-        start, stop = _box(_turned(volume.array, axes, flips) for volume in volumes)
+        start, stop = _box(turned(volume.array, axes, flips) for volume in volumes)
         spacing = triple(geometry.spacing[2 - axis] for axis in axes)
         # The plan's spacing belongs to the axes after turning, before transposing.
         wanted = triple(self.spacing[2 - t] for t in self.transpose)
@@ -173,6 +121,14 @@ class NnunetPreprocessing:
         for view, channel, target in zip(views, self.channels, result, strict=True):
             target[:] = self._resampled(view, channel.measured(view, mask), mask, frame)
         return result
+
+    def back(self, frame: Frame) -> list[Neighbours]:
+        """Interpolation from the network's grid to the crop of the scan, along each axis."""
+        rule = self.logits
+        lone = lone_axis(frame.wanted, frame.spacing, rule.separate)
+        order = 1 if rule.order is None else rule.order
+        orders = [rule.order_z if axis == lone else order for axis in range(3)]
+        return [neighbours(n, m, o) for n, m, o in zip(frame.shape, frame.crop_shape, orders, strict=True)]
 
     def _resampled(self, view: np.ndarray, normalise: Normaliser, mask: np.ndarray | None, frame: Frame) -> np.ndarray:
         """A normalised channel, resampled: in the planes of its chunks first, across them at last."""
@@ -203,23 +159,6 @@ class NnunetPreprocessing:
         if lone is None:
             np.clip(result, limits[:, 0].min(), limits[:, 1].max(), out=result)
         return result.transpose(np.argsort(turn))
-
-
-def _turned(array: np.ndarray, axes: Sequence[int], flips: Sequence[bool]) -> np.ndarray:
-    return array.transpose(axes)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-
-
-def _canonical(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Array axes that run nearest to up, front and right, and whether they run the other way."""
-    matrix = geometry.direction_matrix
-    left = np.abs(matrix).copy()
-    found: dict[int, tuple[int, bool]] = {}
-    for _ in range(3):  # the nearest pair of a patient's and an array's axis first, as nibabel does
-        patient, own = np.unravel_index(np.argmax(left), left.shape)
-        runs_to_left_or_back = patient < 2  # LPS: growing x is left, growing y is back
-        found[2 - int(patient)] = (2 - int(own), bool((matrix[patient, own] > 0) == runs_to_left_or_back))
-        left[patient, :] = left[:, own] = -1.0
-    return triple(found[axis][0] for axis in range(3)), triple(found[axis][1] for axis in range(3))
 
 
 def _box(arrays: Iterable[np.ndarray]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

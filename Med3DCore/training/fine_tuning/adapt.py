@@ -72,7 +72,7 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
     if not names:
         raise DataError("No case has a labelled organ; label one in at least one case.")
     stages = [stage for stage in parent.stages if set(stage.labels) & set(known)]
-    if any(stage.is_nnunet for stage in parent.stages):
+    if any(stage.is_imported for stage in parent.stages):
         _require_imported(parent, new)
     elif any(stage.activation != "sigmoid" for stage in stages):
         raise SettingError(
@@ -112,9 +112,9 @@ def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: fl
     chosen = dict(settings.training)
     values = {
         "steps": QUALITIES[settings.quality],
-        "patch": tuple(before.get("patch", stage.window if stage.is_nnunet else _PATCH)),
+        "patch": tuple(before.get("patch", stage.window if stage.is_imported else _PATCH)),
         "batch": 2,
-        "learning_rate": _IMPORTED_RATE if stage.is_nnunet else rate,
+        "learning_rate": _IMPORTED_RATE if stage.is_imported else rate,
         "warmup": 5,
         "foreground": 0.7,
         "ema": 0.98,

@@ -17,8 +17,8 @@ from Med3DCore.inference.device import Device
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks.average import Average
 from Med3DCore.networks.network import Network
+from Med3DCore.preprocessing.imported import imported_preprocessing
 from Med3DCore.preprocessing.intensity import Statistics
-from Med3DCore.preprocessing.nnunet.preprocessing import NnunetPreprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import read_label
@@ -67,7 +67,7 @@ def prepare_imported(
     Raises:
         DataError: Image and label do not lie on the same grid, or the label has other values than described.
     """
-    preprocessing = NnunetPreprocessing.from_dict(stage.preprocessing)
+    preprocessing = imported_preprocessing(stage.preprocessing)
     prepared: list[Prepared[Case]] = []
     for number, case in enumerate(cases):
         progress.update(number / len(cases))

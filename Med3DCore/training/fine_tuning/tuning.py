@@ -118,7 +118,7 @@ class Tuning:
             minutes = self.ranks.from_main(lambda: self._minutes(recipe.stage.name, stages_left))
             recipe = self.ranks.from_main(lambda: self._fitted(recipe, minutes, taught))
         task: Task
-        if recipe.stage.is_nnunet:
+        if recipe.stage.is_imported:
             task = ImportedTask(recipe, prepared, taught, seed, stage.initial)
         else:
             task = SegmentationTask(recipe, prepared, seed, stage.initial)
@@ -127,12 +127,12 @@ class Tuning:
 
     def _taught(self, stage: Stage) -> Sequence[str]:
         """The labels of the target: of an imported model, which may have a hundred, those that the cases show."""
-        return taught_labels(stage, self.cases) if stage.is_nnunet else stage.labels
+        return taught_labels(stage, self.cases) if stage.is_imported else stage.labels
 
     def _prepared(self, stage: TunedStage, taught: Sequence[str]) -> Sequence[Prepared]:
         """The cases on the stage's grid."""
         described = stage.recipe.stage
-        if described.is_nnunet:
+        if described.is_imported:
             return prepare_imported(self.cases, described, taught, self.progress)
         preprocessing = Preprocessing.from_dict(described.preprocessing)
         prepared = prepare_cases(self.cases, preprocessing, taught, progress=self.progress)
@@ -155,7 +155,7 @@ class Tuning:
             return recipe
         key = f"batch of {recipe.stage.name}"
         if key not in self.folder.read_plan():
-            loss = loss_of(recipe.stage, taught) if recipe.stage.is_nnunet else supervised_loss
+            loss = loss_of(recipe.stage, taught) if recipe.stage.is_imported else supervised_loss
             settings = fitted(recipe, 60 * minutes, self.device, loss, len(taught))
             self.folder.add_to_plan({key: {"patch": list(settings.patch), "batch": settings.batch}})
         chosen = self.folder.read_plan()[key]

@@ -14,8 +14,7 @@ from Med3DCore.networks import build_network
 from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.factory import last_stride
 from Med3DCore.networks.layers import per_axis
-from Med3DCore.preprocessing.nnunet.preprocessing import NnunetPreprocessing
-from Med3DCore.preprocessing.preprocessing import Preprocessing
+from Med3DCore.preprocessing.imported import any_preprocessing
 from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.learning.recipe import StageRecipe
 
@@ -27,10 +26,7 @@ def check_stage(recipe: StageRecipe) -> None:
         SettingError: Preprocessing, network, post-processing, patch or labels make no sense.
     """
     stage = recipe.stage
-    if stage.is_nnunet:
-        NnunetPreprocessing.from_dict(stage.preprocessing)
-    else:
-        Preprocessing.from_dict(stage.preprocessing)
+    any_preprocessing(stage.preprocessing)
     build_network(stage.network)
     for rules in stage.postprocessing.values():
         Cleaning.from_dict(rules)
@@ -71,7 +67,7 @@ def _check_segmenting(stage: Stage) -> None:
             f"Stage '{stage.name}' has the activation {stage.activation} and the labels {', '.join(stage.labels)}; "
             f"'{BACKGROUND}' must be the first of them with softmax, and none with sigmoid."
         )
-    if min(stage.window) < LEAST_WINDOW and not stage.is_nnunet:  # whose windows are its patches, also of one slice
+    if min(stage.window) < LEAST_WINDOW and not stage.is_imported:  # whose windows are its patches, also of one slice
         raise SettingError(
             f"The window of stage '{stage.name}' is {list(stage.window)}; it must be at least {LEAST_WINDOW} voxels "
             "along each axis. Patches may be smaller."
