@@ -11,8 +11,6 @@ from scipy import ndimage
 
 from Med3DCore.geometry import Triple
 from Med3DCore.inference.stage_result import StageResult
-from Med3DCore.preprocessing import resample
-from Med3DCore.preprocessing.preprocessing import voxels_inside
 from Med3DCore.volume import Volume
 
 ORGANS = ("liver",)
@@ -38,12 +36,11 @@ def alike_beside_label(name: str, last: StageResult, volume: Volume) -> float | 
     """
     if name not in ORGANS:
         return None
-    start, stop = voxels_inside(last.grid, volume.geometry.bounds())
-    seen = tuple(slice(start[i], stop[i]) for i in (2, 1, 0))
+    seen = last.inside(volume.geometry)
     inside = last.scores[name][seen] > 0.5
     if not inside.any():
         return None
-    return alike_beside(inside, resample(volume.array, volume.geometry, last.grid)[seen], last.grid.spacing)
+    return alike_beside(inside, last.values(volume)[seen], last.grid.spacing)
 
 
 def alike_beside(inside: np.ndarray, values: np.ndarray, spacing: Triple) -> float:

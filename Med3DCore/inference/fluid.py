@@ -12,8 +12,6 @@ from scipy import ndimage
 from Med3DCore.geometry import Triple
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.labels import Label
-from Med3DCore.preprocessing import resample
-from Med3DCore.preprocessing.preprocessing import voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -55,13 +53,12 @@ def leave_out_fluid(name: str, last: StageResult | None, volume: Volume) -> floa
     """
     if last is None or name not in ORGANS or max(last.grid.spacing) > _COARSEST_MM:
         return 0.0
-    start, stop = voxels_inside(last.grid, volume.geometry.bounds())
-    seen = tuple(slice(start[i], stop[i]) for i in (2, 1, 0))
+    seen = last.inside(volume.geometry)
     score = last.scores[name][seen]
     inside = score > 0.5
     if not inside.any():
         return 0.0
-    fluid = fluid_in(inside, resample(volume.array, volume.geometry, last.grid)[seen], last.grid.spacing)
+    fluid = fluid_in(inside, last.values(volume)[seen], last.grid.spacing)
     score[fluid] = 0.0
     count = int(np.count_nonzero(fluid))
     last.found[name] -= count  # or it would be taken for a part of the organ that lies apart

@@ -18,7 +18,6 @@ from Med3DCore.inference.border import MOST_ALIKE, alike_beside_label
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.labels import Label
 from Med3DCore.preprocessing import resample
-from Med3DCore.preprocessing.preprocessing import voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
 
@@ -140,8 +139,7 @@ def leave_out_disputed(name: str, last: StageResult | None, before: StageResult 
 
 def ml_in_scan(name: str, last: StageResult, scan: Geometry) -> float:
     """How much of a label a stage found inside the scan, in mL; networks see a little beyond it."""
-    start, stop = voxels_inside(last.grid, scan.bounds())
-    inside = last.scores[name][tuple(slice(start[i], stop[i]) for i in (2, 1, 0))] > 0.5
+    inside = last.scores[name][last.inside(scan)] > 0.5
     return float(np.count_nonzero(inside) * last.grid.voxel_volume_ml)
 
 

@@ -14,7 +14,6 @@ from Med3DCore.inference.plausibility import TYPICAL, agreement, ml_in_scan
 from Med3DCore.inference.reading import Look
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.models.stage import Stage
-from Med3DCore.preprocessing import resample
 from Med3DCore.volume import Volume
 
 USUAL_HU = {"liver": (74.0, 100.0, 121.0)}
@@ -39,8 +38,7 @@ def unusual_by(name: str, last: StageResult | None, before: StageResult | None, 
         return None
     if ml_in_scan(name, last, volume.geometry) < TYPICAL[name].ml[0]:
         return None
-    values = resample(volume.array, volume.geometry, last.grid)
-    median = float(np.median(values[last.scores[name] > 0.5]))
+    median = float(np.median(last.values(volume)[last.scores[name] > 0.5]))
     low, middle, high = USUAL_HU[name]
     return None if low <= median <= high else median - middle
 
