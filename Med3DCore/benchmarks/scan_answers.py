@@ -13,7 +13,7 @@ from Med3DCore.benchmarks.task import BenchmarkTask
 from Med3DCore.drawing.class_map import write_class_map
 from Med3DCore.evaluation.classes import evaluate_classes
 from Med3DCore.evaluation.classification import roc_points
-from Med3DCore.inference.classify_scan import ScanAnswer, ScanClassifier
+from Med3DCore.inference.classify_scan import MUCH_UNSEEN, ScanAnswer, ScanClassifier
 from Med3DCore.io import read_volume, write_volume
 from Med3DCore.models.package import name_from_title
 from Med3DCore.progress import Progress
@@ -46,7 +46,7 @@ def measure_scans(
             progress.update(done / len(scans))
             volume = read_volume(scan.image)
             answer = classifier.classify(volume)
-            unseen += classifier.unseen(volume) > 0.1
+            unseen += classifier.unseen(volume) > MUCH_UNSEEN
             if maps is not None:
                 write_maps(classifier, volume, answer, answer.called, maps, scan.name)
             found.append([answer.probabilities[name] for name in names])
@@ -62,7 +62,7 @@ def measure_scans(
     report = evaluate_classes(scores, answers, names, [scan.patient for scan in scans], classifier.exclusive)
     notes = list(report.warnings)
     if unseen:
-        notes.append(f"Of {unseen} scans more than a tenth lies outside of what the network looks at.")
+        notes.append(f"Of {unseen} scans more than a quarter lies outside of what the network looks at.")
     curves, boxes = _drawn(scores, answers, names)
     axes = ("false positive rate", "sensitivity")
     reference = classifier.package.reference

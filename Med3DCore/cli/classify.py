@@ -18,9 +18,6 @@ from Med3DCore.cli.training import (
     add_fold_options,
     add_training_options,
     on_every_rank,
-    resumable,
-    train_as_asked,
-    warn_of,
 )
 from Med3DCore.errors import DataError
 from Med3DCore.preprocessing.hounsfield import require_modality
@@ -145,14 +142,12 @@ def train_classifier(
     Raises:
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
+    from Med3DCore.cli.train_blocks import train_blocks
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.preprocessing.preprocessing import Preprocessing
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
-    from Med3DCore.training.classification.blocks import block_shape, prepare_blocks
+    from Med3DCore.training.classification.blocks import AROUND_POINT
     from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
     from Med3DCore.training.classification.publish_classifier import describe_classifier, publish_classifier
-    from Med3DCore.training.learning.curve import draw_curve
-    from Med3DCore.training.learning.initialization import digest, find_starts
+    from Med3DCore.training.learning.initialization import find_starts
     from Med3DCore.training.segmentation.checks import check_stage
 
     device = choose_device(ranks.device(args.device))
@@ -160,20 +155,11 @@ def train_classifier(
     check_stage(stage)
     nodules = read_points()
     (start,) = find_starts(args.init, [stage.stage])
-    warn_of(start)
     package = describe_classifier(recipe, nodules, rule, start.source)
     print(f"{len(nodules)} points, {sum(n.split == 'validation' for n in nodules)} held out; from {start.source}")
-    cache = None if args.no_cache else CaseCache(cache_folder())
-    preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
-    with resumable(args, args.output) as progress:
-        with progress.stage("cut patches"):
-            patches = prepare_blocks(nodules, preprocessing, block_shape(stage.training.patch), cache, progress)
-        task = ClassificationTask(stage, patches, recipe.seed, start.weights)
-        if start.weights is not None:  # so that it is not gone on with after the start was exchanged
-            task.identity = [task.identity, digest(start.weights)]
-        trained = train_as_asked(args, task, stage.training, args.output, recipe.seed, device, progress)
+    made = ClassificationTask
+    task, trained = train_blocks(made, stage, nodules, AROUND_POINT, start, recipe.seed, device, args, ranks)
     if ranks.is_main:
-        draw_curve(args.output, {task.name: args.output})
         file, report = publish_classifier(package, task, trained.weights, args.output, device)
         print(f"{trained.steps} steps")
         print(_summary(report))

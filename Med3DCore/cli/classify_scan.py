@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import ProgressBar, say
 from Med3DCore.cli.not_ct import add_not_ct, require_kind
-from Med3DCore.cli.training import resumable, train_as_asked
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def add_scan(action: argparse.ArgumentParser) -> None:
 def _ask(args: argparse.Namespace) -> int:
     from Med3DCore.drawing.class_map import write_class_map
     from Med3DCore.drawing.picture import require_matplotlib
-    from Med3DCore.inference.classify_scan import ScanClassifier
+    from Med3DCore.inference.classify_scan import MUCH_UNSEEN, ScanClassifier
     from Med3DCore.inference.device import choose_device
     from Med3DCore.io import check_output, read_volume, write_volume
     from Med3DCore.models import Catalogue
@@ -67,7 +66,7 @@ def _ask(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     unseen = classifier.unseen(volume)
-    if unseen > 0.1:
+    if unseen > MUCH_UNSEEN:
         progress.warn(f"The model looks at the middle of a scan; {unseen:.0%} of this one it did not see.")
     for sentence in progress.warnings:
         say(f"Warning: {sentence}")
@@ -117,14 +116,12 @@ def train_scan_classifier(
     Raises:
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
+    from Med3DCore.cli.train_blocks import train_blocks
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.preprocessing.preprocessing import Preprocessing
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
-    from Med3DCore.training.classification.blocks import AROUND_SCAN, block_shape, prepare_blocks
+    from Med3DCore.training.classification.blocks import AROUND_SCAN
     from Med3DCore.training.classification.publish_scans import describe_scan_classifier, publish_scan_classifier
     from Med3DCore.training.classification.scan_task import ScanTask, scan_stage
-    from Med3DCore.training.learning.curve import draw_curve
-    from Med3DCore.training.learning.initialization import digest, find_starts
+    from Med3DCore.training.learning.initialization import find_starts
     from Med3DCore.training.segmentation.checks import check_stage
 
     device = choose_device(ranks.device(args.device))
@@ -134,20 +131,10 @@ def train_scan_classifier(
     (start,) = find_starts(args.init, [stage.stage])
     package = describe_scan_classifier(recipe, scans, start.source)
     print(f"{len(scans)} scans, {sum(s.split == 'validation' for s in scans)} to watch; from {start.source}")
-    cache = None if args.no_cache else CaseCache(cache_folder())
-    preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
-    with resumable(args, args.output) as progress:
-        with progress.stage("cut patches"):
-            shape = block_shape(stage.training.patch, AROUND_SCAN)
-            blocks = prepare_blocks(scans, preprocessing, shape, cache, progress)
-        task = ScanTask(stage, blocks, recipe.seed, start.weights)
-        if start.weights is not None:  # so that it is not gone on with after the start was exchanged
-            task.identity = [task.identity, digest(start.weights)]
-        if task.never_shown:
-            say(f"Warning: No training scan shows {', '.join(task.never_shown)}; of that nothing can be learned.")
-        trained = train_as_asked(args, task, stage.training, args.output, recipe.seed, device, progress)
+    task, trained = train_blocks(ScanTask, stage, scans, AROUND_SCAN, start, recipe.seed, device, args, ranks)
+    if task.never_shown:
+        say(f"Warning: No training scan shows {', '.join(task.never_shown)}; of that nothing could be learned.")
     if ranks.is_main:
-        draw_curve(args.output, {task.name: args.output})
         file, report = publish_scan_classifier(package, task, trained.weights, args.output, device)
         print(f"{trained.steps} steps")
         for name, figure in report.figures().items() if report else ():

@@ -25,6 +25,10 @@ from Med3DCore.preprocessing.resample import resample
 from Med3DCore.volume import Volume
 
 
+MUCH_UNSEEN = 0.25
+"""Part of a scan outside of the window: more than the air and the shoulders that a window about the lungs leaves out."""
+
+
 @dataclass(frozen=True)
 class ScanAnswer:
     """What a classifier says of a scan.
@@ -112,7 +116,7 @@ class ScanClassifier:
         )
 
     def unseen(self, volume: Volume) -> float:
-        """Part of a scan that lies outside of the window, 0..1."""
+        """Part of a scan that lies outside of the window, 0..1; from ``MUCH_UNSEEN`` on people should know it."""
         low, high = volume.geometry.bounds()
         reach = np.array(self.stage.window[::-1]) * np.array(self.preprocessing.spacing)
         return float(1 - np.prod(np.minimum(1.0, reach / (high - low))))
