@@ -24,9 +24,8 @@ from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.preprocessing.resample import resample
 from Med3DCore.volume import Volume
 
-
 MUCH_UNSEEN = 0.25
-"""Part of a scan outside of the window: more than the air and the shoulders that a window about the lungs leaves out."""
+"""Part of a scan outside of the window: more than the air and shoulders beside a window about the lungs."""
 
 
 @dataclass(frozen=True)
