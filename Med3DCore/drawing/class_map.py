@@ -43,7 +43,7 @@ def write_class_map(
         grid = slice_grid(volume.geometry, axis, place, pixel_mm)
         flip = slice(None, None, -1) if axis else slice(None)
         image = np.squeeze(resample(volume.array, volume.geometry, grid, window, window[0]), axis)[flip]
-        heat = np.squeeze(resample(evidence.array, evidence.geometry, grid, beyond_mm=100.0), axis)[flip]
+        heat = np.squeeze(resample(evidence.array, evidence.geometry, grid), axis)[flip]
         for row in range(2):
             axes = figure.add_subplot(2, 3, 3 * row + column + 1)
             axes.imshow(image, cmap="gray", vmin=window[0], vmax=window[1], interpolation="bilinear")
