@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from training_boxes import CPU
 
 from Med3DCore.errors import DataError, SettingError, VolumeError
 from Med3DCore.evaluation.classes import evaluate_classes
@@ -14,9 +17,11 @@ from Med3DCore.inference.classify_scan import coarser
 from Med3DCore.networks import build_network
 from Med3DCore.networks.layers import per_axis
 from Med3DCore.phantom.uterus import make_uterus
-from Med3DCore.preprocessing.intensity import Ultrasound
-from Med3DCore.training.classification.scan_task import rarity
-from Med3DCore.training.learning.recipe import TrainingSettings
+from Med3DCore.preprocessing.intensity import Statistics, Ultrasound
+from Med3DCore.training.cases.prepared import PreparedCase
+from Med3DCore.training.classification.classified import Scan
+from Med3DCore.training.classification.scan_task import ScanTask, rarity
+from Med3DCore.training.learning.recipe import TrainingSettings, stage_from_dict
 from Med3DCore.volume import Volume
 
 
@@ -80,6 +85,65 @@ def test_rare_answers_weigh_more_and_unknown_ones_nothing():
     assert rarity(rare, exclusive=False).tolist() == [20.0]
     with pytest.raises(SettingError, match="class_weights"):
         TrainingSettings(class_weights=(1.0, -1.0))
+
+
+def prepared(number, shown):
+    case = Scan(
+        name=f"s{number}",
+        image=Path("none"),
+        label=None,
+        values={},
+        annotated=(),
+        patient=f"p{number}",
+        classes=("a", "b"),
+        shown=shown,
+    )
+    image = np.full((18, 18, 18), 10.0 * number, np.float32)
+    grid = Geometry((18, 18, 18), (2.0, 2.0, 2.0))
+    return PreparedCase(case, image, np.array(shown, np.uint8)[:, None, None, None], grid, Statistics(0, 100, 0.0, 1.0))
+
+
+def scan_task(activation, answers):
+    encoder = {"name": "resnet", "depth": 10, "width": 4, "output_stride": 8, "stem_stride": 1}
+    network = {"encoder": encoder, "decoder": {"name": "scan_classification"}, "out_channels": 2}
+    still = {"rotation": 0.0, "scale": 1.0, "stretch": 1.0, "bend": 0.0, "shift": 0.0, "contrast": 1.0, "noise": 0.0}
+    stage = {
+        "name": "scan",
+        "network": network,
+        "preprocessing": {"spacing": [2.0] * 3, "intensity": {"name": "window", "low": 0, "high": 100}},
+        "labels": ["a", "b"],
+        "activation": activation,
+        "window": [16, 16, 16],
+        "training": {"patch": [16, 16, 16], "batch": 2, "augmentation": {**still, "probability": 0.0}},
+    }
+    return ScanTask(stage_from_dict(stage), [prepared(n, shown) for n, shown in enumerate(answers)], seed=1)
+
+
+def test_an_unknown_answer_teaches_nothing_and_a_rare_one_more():
+    task = scan_task("sigmoid", [(1, 255), (0, 1), (0, 0), (0, 0)])
+    assert task.weights.tolist() == [3.0, 2.0]
+    logits = torch.nn.Parameter(torch.zeros(2, 2))
+    loss = task.loss(lambda _: logits, (torch.zeros(2, 1, 1, 1, 1), torch.tensor([[1, 255], [0, 1]])), CPU)
+    loss.backward()
+    assert loss.item() == pytest.approx((3 + 1 + 2) * np.log(2) / 3)
+    assert logits.grad.tolist() == [[-0.5, 0.0], [pytest.approx(1 / 6), pytest.approx(-1 / 3)]]
+
+
+def test_each_scan_comes_once_a_round():
+    task = scan_task("softmax", [(1, 0), (0, 1), (0, 1), (0, 1)])
+    assert task.weights.tolist() == [2.0, pytest.approx(2 / 3)]
+    rounds = [np.concatenate([task.draw(2 * turn + half)[0][:, 0, 8, 8, 8] for half in (0, 1)]) for turn in range(3)]
+    assert all(len(set(each.round(3).tolist())) == 4 for each in rounds)
+    assert len({tuple(each.round(3).tolist()) for each in rounds}) > 1, "in another order"
+    again = task.draw(1)
+    assert torch.equal(again[0], task.draw(1)[0]) and again[1].shape == (2, 2)
+
+
+def test_what_teaches_nothing_is_refused():
+    with pytest.raises(DataError, match="No training scan is 'b'"):
+        scan_task("softmax", [(1, 0), (1, 0)])
+    with pytest.raises(DataError, match="none is in some training scans and not in others"):
+        scan_task("sigmoid", [(1, 0), (1, 255)])
 
 
 # -- ultrasound --------------------------------------------------------------------------------------------------------
