@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from Med3DCore.benchmarks.task import SEGMENTATION, BenchmarkTask
 from Med3DCore.errors import SettingError
@@ -11,13 +13,19 @@ from Med3DCore.training.learning.recipe import Recipe, recipe_of
 _VALIDATIONS = 5
 
 
-def task_recipe(task: BenchmarkTask, steps: int | None = None, seed: int | None = None) -> Recipe:
+def task_recipe(
+    task: BenchmarkTask,
+    steps: int | None = None,
+    seed: int | None = None,
+    encoder: Mapping[str, Any] | None = None,
+) -> Recipe:
     """The networks of a task and their training.
 
     Args:
         task: The task.
         steps: Of every stage, instead of what the file says; warm-up, average and validations are shortened with them.
         seed: Of weights, patches and augmentation; 1 by default.
+        encoder: Settings of every stage's encoder that replace the file's, such as ``{"depth": 50, "width": 64}``.
 
     Raises:
         SettingError: A setting in the file's ``stages`` is unknown, missing or makes no sense, or there are no steps.
@@ -33,10 +41,16 @@ def task_recipe(task: BenchmarkTask, steps: int | None = None, seed: int | None 
     if task.kind == SEGMENTATION:
         model["labels"] = list(task.labels)
     try:
-        recipe = recipe_of({"model": model, "stages": task.stages, "seed": 1 if seed is None else seed})
+        stages = [_with_encoder(stage, encoder) for stage in task.stages] if encoder else task.stages
+        recipe = recipe_of({"model": model, "stages": stages, "seed": 1 if seed is None else seed})
     except (ValueError, KeyError, TypeError) as error:
         raise SettingError(f"The task {task.file} has a wrong or missing setting in 'stages': {error}.") from None
     return recipe if steps is None else _shortened(recipe, steps)
+
+
+def _with_encoder(stage: Mapping[str, Any], encoder: Mapping[str, Any]) -> dict[str, Any]:
+    network = stage["network"]
+    return {**stage, "network": {**network, "encoder": {**network["encoder"], **encoder}}}
 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:

@@ -7,15 +7,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import TextIO
 
 _WIDTH = 24
 
 
-def say(text: str, end: str = "\n") -> None:
-    """Show something on standard error. That nobody can see it, as behind ``2>&1 | head``, stops no work."""
-    if sys.stderr is not None:
+def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
+    """Show something on standard error. That nobody can see it, as behind ``2>&1 | head``, stops no work.
+
+    Args:
+        text: What to show.
+        end: What follows it.
+        stream: Where it was to be shown before standard error was led elsewhere, or None.
+    """
+    stream = stream or sys.stderr
+    if stream is not None:
         with suppress(OSError):
-            print(text, end=end, file=sys.stderr, flush=True)
+            print(text, end=end, file=stream, flush=True)
 
 
 @contextmanager
@@ -29,7 +37,7 @@ class ProgressBar:
     """A bar with the stage and the time left; on something that is no terminal, a line a stage."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet or sys.stderr is None
+        self._quiet, self._stream = quiet or sys.stderr is None, sys.stderr
         self._terminal = not self._quiet and sys.stderr.isatty()
         self._marks = "█·" if self._terminal and "utf" in sys.stderr.encoding.lower() else "#."
         self._stage = ""
@@ -43,7 +51,7 @@ class ProgressBar:
         now = time.monotonic()
         if not self._terminal:
             if new_stage:
-                say(f"{fraction:4.0%}  {stage}{left(seconds_left)}")
+                say(f"{fraction:4.0%}  {stage}{left(seconds_left)}", stream=self._stream)
         elif new_stage or now - self._drawn > 0.1:
             self._drawn = now
             done = round(fraction * _WIDTH)
@@ -54,17 +62,17 @@ class ProgressBar:
         """Show a line that stays, above the bar."""
         self.close()
         if not self._quiet:
-            say(text)
+            say(text, stream=self._stream)
 
     def close(self) -> None:
         """Remove the bar."""
         if self._terminal:
             self._draw("")
-            say("\r", end="")
+            say("\r", end="", stream=self._stream)
 
     def _draw(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
-        say("\r" + text[:width].ljust(width), end="")
+        say("\r" + text[:width].ljust(width), end="", stream=self._stream)
 
 
 def left(seconds: float | None) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import Med3DCore
 from Med3DCore.cli.console import say
-from Med3DCore.errors import Cancelled, Med3DError, system_refusal
+from Med3DCore.cli.refusals import sentence_of
+from Med3DCore.errors import Cancelled
 from Med3DCore.system.allocator import keep_freed_memory
 
 _PATIENCE_SECONDS = 2.0
@@ -43,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         pretrain,
         pretrain_2d,
         segment,
+        sweep,
         task,
         train,
         worker,
@@ -56,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     everyday, teaching = (
         (segment, detect, info, evaluate, models),
-        (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare, task),
+        (dataset, fine_tune, train, pretrain, pretrain_2d, classify, compare, task, sweep),
     )
     for module in (*everyday, *teaching, phantom, worker, dicom_node):
         module.add_parser(subparsers)
@@ -86,23 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 signal.signal(number, signal.SIG_IGN)
         say("med3d: stopped; no file was left half-written.")
         return 128 + getattr(stop, "signal", signal.SIGINT)
-    except Med3DError as error:
-        return _fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
         return 141
-    except OSError as error:
-        said = ": ".join(filter(None, (error.filename, error.strerror or str(error)))) + "."
-        return _fail(system_refusal(error) or said)
-    except ImportError as error:
-        reason = str(error).partition("\n")[0]
-        return _fail(f"A Python package cannot be loaded ({reason}); install it again, such as `pip install torch`.")
-    except (MemoryError, RuntimeError) as error:
-        from Med3DCore.io.memory import is_out_of_memory
-
-        if not is_out_of_memory(error):
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        return _fail("There is not enough memory for this; close other programs or crop the scan.")
+        say(f"med3d: {sentence}")
+        return 2
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -144,11 +138,6 @@ class _Stop:
         if now - self._heeded > _PATIENCE_SECONDS:
             self._heeded = now
             raise _Stopped(number)
-
-
-def _fail(sentence: str) -> int:
-    say(f"med3d: {sentence}")
-    return 2
 
 
 if __name__ == "__main__":

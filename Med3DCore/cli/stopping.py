@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,13 +24,14 @@ def stopped_gently() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():  # only there signals can be handled
         yield asked.is_set
         return
+    stream = sys.stderr
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def ask(number: int, frame: object) -> None:  # noqa: ARG001 - signal's signature
         asked.set()
         for each in _SIGNALS:
             signal.signal(each, before[each])
-        say("\nStopping after this step; again to stop at once.")
+        say("\nStopping after this step; again to stop at once.", stream=stream)
 
     for number in _SIGNALS:
         signal.signal(number, ask)

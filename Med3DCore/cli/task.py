@@ -14,6 +14,7 @@ from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
     from Med3DCore.benchmarks.held_out import Divided
+    from Med3DCore.benchmarks.results import Results
     from Med3DCore.benchmarks.task import BenchmarkTask
     from Med3DCore.system.distributed import Ranks
 
@@ -83,9 +84,10 @@ def _add_train(action: argparse.ArgumentParser) -> None:
         "2.5d: before it, of a 2D ResNet) that fits the task's network, or from scratch (default)",
     )
     add("--steps", type=count, metavar="N", help="steps of the training (default: as the task's file says)")
+    add_encoder_option(action)
     add("--seed", type=count, metavar="N", help="of weights and patches (default 1); who is held out stays")
     add_training_options(action)
-    action.set_defaults(act=on_every_rank(_train))
+    action.set_defaults(act=on_every_rank(train_task))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,7 +155,35 @@ def _phantom(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, ranks: Ranks) -> int:
+def add_encoder_option(action: argparse.ArgumentParser) -> None:
+    """Add the choice of another encoder than a task's file has, such as the one of published weights."""
+    action.add_argument(
+        "--encoder",
+        nargs="+",
+        type=_setting,
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an encoder other than the task's, such as depth=50 width=64 shortcut=B for MedicalNet's ResNet-50",
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not such as depth=50")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def train_task(args: argparse.Namespace, ranks: Ranks) -> int:
+    """Train on a task, or go on, and make a model; the options are those of ``med3d task train``.
+
+    Raises:
+        Med3DError: Task, data or start cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
+    """
     from Med3DCore.benchmarks.catalogue import find_task
     from Med3DCore.benchmarks.networks import task_recipe
     from Med3DCore.benchmarks.run_folder import begin_run
@@ -164,7 +194,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.cli.train_detector import train_detector
 
     task = find_task(args.name)
-    recipe = task_recipe(task, args.steps, args.seed)
+    recipe = task_recipe(task, args.steps, args.seed, dict(args.encoder))
     args.stage, args.name_cases = None, False
 
     def teaching() -> list[Any]:
@@ -193,28 +223,49 @@ def _divided(task: BenchmarkTask, folder: Path) -> Divided[Any]:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from Med3DCore.benchmarks.catalogue import find_task
-    from Med3DCore.benchmarks.measure import measure
-    from Med3DCore.benchmarks.results import write_results
-    from Med3DCore.benchmarks.run_folder import EVALUATION, model_of_run, tested
-    from Med3DCore.inference.device import choose_device
-
-    task, model = find_task(args.name), model_of_run(args.run_folder)
-    divided = _divided(task, args.data)
-    cases = tested([*divided.teaching, *divided.test], args.run_folder)
     bar = ProgressBar(args.quiet)
     try:
-        folder = args.run_folder / EVALUATION
-        results = measure(task, model, cases, args.data, folder, choose_device(args.device), Progress(bar), args.maps)
+        results, files = evaluate_run(args.name, args.run_folder, args.data, args.device, Progress(bar), args.maps)
     finally:
         bar.close()
-    files = write_results(results, folder)
     for name, figure in results.figures.items():
         print(f"{name}: {figure}")
     for note in results.notes:
         say(f"Warning: {note}")
     print("wrote", *files)
     return 0
+
+
+def evaluate_run(
+    name: str, run_folder: Path, data: Path, device: str, progress: Progress, maps: bool = False
+) -> tuple[Results, tuple[Path, Path]]:
+    """Measure a run on the patients whom it held out.
+
+    Args:
+        name: Of the task, or its file.
+        run_folder: Of :func:`train_task`.
+        data: The data set that it was trained with.
+        device: Where to compute, as people write it.
+        progress: Followed; may cancel.
+        maps: Whether to write class activation maps, too.
+
+    Returns:
+        What was found, and the files that say it.
+
+    Raises:
+        Med3DError: Task, run or data cannot be used.
+    """
+    from Med3DCore.benchmarks.catalogue import find_task
+    from Med3DCore.benchmarks.measure import measure
+    from Med3DCore.benchmarks.results import write_results
+    from Med3DCore.benchmarks.run_folder import EVALUATION, model_of_run, tested
+    from Med3DCore.inference.device import choose_device
+
+    task, model, folder = find_task(name), model_of_run(run_folder), run_folder / EVALUATION
+    divided = _divided(task, data)
+    cases = tested([*divided.teaching, *divided.test], run_folder)
+    results = measure(task, model, cases, data, folder, choose_device(device), progress, maps)
+    return results, write_results(results, folder)
 
 
 def _report(args: argparse.Namespace) -> int:

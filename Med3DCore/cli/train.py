@@ -117,7 +117,7 @@ def train_segmentation(
         source = starts[name].source
         print(f"{name}: {f'goes on where it was stopped; it started from {source}' if begun else f'from {source}'}")
         with resumable(args, *folders.values()) as progress:
-            if ranks.is_main:
+            if ranks.is_main and not hasattr(args, "follow"):  # of a sweep nobody looks at each curve
                 progress.on_metric = _with_curve(progress.on_metric, args.output, folders)
             task, seed = tasks.pop(name), recipe.seed
             trained = train_as_asked(args, task, stage.training, folders[name], seed, device, progress, len(stages))

@@ -137,6 +137,9 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
         args: The arguments.
         folders: Of all trainings that must have begun before ``--finish`` can make a model of them.
     """
+    if hasattr(args, "follow"):  # a sweep shows it, and stops it
+        yield args.follow()
+        return
     bar = ProgressBar(args.quiet)
     watching: list[MetricCallback] = [] if args.quiet else [TrainingLines(bar)]
     try:

@@ -53,6 +53,7 @@ LIBRARY_ROOMS = ["scene", "engine", "training", "finding", "panels", "entry"]
 BESIDE = {"parameters", "segmentation_logic", "sample_data", "self_test"}
 # What some rooms need beyond that: extras of the package, of which Slicer brings those for DICOM.
 EXTRAS = {
+    "benchmarks/sweep": {"dask", "distributed"},
     "drawing": {"matplotlib"},
     "training/pictures": {"PIL"},
     "io/dicom_results": {"highdicom", "pydicom"},

@@ -40,6 +40,8 @@ NOT_RUN = {
     "docs/experiments.md:": "hours, on data that is not in the repository",
     "docs/install.md:": "needs 3D Slicer, its build tree or a package index",
     "docs/other_models.md: med3d train": "a network of 117 million weights; test_merlin trains a small one",
+    "docs/commands.md: med3d sweep": "minutes of training; test_sweep runs it on a small set",
+    "docs/sweep.md:": "minutes of training, or several computers; test_sweep and test_sweep_workers run small ones",
     "docs/tasks.md:": "minutes of training; test_task_command runs all of it on a small set",
     "docs/models/liver-lungs-0.4.0.md:": "a day, on data that is not in the repository",
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.learning.initialization import split_way
+from Med3DCore.training.learning.initialization import is_checkpoint, split_way
 from Med3DCore.training.learning.loop_settings import LoopSettings
 
 _VALIDATIONS = 20
@@ -33,7 +33,7 @@ class Init:
 
     @classmethod
     def parse(cls, text: str) -> Init:
-        """``SOURCE`` or ``SOURCE=NAME``.
+        """``SOURCE``, ``SOURCE=NAME``, or ``NAME=SOURCE`` where the source is a file.
 
         Raises:
             SettingError: The name cannot be that of a folder.
@@ -43,10 +43,14 @@ class Init:
             'phantoms8-0.1.0'
             >>> Init.parse("resnet_50.pth=MedicalNet").name
             'MedicalNet'
-            >>> Init.parse("i3d:resnet18.pth").name
+            >>> Init.parse("MedicalNet=resnet_50.pth").source
+        'resnet_50.pth'
+        >>> Init.parse("i3d:resnet18.pth").name
             'i3d-resnet18.pth'
         """
         source, _, name = text.partition("=")
+        if is_checkpoint(name) or name.endswith(".zip"):
+            source, name = name, source
         way, model = split_way(source)
         model = PurePath(model).name.removesuffix(".zip").removesuffix(".med3d")
         name = name or "-".join(filter(None, (way, model)))
