@@ -79,8 +79,9 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.cases.case import training_spacings
     from Med3DCore.training.cases.splits import apply_split
     from Med3DCore.training.comparison.comparison import Comparison
+    from Med3DCore.training.comparison.init import Init
     from Med3DCore.training.comparison.leaks import find_leaks
-    from Med3DCore.training.comparison.plan import Init, Plan
+    from Med3DCore.training.comparison.plan import Plan
     from Med3DCore.training.comparison.run import find_starts, run_all
     from Med3DCore.training.data_sets import read_data_set
     from Med3DCore.training.learning.recipe import read_recipe

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from Med3DCore.benchmarks.sweep.engine import Engine
     from Med3DCore.benchmarks.sweep.outcome import Outcome
     from Med3DCore.benchmarks.sweep.plan import SweepPlan
-    from Med3DCore.training.comparison.plan import Init
+    from Med3DCore.training.comparison.init import Init
 
 _NEEDS_DASK = "pip install distributed cryptography"
 
@@ -119,7 +119,7 @@ def _engine(args: argparse.Namespace) -> Engine:
 def _plan(args: argparse.Namespace) -> SweepPlan:
     from Med3DCore.benchmarks.sweep.choices import chosen_tasks, data_folders, steps_by_task
     from Med3DCore.benchmarks.sweep.plan import SweepPlan, Training
-    from Med3DCore.training.comparison.plan import Init
+    from Med3DCore.training.comparison.init import Init
 
     tasks = chosen_tasks(args.tasks)
     training = Training(

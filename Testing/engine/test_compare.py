@@ -15,8 +15,9 @@ from Med3DCore.models.package_file import save_package
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.description import read_cases
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.comparison.leaks import find_leaks
-from Med3DCore.training.comparison.plan import Init, Plan, choose_patients
+from Med3DCore.training.comparison.plan import Plan, choose_patients
 from Med3DCore.training.comparison.run import find_starts, run_all
 from Med3DCore.training.learning.recipe import read_recipe
 from Med3DCore.training.segmentation.trainer import SegmentationTask

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from Med3DCore.training.comparison.comparison import Comparison
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.comparison.measures import Speed, difference, median_steps, speed, spread, steps_to
 from Med3DCore.training.comparison.picture import draw
-from Med3DCore.training.comparison.plan import Init, Plan
+from Med3DCore.training.comparison.plan import Plan
 from Med3DCore.training.comparison.record import to_dict
 from Med3DCore.training.comparison.report import as_markdown, findings, saving_table, table
 from Med3DCore.training.comparison.run import Outcome

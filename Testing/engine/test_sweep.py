@@ -28,7 +28,7 @@ from Med3DCore.evaluation.classification import Estimate
 from Med3DCore.networks.preact_resnet import PreActResNetEncoder
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.progress import Progress
-from Med3DCore.training.comparison.plan import Init
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.initialization import find_starts
 from Med3DCore.training.segmentation.checks import check_stage
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from sweep_runs import KILL, do, do_until_stopped
 from test_compare import save_encoder
 from test_sweep import make_plan, sweep
 from test_task_command import write_patient, write_task
 
 from Med3DCore.benchmarks.sweep.engine import Shares
-from Med3DCore.benchmarks.sweep.outcome import Outcome
 from Med3DCore.errors import Cancelled, SettingError
-from Med3DCore.evaluation.classification import Estimate
 from Med3DCore.progress import Progress
 
 pytest.importorskip("distributed", reason="Dask is not installed (the extra `sweep`)")
@@ -28,41 +26,9 @@ pytest.importorskip("cryptography", reason="cryptography is not installed (the e
 from Med3DCore.benchmarks.sweep.side_by_side import SideBySide
 
 ROOT = Path(__file__).parents[2]
-KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 
 
 # -- the engine, with runs that compute nothing ------------------------------------------------------------------------
-
-
-def do(run, tell, is_cancelled):
-    """A run that may kill the process that it is in: the first time, or every time."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    outcome = Outcome(run, {"auc": Estimate(run.seed / 10, None, None, 5)}, 5)
-    if (run.folder / "done").exists():  # the worker was killed before it had told
-        return outcome
-    with (run.folder / "tried").open("a") as file:
-        file.write(f"{os.getpid()}\n")
-    tell(0.5)
-    first = len((run.folder / "tried").read_text().splitlines()) == 1
-    if run.start == "odd" or (run.name == "luna16, plain, seed 2" and first):
-        os.kill(os.getpid(), KILL)
-    (run.folder / "done").touch()
-    return outcome
-
-
-def do_until_stopped(run, tell, is_cancelled):
-    """The first ends, the others wait for the user; a Ctrl-C in the terminal reaches them, too."""
-    if run.seed == 1:
-        return Outcome(run, {"auc": Estimate(0.1, None, None, 5)}, 5)
-    os.kill(os.getpid(), signal.SIGINT)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "begun").touch()
-    for _ in range(600):
-        if is_cancelled():
-            (run.folder / "saved").touch()
-            raise Cancelled("Stopped.")
-        time.sleep(0.05)
-    return Outcome(run, failed="Nobody stopped it.")
 
 
 def test_a_run_whose_worker_is_killed_is_done_by_another_and_one_that_kills_all_is_named(tmp_path):

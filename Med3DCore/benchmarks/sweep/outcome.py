@@ -9,7 +9,6 @@ from Med3DCore.benchmarks.run_folder import EVALUATION
 from Med3DCore.benchmarks.sweep.plan import SweepRun
 from Med3DCore.errors import DataError
 from Med3DCore.evaluation.classification import Estimate
-from Med3DCore.training.learning.checkpoint import LOG, read_log
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class Outcome:
 
 def read_outcome(run: SweepRun) -> Outcome | None:
     """What a finished run left in its folder; None of one that is not finished, or whose results are damaged."""
+    from Med3DCore.training.learning.checkpoint import LOG, read_log  # needs torch
+
     if not (run.folder / EVALUATION / RESULTS).is_file():
         return None
     try:

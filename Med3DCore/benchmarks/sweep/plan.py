@@ -11,7 +11,7 @@ from Med3DCore.benchmarks.task import BenchmarkTask
 from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.io.files import as_path
 from Med3DCore.models import Catalogue
-from Med3DCore.training.comparison.plan import Init
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint, split_way
 
 

@@ -27,7 +27,10 @@ from Med3DCore.errors import Cancelled, ResourceError, SettingError
 
 _LOOK_SECONDS, _TELL_SECONDS, _PATIENCE_SECONDS = 0.5, 1.0, 20.0
 _GONE = "The Dask scheduler is gone; run the same command to go on."
-_TRIED_AGAIN = 1  # times, if the worker is killed: what fills the memory will do so again
+# A run whose worker is killed is tried once more: what fills the memory will do so again. No page for a browser, which
+# would be open to everybody on this computer.
+_OURS: dict[str, object] = {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker", "nanny")}
+_OURS |= {"distributed.scheduler.allowed-failures": 1}
 _STOPPED: set[str] = set()  # in a worker's process: the sweeps that shall stop
 
 
@@ -55,18 +58,8 @@ class SideBySide:
         if not self.address and runs[0].training.threads is None:
             training = replace(runs[0].training, threads=_threads(self.jobs))
             runs = [replace(run, training=training) for run in runs]
-        with self._quiet(), self._cluster() as cluster, self._connected(cluster) as client:
+        with _quiet(), self._cluster() as cluster, self._connected(cluster) as client:
             yield from _Work(client, do, shares, self.say).all_of(runs)
-
-    @contextmanager
-    def _quiet(self) -> Iterator[None]:
-        """What Dask tells of workers that end is told by the outcomes."""
-        with ExitStack() as stack:
-            for name in ("distributed", "tornado"):
-                logger = logging.getLogger(name)
-                stack.callback(logger.setLevel, logger.level)
-                logger.setLevel(logging.CRITICAL)
-            yield
 
     @contextmanager
     def _cluster(self) -> Iterator[str | LocalCluster]:
@@ -75,13 +68,13 @@ class SideBySide:
             yield self.address
             return
         with (
-            dask.config.set({"distributed.scheduler.allowed-failures": _TRIED_AGAIN}),
+            dask.config.set(_OURS),
             LocalCluster(
                 n_workers=self.jobs,
                 threads_per_worker=1,
                 host="127.0.0.1",
                 security=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=None,
                 silence_logs=logging.CRITICAL,
             ) as cluster,
@@ -195,6 +188,17 @@ class _LeaveCtrlC(WorkerPlugin):
     def setup(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's signature
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Dask tells of workers that end is told by the outcomes."""
+    handlers = [handler for name in ("distributed", "tornado") for handler in logging.getLogger(name).handlers]
+    with ExitStack() as stack:
+        for handler in handlers:
+            stack.callback(handler.setLevel, handler.level)
+            handler.setLevel(logging.CRITICAL + 1)
+        yield
 
 
 def _threads(jobs: int) -> int:

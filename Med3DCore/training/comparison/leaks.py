@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from Med3DCore.models import Catalogue
 from Med3DCore.training.cases.cache_key import image_digest
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.comparison.plan import Init
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.initialization import SCRATCH, is_checkpoint, split_way
 
 

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import TypeVar
 
 import numpy as np
 
 from Med3DCore.errors import DataError, SettingError
 from Med3DCore.training.cases.case import Case
-from Med3DCore.training.learning.initialization import is_checkpoint, split_way
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.loop_settings import LoopSettings
 
 _VALIDATIONS = 20
-
-
-@dataclass(frozen=True)
-class Init:
-    """Where trainings start.
-
-    Args:
-        name: What to call it in tables and folders.
-        source: As for :func:`Med3DCore.training.learning.initialization.find_start`.
-    """
-
-    name: str
-    source: str
-
-    @classmethod
-    def parse(cls, text: str) -> Init:
-        """``SOURCE``, ``SOURCE=NAME``, or ``NAME=SOURCE`` where the source is a file.
-
-        Raises:
-            SettingError: The name cannot be that of a folder.
-
-        Examples:
-            >>> Init.parse("runs/eight/phantoms8-0.1.0.med3d.zip").name
-            'phantoms8-0.1.0'
-            >>> Init.parse("resnet_50.pth=MedicalNet").name
-            'MedicalNet'
-            >>> Init.parse("MedicalNet=resnet_50.pth").source
-        'resnet_50.pth'
-        >>> Init.parse("i3d:resnet18.pth").name
-            'i3d-resnet18.pth'
-        """
-        source, _, name = text.partition("=")
-        if is_checkpoint(name) or name.endswith(".zip"):
-            source, name = name, source
-        way, model = split_way(source)
-        model = PurePath(model).name.removesuffix(".zip").removesuffix(".med3d")
-        name = name or "-".join(filter(None, (way, model)))
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise SettingError(
-                f"'{name}' cannot be the name of a start; give one of letters and digits: {source}=NAME."
-            )
-        return cls(name, source)
 
 
 @dataclass(frozen=True)
