@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from Med3DCore.training.comparison.comparison import Comparison
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.comparison.picture import draw
-from Med3DCore.training.comparison.plan import Init, Plan, Run
+from Med3DCore.training.comparison.plan import Plan, Run
 from Med3DCore.training.comparison.report import as_markdown
 from Med3DCore.training.comparison.run import Outcome
 

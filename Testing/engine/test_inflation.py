@@ -11,7 +11,7 @@ from Med3DCore.errors import ModelError
 from Med3DCore.models.checkpoints import import_checkpoint
 from Med3DCore.models.inflation import inflate, is_flat
 from Med3DCore.networks.resnet import ResNetEncoder
-from Med3DCore.training.comparison.plan import Init
+from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.initialization import find_start
 from Med3DCore.training.learning.recipe import read_recipe
 

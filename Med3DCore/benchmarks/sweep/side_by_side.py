@@ -27,10 +27,9 @@ from Med3DCore.errors import Cancelled, ResourceError, SettingError
 
 _LOOK_SECONDS, _TELL_SECONDS, _PATIENCE_SECONDS = 0.5, 1.0, 20.0
 _GONE = "The Dask scheduler is gone; run the same command to go on."
-# A run whose worker is killed is tried once more: what fills the memory will do so again. No page for a browser, which
-# would be open to everybody on this computer.
+# A killed worker is our affair, see _Work; and no page for a browser, which all users of this computer could open.
 _OURS: dict[str, object] = {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker", "nanny")}
-_OURS |= {"distributed.scheduler.allowed-failures": 1}
+_OURS |= {"distributed.scheduler.allowed-failures": 0}
 _STOPPED: set[str] = set()  # in a worker's process: the sweeps that shall stop
 
 
@@ -95,11 +94,16 @@ class SideBySide:
 
 
 class _Work:
-    """As many runs at once as there are workers, so that nobody waits behind one that kills its worker."""
+    """As many runs at once as there are workers.
+
+    When a worker is killed, Dask blames each run that it had, also one that had not begun. So all of them are done once
+    more when nothing else is left, each alone: only one whose worker is killed then is at fault.
+    """
 
     def __init__(self, client: Client, do: Do, shares: Shares, say: Callable[[str], None]) -> None:
         self._client, self._do, self._shares, self._say = client, do, shares, say
         self._doing: dict[Future, SweepRun] = {}
+        self._blamed: list[SweepRun] = []
         self._parts: dict[str, float] = {}
         self._topic = f"med3d-sweep-{uuid.uuid4().hex}"
         self._is_waiting = False
@@ -109,32 +113,42 @@ class _Work:
         waiting = list(runs)
         try:
             while waiting or self._doing:
-                self._begin(waiting)
-                for future in self._ended():
-                    run = self._doing.pop(future)
-                    outcome = self._outcome(future, run)
-                    self._shares.end(run.name)
-                    yield outcome
-                self._shares.show()
-                for run in self._doing.values():
-                    self._shares.tell(run.name, self._parts.get(run.name, 0.0))
+                self._begin(waiting, len(self._client.nthreads()))
+                yield from self._ended(may_be_blamed=True)
+            while self._blamed or self._doing:
+                self._begin(self._blamed, min(1, len(self._client.nthreads())))
+                yield from self._ended(may_be_blamed=False)
         except OSError:
             raise ResourceError(_GONE) from None
         except (Cancelled, GeneratorExit):
             self._stop()
             raise
 
-    def _begin(self, waiting: list[SweepRun]) -> None:
-        workers = len(self._client.nthreads())
-        if not workers and not self._doing and not self._is_waiting:
+    def _begin(self, waiting: list[SweepRun], most: int) -> None:
+        if not most and not self._doing and not self._is_waiting:
             self._is_waiting = True
             self._say("No worker has joined yet; waiting for the first.")
-        while waiting and len(self._doing) < workers:
+        while waiting and len(self._doing) < most:
             run = waiting.pop(0)
-            key = f"{self._topic}-{run.name}"
+            key = f"{self._topic}-{run.name}-{uuid.uuid4().hex}"
             self._doing[self._client.submit(_do, self._do, run, self._topic, key=key)] = run
 
-    def _ended(self) -> list[Future]:
+    def _ended(self, may_be_blamed: bool) -> Iterator[Outcome]:
+        """Wait a moment, then the outcomes of the runs that ended."""
+        for future in self._wait():
+            run = self._doing.pop(future)
+            error = future.exception() if future.status == "error" else None
+            if may_be_blamed and isinstance(error, KilledWorker):
+                self._blamed.append(run)
+                continue
+            outcome = self._outcome(future, error, run)
+            self._shares.end(run.name)
+            yield outcome
+        self._shares.show()
+        for run in self._doing.values():
+            self._shares.tell(run.name, self._parts.get(run.name, 0.0))
+
+    def _wait(self) -> list[Future]:
         if self._client.status != "running":
             raise ResourceError(_GONE)
         if not self._doing:
@@ -145,10 +159,9 @@ class _Work:
         except TimeoutError:
             return []
 
-    def _outcome(self, future: Future, run: SweepRun) -> Outcome:
+    def _outcome(self, future: Future, error: BaseException | None, run: SweepRun) -> Outcome:
         if future.status == "finished":
             return future.result()
-        error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):
             sentence = "Each worker that tried it was killed, perhaps since the computer's memory was full."
             return Outcome(run, failed=sentence)
