@@ -67,7 +67,7 @@ def _train(run: SweepRun, tell: Tell, is_cancelled: Callable[[], bool]) -> None:
 
     def shown(stage: str, part: float, _: float | None) -> None:
         name = stage.removeprefix("train ")
-        if name != stage:
+        if name in stages:
             tell(_TRAINING * (stages.index(name) + part) / len(stages))
 
     if training.threads is not None:
