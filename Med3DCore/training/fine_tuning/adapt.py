@@ -2,7 +2,7 @@
 
 Labels that the parent knows: the stages that find them go on learning; all others stay as they are, to the last bit.
 New labels get two stages of their own, a coarse and a fine one, that begin as copies of the parent's; so the parent's
-stages need not change at all.
+stages need not change at all. An imported model decides all labels in one network, which gets classes for new ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import read_label
+from Med3DCore.training.fine_tuning.new_labels import with_new_labels
 from Med3DCore.training.fine_tuning.run_folder import QUALITIES, TuneSettings
 from Med3DCore.training.learning.recipe import StageRecipe, TrainingSettings
 from Med3DCore.training.patches.augmentation import Augmentation
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _KNOWN_RATE, _NEW_RATE = 5e-4, 2e-3
-_IMPORTED_RATE = 2e-4
+_IMPORTED_RATE, _IMPORTED_NEW_RATE = 2e-4, 5e-4
 _PATCH = (64, 64, 64)
 _MARGIN_MM = 25.0
 # A piece of an organ counts if it is as large as this part of its largest piece.
@@ -73,8 +74,8 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
         raise DataError("No case has a labelled organ; label one in at least one case.")
     stages = [stage for stage in parent.stages if set(stage.labels) & set(known)]
     if any(stage.is_imported for stage in parent.stages):
-        _require_imported(parent, new)
-    elif any(stage.activation != "sigmoid" for stage in stages):
+        return [_imported_stage(parent, new, settings)]
+    if any(stage.activation != "sigmoid" for stage in stages):
         raise SettingError(
             f"The labels of {parent.reference} exclude each other (softmax), which cannot be fine-tuned yet; start "
             "from another model."
@@ -88,23 +89,23 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
     return tuned
 
 
-def _require_imported(parent: ModelPackage, new: Sequence[str]) -> None:
-    """Refuse what a model of nnU-Net cannot be taught.
+def _imported_stage(parent: ModelPackage, new: Sequence[str], settings: TuneSettings) -> TunedStage:
+    """The one stage of an imported model, which decides all labels at once, with classes for new ones.
 
     Raises:
-        SettingError: A label that it does not have, or it takes several images.
+        SettingError: It takes several images, or would have too many labels.
     """
-    if new:
-        names = ", ".join(parent.label_names[:3])
-        raise SettingError(
-            f"'{new[0]}' is no label of {parent.reference}, which was imported from nnU-Net and can be taught its own "
-            f"labels only, such as {names}; say which of them it is, or start from another model."
-        )
-    channels = len(parent.stages[0].preprocessing["intensity"]["channels"])
+    (stage,) = parent.stages
+    channels = len(stage.preprocessing["intensity"]["channels"])
     if channels > 1:
         raise SettingError(
             f"{parent.reference} takes {channels} images of a patient; models of one image can be fine-tuned."
         )
+    weights, rate = parent.read_weights(stage.name), _IMPORTED_RATE
+    if new:
+        stage, weights = with_new_labels(stage, weights, new, settings.seed)
+        rate = _IMPORTED_NEW_RATE
+    return TunedStage(_recipe(stage, parent, settings, rate), weights, is_new=False)
 
 
 def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: float) -> StageRecipe:
@@ -114,7 +115,7 @@ def _recipe(stage: Stage, parent: ModelPackage, settings: TuneSettings, rate: fl
         "steps": QUALITIES[settings.quality],
         "patch": tuple(before.get("patch", stage.window if stage.is_imported else _PATCH)),
         "batch": 2,
-        "learning_rate": _IMPORTED_RATE if stage.is_imported else rate,
+        "learning_rate": rate,
         "warmup": 5,
         "foreground": 0.7,
         "ema": 0.98,

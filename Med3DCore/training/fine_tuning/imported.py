@@ -1,7 +1,7 @@
-"""Teach a model that was imported from nnU-Net more of its own labels, on its own grid, by its own preprocessing.
+"""Teach an imported model more of its own labels, or new ones, on its own grid, by its own preprocessing.
 
 The cases show some of its labels, often one of a hundred. What is known not to be that one may be any of the others,
-the background among them: the loss asks for no more, so labels that nobody drew are not unlearned.
+the background among them: the loss asks for no more, and what the parent says of the others is kept (:mod:`.keeping`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from Med3DCore.inference.device import Device
@@ -23,6 +24,7 @@ from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import Case, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.cases.prepared import Prepared, PreparedCase, identity_of, target_on
+from Med3DCore.training.fine_tuning.keeping import keeping_loss
 from Med3DCore.training.learning.initialization import network_of
 from Med3DCore.training.learning.losses import marginal_label_loss, partial_label_loss
 from Med3DCore.training.learning.recipe import StageRecipe
@@ -90,6 +92,7 @@ class ImportedTask(Task[Network | Average]):
         labels: Those of the target, in its order.
         seed: Seed of the patches.
         initial: Weights to start from.
+        parent: The stage of the parent, which has no new labels yet, and its weights.
     """
 
     def __init__(
@@ -99,12 +102,15 @@ class ImportedTask(Task[Network | Average]):
         labels: Sequence[str],
         seed: int,
         initial: dict[str, Tensor],
+        parent: tuple[Stage, dict[str, Tensor]],
     ) -> None:
         stage, settings = recipe.stage, recipe.training
         self.name = f"train {stage.name}"
         self.identity = [stage.network, stage.preprocessing, list(labels), identity_of(cases)]
         self.recipe, self.initial = recipe, initial
         self.loss_of = loss_of(stage, labels)
+        self.parent = network_of(*parent).eval().requires_grad_(False)
+        self.taught = [stage.labels.index(name) for name in labels]
         self.sampler = PatchSampler(
             [case for case in cases if case.case.split == "training"],
             Normalised(),
@@ -125,11 +131,15 @@ class ImportedTask(Task[Network | Average]):
         return self.sampler.draw(number)
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: tuple[Tensor, Tensor], device: Device) -> Tensor:
-        """Cross-entropy and Dice of what is known."""
+        """Cross-entropy and Dice of what is known, and what keeps the labels that are not taught."""
         image, target = (part.to(device.torch_device) for part in batch)
         with device.autocast():
             logits = network(image)
-        return self.loss_of(logits, target)
+        device.place(self.parent)
+        with device.autocast(), torch.no_grad():
+            before = self.parent(image)
+        kept = keeping_loss(logits, before, target, self.taught, self.recipe.stage.activation)
+        return self.loss_of(logits, target) + kept
 
 
 def loss_of(stage: Stage, labels: Sequence[str]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -50,7 +50,7 @@ def describe(
         title=title,
         description=f"{parent.title}, fine-tuned for {learned} on {count}."[:500],
         labels=(*parent.labels, *unknown),
-        stages=(*parent.stages, *new),
+        stages=(*(tuned[stage.name].stage if stage.name in tuned else stage for stage in parent.stages), *new),
         encoder=None,
         provenance={
             **own,

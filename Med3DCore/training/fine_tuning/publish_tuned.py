@@ -90,7 +90,10 @@ class Publisher:
         Last, the cases in which that is found by another way's weights than the model's, see :func:`.choose_ways`.
         """
         patients = {case.name: case.patient for case in self.cases if case.split == "validation"}
-        ways = [HALFWAY] if any(not stage.is_new for stage in stages) else [ALL_THE_WAY]
+        # What learned a new label has no parent to go halfway from.
+        known = {stage.name: stage.labels for stage in self.parent.stages}
+        taught = [stage.recipe.stage for stage in stages]
+        ways = [HALFWAY if any(known.get(stage.name) == stage.labels for stage in taught) else ALL_THE_WAY]
         if ways == [HALFWAY] and len(set(patients.values())) > 1:
             ways.append(ALL_THE_WAY)
         weights, checked = {}, {}
@@ -111,7 +114,9 @@ class Publisher:
         if stage not in trained:
             return self.parent.read_weights(stage)
         after = trained[stage].weights
-        return blend(self.parent.read_weights(stage), after, way) if stage in self.parent.parts else dict(after)
+        if way == ALL_THE_WAY or stage not in self.parent.parts:
+            return dict(after)
+        return blend(self.parent.read_weights(stage), after, way)
 
     def keep(self, checked: Sequence[Checked], when: str) -> None:
         """Write what a model found in the held-out cases."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from Med3DCore.errors import DataError
 from Med3DCore.inference.device import choose_device
@@ -33,8 +34,13 @@ from Med3DCore.training.learning.task import Task, Trained
 from Med3DCore.training.segmentation.checks import require_taught
 from Med3DCore.training.segmentation.trainer import SegmentationTask
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # Of the time: what the networks get at least, however slow reading and checking are.
 _LEAST_SHARE = 0.4
+# Of the time of a step: what is left beside the parent's forward pass.
+_BESIDE_PARENT = 0.75
 # Writing the model and its card, and starting the check.
 _LAST_SECONDS = 5.0
 
@@ -119,11 +125,16 @@ class Tuning:
             recipe = self.ranks.from_main(lambda: self._fitted(recipe, minutes, taught))
         task: Task
         if recipe.stage.is_imported:
-            task = ImportedTask(recipe, prepared, taught, seed, stage.initial)
+            task = ImportedTask(recipe, prepared, taught, seed, stage.initial, self._before(recipe.stage))
         else:
             task = SegmentationTask(recipe, prepared, seed, stage.initial)
         folder = self._folder_of(stage)
         return train(task, recipe.training, folder, seed, self.device, self.progress, minutes, share, self.finish)
+
+    def _before(self, stage: Stage) -> tuple[Stage, dict[str, Tensor]]:
+        """The parent's stage of the same name, and its weights."""
+        parent = next(known for known in self.parent.stages if known.name == stage.name)
+        return parent, self.parent.read_weights(parent.name)
 
     def _taught(self, stage: Stage) -> Sequence[str]:
         """The labels of the target: of an imported model, which may have a hundred, those that the cases show."""
@@ -156,7 +167,8 @@ class Tuning:
         key = f"batch of {recipe.stage.name}"
         if key not in self.folder.read_plan():
             loss = loss_of(recipe.stage, taught) if recipe.stage.is_imported else supervised_loss
-            settings = fitted(recipe, 60 * minutes, self.device, loss, len(taught))
+            seconds = 60 * minutes * (_BESIDE_PARENT if recipe.stage.is_imported else 1)
+            settings = fitted(recipe, seconds, self.device, loss, len(taught))
             self.folder.add_to_plan({key: {"patch": list(settings.patch), "batch": settings.batch}})
         chosen = self.folder.read_plan()[key]
         return replace(recipe, training=replace(recipe.training, patch=tuple(chosen["patch"]), batch=chosen["batch"]))
