@@ -26,8 +26,8 @@ from Med3DCore.phantom.shapes import (
 )
 from Med3DCore.volume import Volume
 
-_SIZE = (96, 72, 112)  # x (across the uterus), y (depth, from the probe), z (to the fundus)
-_SPACING = 0.9  # mm
+_SIZE = (72, 54, 84)  # x (across the uterus), y (depth, from the probe), z (to the fundus)
+_SPACING = 1.2  # mm
 _CERVIX, _FUNDUS = -38.0, 34.0  # mm along the uterus
 _TISSUE_DB = {"around": 0.0, "muscle": -8.0, "lining": 8.0, "fluid": -35.0}
 _RANGE_DB = (46.0, 62.0)  # from black to white
@@ -106,13 +106,13 @@ def make_uterus(anomaly: str, rng: np.random.Generator) -> tuple[Volume, np.ndar
     place = np.stack(np.meshgrid(*map(_axis, _SIZE[::-1]), indexing="ij")[::-1], axis=-1)  # [z, y, x, (x, y, z)]
     turn = turned(*rng.uniform(-12, 12, 3))
     own = (place - rng.uniform(-4, 4, 3)) @ turn.T / rng.uniform(0.85, 1.1) / rng.uniform(0.95, 1.05, 3)
-    uneven = [ndimage.gaussian_filter(rng.standard_normal(own.shape[:3]), 7) for _ in range(3)]
-    own += np.stack([field / field.std() * 1.2 for field in uneven], axis=-1)
+    uneven = [_pattern(6.0, own.shape[:3], rng) for _ in range(3)]
+    own += 1.2 * np.stack(uneven, axis=-1)
     x, y, z = (own[..., axis].astype(np.float32) for axis in range(3))
     points = Points(x, y, z, {})
     body, cavity, seen_best = (shape.distance(points) for shape in ANOMALIES[anomaly](rng))
-    strength = _echoes(body, cavity, rng)
-    picture = _compressed(_speckle(strength, rng), place[..., 1] - origin[1], rng)
+    envelope = _speckle(_echoes(body, cavity, place, rng), rng)
+    picture = _compressed(envelope, place, rng)
     picture[~_sector(place, origin[1], rng)] = 0
     return Volume(picture, grid, f"uterus, {anomaly}"), seen_best < 0
 
@@ -140,40 +140,44 @@ def _canal(start: tuple[float, ...], stop: tuple[float, ...], radius: float, end
     return capsule(start, stop, radius, end_radius)
 
 
-def _echoes(body: np.ndarray, cavity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _pattern(mm: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A random field of deviation 1 whose details are about twice as large as so many mm."""
+    field = ndimage.gaussian_filter(rng.standard_normal(shape), mm / _SPACING)
+    return field / field.std()
+
+
+def _echoes(body: np.ndarray, cavity: np.ndarray, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mean amplitude of the echoes."""
-    around = ndimage.gaussian_filter(rng.standard_normal(body.shape), 5)
-    decibel = _TISSUE_DB["around"] + rng.uniform(-2, 3) + 3.0 * around / around.std()
-    lumps = ndimage.gaussian_filter(rng.standard_normal(body.shape), 4)
-    decibel = np.where(body < 0, _TISSUE_DB["muscle"] + rng.uniform(-2, 2) + 1.2 * lumps / lumps.std(), decibel)
+    decibel = _TISSUE_DB["around"] + rng.uniform(-2, 3) + 3.0 * _pattern(4.5, body.shape, rng)
+    muscle = _TISSUE_DB["muscle"] + rng.uniform(-2, 2) + 1.2 * _pattern(3.6, body.shape, rng)
+    decibel = np.where(body < 0, muscle, decibel)
     decibel += 8.0 * np.exp(-((body / 1.2) ** 2))  # the outer surface reflects
     lining = _TISSUE_DB["lining"] + rng.uniform(-3, 2)
     decibel = np.where(cavity < 0, lining, decibel)
     if rng.random() < 0.4:  # the bladder, beside the uterus and nearer to the probe
-        z, y, x = np.indices(body.shape)
-        bladder = ((x - 48) / 30) ** 2 + ((y - 4) / 12) ** 2 + ((z - rng.uniform(15, 45)) / 22) ** 2 < 1
-        decibel = np.where(bladder & (body > 1), _TISSUE_DB["fluid"], decibel)
+        away = (place - [0.0, -29.0, rng.uniform(-37, -10)]) / [27.0, 11.0, 20.0]
+        decibel = np.where(((away**2).sum(axis=-1) < 1) & (body > 1), _TISSUE_DB["fluid"], decibel)
     return 10 ** (decibel / 20)
 
 
 def _speckle(strength: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Envelope of echoes with random phases, blurred by the beam: finer along the depth (y) than across."""
-    beam = (rng.uniform(0.9, 1.3), rng.uniform(0.45, 0.7), rng.uniform(0.9, 1.3))
+    beam = (rng.uniform(0.75, 1.0), rng.uniform(0.4, 0.6), rng.uniform(0.75, 1.0))
     parts = [
         ndimage.gaussian_filter(rng.standard_normal(strength.shape) * strength, beam) for _ in range(2 * _COMPOUND)
     ]
     return np.sqrt(np.mean(np.square(parts), axis=0))
 
 
-def _compressed(envelope: np.ndarray, depth_mm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _compressed(envelope: np.ndarray, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Grey values of an envelope: attenuation that the gain does not quite make up for, shadows, a logarithm."""
     decibel = 20 * np.log10(envelope / np.median(envelope) + 10**-2.5)
-    decibel += rng.uniform(-0.12, 0.08) * depth_mm
+    depth = place[..., 1] - place[0, 0, 0, 1]
+    decibel += rng.uniform(-0.12, 0.08) * depth
     for _ in range(int(rng.integers(0, 3))):  # gas lets little through
-        z, _, x = np.indices(envelope.shape)
         angle = rng.uniform(0, np.pi)
-        line = (x - rng.uniform(8, 88)) * np.cos(angle) + (z - rng.uniform(8, 104)) * np.sin(angle)
-        decibel -= rng.uniform(4, 12) * np.exp(-((line / rng.uniform(2, 5)) ** 2)) * (depth_mm > rng.uniform(5, 30))
+        line = place[..., 0] * np.cos(angle) + place[..., 2] * np.sin(angle) - rng.uniform(-36, 36)
+        decibel -= rng.uniform(4, 12) * np.exp(-((line / rng.uniform(2, 4.5)) ** 2)) * (depth > rng.uniform(5, 30))
     grey = 255 * (0.5 + (decibel + rng.uniform(-6, 8)) / rng.uniform(*_RANGE_DB))
     return np.clip(grey, 1, 255).astype(np.uint8)
 

@@ -34,7 +34,7 @@ LAYOUTS: Mapping[str, tuple[Writer, int]] = {
     "brats2019": (_in_stage(brains.write_brats2019), 36),
     "ct_rate": (_in_stage(ct_rate.write_ct_rate), 120),
     "emphysema": (_in_stage(ct_rate.write_emphysema), 90),
-    "uterine_anomalies": (_in_stage(uteri.write_uterine_anomalies), 110),
+    "uterine_anomalies": (_in_stage(uteri.write_uterine_anomalies), 240),
     "deep_lesion": (_write_deep_lesion, 60),
     "lidc": (_in_stage(chests.write_lidc), 80),
     "luna16": (_in_stage(chests.write_luna16), 40),
