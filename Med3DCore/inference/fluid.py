@@ -27,6 +27,7 @@ THICKEST_MM = 14.0
 """Of a layer on average. The ascites measured 5 to 6 mm, the effusion 12, the lesion of 12 cm 22."""
 
 _LEAST_ML = 5.0
+_MOST_OF_A_LUMP = 0.3  # of the border, twice what the lesion of 12 cm covers; what covers more is fluid, however thick
 _LEAST_MORE = 0.03  # of the border, where there is a layer elsewhere
 _COARSEST_MM = 3.0  # a layer of fewer voxels is no layer
 _FLUID_HU = (-30.0, 35.0)
@@ -126,6 +127,6 @@ def _layers(watery: np.ndarray, depth: np.ndarray, mm: np.ndarray) -> np.ndarray
     layers = {
         int(number): float(covered[number - 1])
         for number in np.flatnonzero(covered >= _LEAST_MORE) + 1
-        if _thickness(parts == number, depth, mm) <= THICKEST_MM
+        if covered[number - 1] > _MOST_OF_A_LUMP or _thickness(parts == number, depth, mm) <= THICKEST_MM
     }
     return np.isin(parts, list(layers) if max(layers.values(), default=0.0) >= LEAST_COVERED else [])

@@ -31,11 +31,12 @@ def scan(fluid, hu=100.0, water=12.0):
 
 SHELL = FOUND & (FAR > 20.5)
 BEHIND = SHELL & (AROUND[1] > 8)  # as of somebody lying on the back
+MUCH = FOUND & (FAR > 16)  # 20 mm of it
 LUMP = FOUND & (np.sqrt(((AROUND - np.array([0, 0, 20])[:, None, None, None]) ** 2).sum(axis=0)) < 14)
 INSIDE = FAR < 10
 
 
-@pytest.mark.parametrize("layer", [SHELL, BEHIND], ids=["all around", "behind"])
+@pytest.mark.parametrize("layer", [SHELL, BEHIND, MUCH], ids=["all around", "behind", "much"])
 @pytest.mark.parametrize("hu", [60.0, 100.0, 150.0])
 def test_a_layer_of_fluid_is_found_and_no_more(layer, hu):
     fluid = fluid_in(FOUND, scan(layer, hu), GRID.spacing)
