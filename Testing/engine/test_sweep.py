@@ -15,6 +15,8 @@ from test_task_command import write_patient, write_task
 
 from Med3DCore.benchmarks.catalogue import find_task, known_tasks
 from Med3DCore.benchmarks.networks import task_recipe
+from Med3DCore.benchmarks.results import Results, write_results
+from Med3DCore.benchmarks.run_folder import EVALUATION
 from Med3DCore.benchmarks.sweep.choices import chosen_tasks, data_folders, steps_by_task
 from Med3DCore.benchmarks.sweep.engine import Shares
 from Med3DCore.benchmarks.sweep.outcome import Outcome
@@ -247,17 +249,28 @@ def sweep(blocks, folder, *more, starts=("scratch",), seeds=(0,), steps=2):
     return main([*map(str, [*said, "--starts", *starts, "--seeds", *seeds, *more])])
 
 
-def test_failures_are_named_what_is_done_is_not_done_again_and_more_may_be_added(blocks, tmp_path, capsys, monkeypatch):
-    tried = []
-    real = sweep_run.train_task
+@pytest.fixture
+def tried(monkeypatch):
+    """The runs that began, of which only the one from a model that is gone really trains, and fails."""
+    tried, real = [], sweep_run.train_task
 
-    def counted(args, ranks):
-        tried.append((args.output.parent.name, args.seed))
-        if args.output.parent.name == "hungry" and len(tried) < 4:
+    def train(args, ranks):
+        start = args.output.parent.name
+        tried.append((start, args.seed))
+        if start == "hungry" and len(tried) < 4:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.")
-        return real(args, ranks)
+        return real(args, ranks) if start == "gone" else 0
 
-    monkeypatch.setattr(sweep_run, "train_task", counted)
+    def evaluate(name, run_folder, *_):
+        figures = {"dice block": Estimate(0.5, None, None, 2)}
+        write_results(Results("blocks", "m-1.0.0", 2, [], figures), run_folder / EVALUATION)
+
+    monkeypatch.setattr(sweep_run, "train_task", train)
+    monkeypatch.setattr(sweep_run, "evaluate_run", evaluate)
+    return tried
+
+
+def test_failures_are_named_what_is_done_is_not_done_again_and_more_may_be_added(blocks, tmp_path, capsys, tried):
     starts = ["scratch", "hungry=" + blocks[2], "gone=gone.med3d.zip"]
     assert sweep(blocks, tmp_path / "out", starts=starts) == 1
     said = capsys.readouterr()
