@@ -158,9 +158,9 @@ def _sweep(
         waiting = [run for run in runs if run.name not in done]
         bar.line(f"{len(runs)} runs, {len(done)} of them done before")
         progress = Progress(bar, is_stopped)
-        shares = Shares(progress, len(runs), len(done))
         if waiting:
             with progress.stage("sweep", share=1.0):
+                shares = Shares(progress, len(runs), len(done))
                 for outcome in engine(waiting, do_run, shares):
                     outcomes.append(outcome)
                     table = make_table(plan, outcomes, args.figure, warnings)

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ from Med3DCore.benchmarks.sweep.report import as_markdown, to_dict, write_table
 from Med3DCore.benchmarks.sweep.table import main_figure, make_table
 from Med3DCore.cli import sweep_run
 from Med3DCore.cli.main import main
-from Med3DCore.errors import DataError, SettingError
+from Med3DCore.errors import Cancelled, DataError, SettingError
 from Med3DCore.evaluation.classification import Estimate
 from Med3DCore.networks.preact_resnet import PreActResNetEncoder
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.progress import Progress
+from Med3DCore.system.locks import locked
 from Med3DCore.training.comparison.init import Init
 from Med3DCore.training.learning.initialization import find_starts
 from Med3DCore.training.segmentation.checks import check_stage
@@ -231,6 +233,17 @@ def test_progress_counts_runs_and_parts_of_them_and_never_goes_back():
     assert told[1:] == [0.375, 0.5, 0.5]
 
 
+def test_the_time_left_does_not_count_what_earlier_calls_did():
+    left = []
+    progress = Progress(lambda _, __, seconds: left.append(seconds))
+    with progress.stage("sweep", share=1.0):
+        shares = Shares(progress, total=2, done=1)
+        shares.tell("half done", 0.5)
+        time.sleep(0.1)
+        shares.tell("half done", 0.6)  # a tenth of a run took a tenth of a second, and four are left
+    assert 0.3 < left[-1] < 4
+
+
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
@@ -329,3 +342,14 @@ def test_an_unforeseen_error_is_named_with_its_trace(blocks, tmp_path, capsys, m
 def test_a_run_says_where_all_lies_wherever_it_is_done():
     run = make_plan().runs(Path("out"))[0]
     assert run.folder.is_absolute() and run.data.is_absolute() and run.file.is_absolute()
+
+
+def test_a_run_that_another_process_does_is_waited_for_and_not_done_again(tmp_path, tried):
+    run = make_plan().runs(tmp_path)[0]
+    run.folder.mkdir(parents=True)
+    with locked(run.folder / ".sweep.lock", "", ""):
+        with pytest.raises(Cancelled):
+            sweep_run.do_run(run, lambda part: None, lambda: True)
+        sweep_run.evaluate_run("", run.folder)  # by the other one
+    assert sweep_run.do_run(run, lambda part: None, lambda: True).figures["dice block"].value == 0.5
+    assert tried == []

@@ -30,7 +30,7 @@ class Shares:
     """How much of a sweep is done.
 
     Args:
-        progress: Told of it; may cancel.
+        progress: Told of it, within one stage for the whole sweep; may cancel.
         total: Runs of the whole sweep.
         done: Those that were done before.
     """
@@ -41,11 +41,15 @@ class Shares:
         progress.skip(done / total)
 
     def tell(self, name: str, part: float) -> None:
-        """How much of a run is done, 0..1; what a run that goes on elsewhere did before counts no less.
+        """How much of a run is done, 0..1; what it did in earlier calls is what is told first.
+
+        If it goes on elsewhere, from an earlier step, nothing is taken back.
 
         Raises:
             Cancelled: The user wants to stop.
         """
+        if name not in self._parts:
+            self.progress.skip(part / self._total)
         self._parts[name] = max(part, self._parts.get(name, 0.0))
         self.show()
 

@@ -146,7 +146,8 @@ class _Work:
             yield outcome
         self._shares.show()
         for run in self._doing.values():
-            self._shares.tell(run.name, self._parts.get(run.name, 0.0))
+            if run.name in self._parts:
+                self._shares.tell(run.name, self._parts[run.name])
 
     def _wait(self) -> list[Future]:
         if self._client.status != "running":
