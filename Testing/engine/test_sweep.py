@@ -161,7 +161,7 @@ def test_the_table_has_mean_and_spread_and_says_what_failed():
         "odd": {1: 0.4, 2: "No memory.", 3: "No memory."},
     }
     text = as_markdown(make_table(plan, outcomes_of(plan, scores), warnings=["luna16: good has seen them."]))
-    assert "| start | liver_cysts: jaccard cyst (n = 8) | luna16 |" in text
+    assert "| start | liver_cysts: jaccard cyst (8 patients) | luna16 |" in text
     assert "| plain | 0.600 ± 0.100 (3) | to do |" in text
     assert "| good | **0.800 ± 0.095** (3) | to do |" not in text, "odd has one seed, which shows nothing"
     assert "| odd | 0.400 (1 of 3) | to do |" in text

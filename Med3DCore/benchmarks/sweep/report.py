@@ -107,7 +107,7 @@ def _head(column: Column) -> str:
     if not column.figure:
         return column.task
     low = ", low is good" if column.sign < 0 else ""
-    return f"{column.task}: {_shown(column.figure)}{low} (n = {column.patients})"
+    return f"{column.task}: {_shown(column.figure)}{low} ({column.patients} patients)"
 
 
 def _shown(figure: str) -> str:

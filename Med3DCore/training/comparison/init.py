@@ -35,8 +35,8 @@ class Init:
             >>> Init.parse("resnet_50.pth=MedicalNet").name
             'MedicalNet'
             >>> Init.parse("MedicalNet=resnet_50.pth").source
-        'resnet_50.pth'
-        >>> Init.parse("i3d:resnet18.pth").name
+            'resnet_50.pth'
+            >>> Init.parse("i3d:resnet18.pth").name
             'i3d-resnet18.pth'
         """
         source, _, name = text.partition("=")
