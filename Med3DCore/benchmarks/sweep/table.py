@@ -67,7 +67,7 @@ class Column:
 
     @property
     def best(self) -> Cell | None:
-        """The start that is better than each other one by :data:`RULE`; None if there is none."""
+        """The start that is better than each other one by ``RULE``; None if there is none."""
         measured = [cell for cell in self.cells if cell.spread is not None]
         if len(measured) < 2:
             return None
