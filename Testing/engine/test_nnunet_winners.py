@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter, zoom
 
 from Med3DCore.inference.nnunet.logits import Logits
@@ -70,3 +71,17 @@ def test_the_axis_that_is_resampled_by_itself():
     assert lone_axis((5.0, 1.0, 5.0), (1.0, 1.0, 1.0), None) is None  # two as long: none is alone
     assert lone_axis((5.0, 1.0, 1.0), (1.0, 1.0, 1.0), separate=False) is None
     assert new_size(5, 1.5, 3.0) == 2 and new_size(3, 0.5, 3.0) == 1
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+def test_enlarged_maps_give_the_labels_of_enlarged_logits(classes):
+    """The last layer is linear: with many classes it runs on enlarged maps, with few on the network's grid."""
+    rng = np.random.default_rng(classes)
+    maps = rng.standard_normal((6, 9, 10, 11)).astype(np.float32)
+    weight, bias = (
+        torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for shape in ((classes, 6), (classes,))
+    )
+    logits = np.einsum("km,mzyx->kzyx", weight, maps) + bias.numpy()[:, None, None, None]
+    axes = [neighbours(n, m, 1) for n, m in zip(maps.shape[1:], (21, 24, 30), strict=True)]
+    found, expected = exclusive_labels(Logits(maps, (weight, bias)), axes), exclusive_labels(Logits(logits), axes)
+    assert np.mean(found != expected) < 1e-3 and len(np.unique(found)) > classes // 2

@@ -37,6 +37,23 @@ class Logits:
     last: Last | None = None
     softmax: bool = False
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether interpolated maps give interpolated logits."""
+        return self.last is not None and not self.softmax
+
+    def highest(self, maps: np.ndarray) -> np.ndarray:
+        """The class with the highest logit, of the shape of the maps without channels.
+
+        Args:
+            maps: float32 ``[maps, z, y, x]``, what the last layer gets.
+        """
+        if self.last is None:
+            raise ValueError("the maps are logits")
+        weight, bias = self.last
+        flat = torch.from_numpy(maps.reshape(len(maps), -1)).T
+        return torch.addmm(bias, flat, weight.T).numpy().argmax(axis=1).reshape(maps.shape[1:])
+
     def slab(self, z: slice) -> np.ndarray:
         """The logits, or probabilities, of some slices: float32 ``[classes, z, y, x]``."""
         maps = self.maps[:, z]

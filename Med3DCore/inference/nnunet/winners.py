@@ -24,6 +24,9 @@ Fill = Callable[[Block, Block], None]
 
 # Voxels of the network's grid along an edge of a block: larger ones have more borders, smaller ones cost Python's time.
 _EDGE = 8
+# With more classes than this part of the maps that they are made of, the maps are interpolated, since the last layer is
+# linear.
+_FEW = 0.7
 _TOGETHER = 16  # classes that are interpolated in one go; as many as the processor's cache holds
 
 
@@ -59,11 +62,18 @@ def exclusive_labels(
                 return
             part, inner = slab[(slice(None), *place)], _inner(axes, block, corners)
             likely = np.unique(winners)
+            if logits.is_linear and len(likely) > _FEW * len(logits.maps):
+                result[block] = logits.highest(_interpolated(logits.maps[(slice(None), *corners)], inner))
+                return
             best, label = _highest(part, likely, inner)
             # Between its corners no class is above the highest of them.
             possible = np.flatnonzero(part.reshape(len(part), -1).max(axis=1) > best.min())
             left = np.union1d(likely, possible)
-            if wanted is None or np.isin(left, list(wanted)).any():
+            if wanted is not None and not np.isin(left, list(wanted)).any():
+                return
+            if logits.is_linear and len(left) > _FEW * len(logits.maps):
+                result[block] = logits.highest(_interpolated(logits.maps[(slice(None), *corners)], inner))
+            else:
                 result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
 
         return fill
