@@ -47,3 +47,12 @@ def test_links_of_the_pages_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+def test_decisions_are_numbered_in_their_order_and_each_is_in_the_table_of_rooms():
+    page = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    numbers = [int(number) for number in re.findall(r"^(\d+)\. \*\*", page, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    rows = re.findall(r"^\| ([^|]+) \| ([\d, ]+) \|$", page, re.MULTILINE)
+    assert len({room for room, _ in rows}) == len(rows)
+    assert {int(number) for _, listed in rows for number in listed.split(",")} == set(numbers)
