@@ -93,7 +93,7 @@ class Pipeline:
         looks = {name: self._look_again(name, stage, reading, progress) for name, stage in final.items()}
         left_out = {name: leave_out_disputed(name, *look, volume.geometry) for name, look in looks.items()}
         is_ct = self.package.modality == "CT"
-        fluid = {name: leave_out_fluid(name, last, volume) for name, (last, _) in looks.items() if is_ct}
+        fluid = {name: leave_out_fluid(name, last, reading.seen.volume) for name, (last, _) in looks.items() if is_ct}
         with progress.stage("restore", share=0.1):
             found = self._assemble(volume, {name: last for name, (last, _) in looks.items()}, progress)
             cut = set() if reading.seen.padding is None else end_at_padding(found, reading.seen.padding)

@@ -12,6 +12,7 @@ from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.io import read_volume
 from Med3DCore.labels import find_labels
 from Med3DCore.models import Catalogue
+from Med3DCore.phantom import PhantomSettings, make_phantom
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -101,6 +102,15 @@ def test_what_was_left_out_is_told():
     assert not progress.flags
     warn_of_fluid(label, 289.4, progress)
     assert [flag["flag"] for flag in progress.flags] == ["fluid"] and "289 mL" in progress.warnings[0]
+
+
+def test_a_scan_padded_with_the_value_of_water_has_no_fluid():
+    phantom = make_phantom(1, PhantomSettings(spacing=(3.0, 3.0, 3.0)))
+    below = int(np.median(np.flatnonzero((phantom.labels.mask("liver")).any(axis=(1, 2)))))
+    progress, padded = Progress(), phantom.ct.array.copy()
+    padded[:below] = 0
+    found = segment(phantom.ct.with_array(padded), ["liver"], Catalogue().default_for(["liver"]), progress=progress)
+    assert [flag["flag"] for flag in progress.flags] == ["cut"] and found.labels.volume_ml("liver") > 300
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the CTs of ../shared/data")
