@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.dicom_node.settings import NodeSettings
 from Med3DCore.errors import SettingError, VolumeError
-from Med3DCore.io import find_scan, read_found, write_label_maps
-from Med3DCore.io.dicom import Series
+from Med3DCore.io import read_found, write_label_maps
+from Med3DCore.io.dicom.choice import choose_series
+from Med3DCore.io.dicom.series import series_of_files
 from Med3DCore.io.dicom_results import Origin
 from Med3DCore.models import Catalogue, ModelPackage
 from Med3DCore.models.archive import sha256_of
@@ -42,11 +44,11 @@ class Segmenter:
         with self.package.path.open("rb") as stream:
             self.digest = sha256_of(stream)
 
-    def make(self, slices: Path, results: Path) -> None:
+    def make(self, slices: Sequence[Path], results: Path) -> None:
         """Segment a series and write what is to be sent: all of it, or nothing.
 
         Args:
-            slices: Folder of the series.
+            slices: Its files, in one folder. Others may be there: of a slow sender one may just be written.
             results: Folder to be made; one that is there is whole, and stays.
 
         Raises:
@@ -57,14 +59,16 @@ class Segmenter:
         from Med3DCore.inference.segment import segment
 
         progress = Progress()
-        scan = find_scan(slices, progress=progress)
-        if not isinstance(scan, Series):
-            raise VolumeError(f"{slices} holds no series.")
-        volume = read_found(scan, slices, progress)
+        found = series_of_files(slices, progress)
+        if not found:
+            raise VolumeError(f"The slices of {results.name} are gone, or none can be read.")
+        folder = slices[0].parent
+        scan = choose_series(found, None, folder)
+        volume = read_found(scan, folder, progress)
         organs = self.settings.organs or self.package.label_names
         result = segment(volume, organs, self.package, self.settings.device, progress=progress)
         for sentence in progress.warnings:
-            _log.warning("%s: %s", slices.name, sentence)
+            _log.warning("%s: %s", folder.name, sentence)
         origin = Origin(scan, self.package.reference, self.digest, self.settings.seg_labelmap)
         made = results.with_name(f".{results.name}")
         shutil.rmtree(made, ignore_errors=True)

@@ -104,7 +104,7 @@ class Node:
             return
         job, start = self._queue.save(job, attempts=job.attempts + 1), time.monotonic()
         try:
-            self._segmenter.make(self._queue.incoming / job.key, self._queue.results / job.key)
+            self._segmenter.make(self._queue.slices_of(job.key), self._queue.results / job.key)
         except (ResourceError, OSError, MemoryError) as error:  # which may be over in a minute
             self._queue.save(job, error=str(error), not_before=time.time() + min(_LONGEST_WAIT, 15.0 * 4**job.attempts))
             _log.error("%s: %s", job.key, error)

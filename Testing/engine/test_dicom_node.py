@@ -23,9 +23,10 @@ from node_helpers import Archive, associate, configuration, free_port, running, 
 from test_worker_requests import GEOMETRY, make_stage, make_volume, save_model
 
 from Med3DCore.cli.main import main
+from Med3DCore.dicom_node.processing import Segmenter
 from Med3DCore.dicom_node.queue import DONE, FAILED, SENDING, WAITING, Queue
 from Med3DCore.dicom_node.settings import EXAMPLE, read_settings
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import SettingError, VolumeError
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import catalogue
@@ -95,7 +96,11 @@ def test_several_series_in_one_association_and_the_same_again(node, series):
     folder, port, archive_port = node
     archive = Archive(archive_port)
     queue = Queue(folder / "queue")
-    with running(configuration(folder, port, archive_port)):
+    path = configuration(folder, port, archive_port)
+    # However slow a busy computer is, the association stays open.
+    patient = path.read_text(encoding="utf-8").replace("silent_seconds = 1", "silent_seconds = 60")
+    path.write_text(patient, encoding="utf-8")
+    with running(path):
         association = associate(port)
         for files in zip(*(sorted((series / seed).glob("*.dcm")) for seed in "abc"), strict=True):
             for file in files:
@@ -109,6 +114,18 @@ def test_several_series_in_one_association_and_the_same_again(node, series):
         time.sleep(0.5)
     archive.close()
     assert len(only(archive)) == 3 and set(archive.times.values()) == {1}
+
+
+def test_a_slice_that_is_just_being_written_is_no_part_of_the_series(node, series):
+    folder, *ports = node
+    queue = Queue(folder / "queue")
+    for file in sorted((series / "a").glob("*.dcm")):
+        key = queue.add("1.2", file.name, file.read_bytes())
+    (queue.incoming / key / ".med3d-half.dcm").write_bytes(file.read_bytes()[:3000])
+    Segmenter(read_settings(configuration(folder, *ports))).make(queue.slices_of(key), queue.results / key)
+    assert [made.name for made in (queue.results / key).iterdir()] == ["r.seg.dcm"]
+    with pytest.raises(VolumeError, match="gone"):
+        Segmenter(read_settings(configuration(folder, *ports))).make([], queue.results / "other")
 
 
 def test_a_series_that_grows_after_it_was_done_is_done_again_whole(node, series):
