@@ -39,7 +39,7 @@ def add_scan(action: argparse.ArgumentParser) -> None:
 
 def _ask(args: argparse.Namespace) -> int:
     from Med3DCore.drawing.class_map import write_class_map
-    from Med3DCore.drawing.picture import require_matplotlib
+    from Med3DCore.drawing.figure import require_matplotlib
     from Med3DCore.inference.classify_scan import MUCH_UNSEEN, ScanClassifier
     from Med3DCore.inference.device import choose_device
     from Med3DCore.io import check_output, read_volume, write_volume

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     Raises:
         Med3DError: Plan, recipe, data or a start cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
-    from Med3DCore.drawing.picture import require_matplotlib
+    from Med3DCore.drawing.figure import require_matplotlib
     from Med3DCore.inference.device import choose_device
     from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.cases.case import training_spacings

@@ -188,7 +188,8 @@ def _make_folder(folder: Path) -> None:
 
 def _drawer(folder: Path) -> Look:
     """Draws a case into a folder."""
-    from Med3DCore.drawing.picture import require_matplotlib, write_picture
+    from Med3DCore.drawing.figure import require_matplotlib
+    from Med3DCore.drawing.picture import write_picture
     from Med3DCore.io.label_names import label_for
     from Med3DCore.training.cases.label import label_volumes
     from Med3DCore.volume import LabelMap

@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Med3DError: Scan or model cannot be used, or a file cannot be written.
     """
+    from Med3DCore.drawing.figure import require_matplotlib
     from Med3DCore.drawing.findings import write_findings
-    from Med3DCore.drawing.picture import require_matplotlib
     from Med3DCore.inference.detect import Detector
     from Med3DCore.inference.device import choose_device
     from Med3DCore.io import check_output, read_volume

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from Med3DCore.cli import import_monai, import_nnunet
 from Med3DCore.cli.arguments import path
+from Med3DCore.cli.new_model import add_imported_model, add_new_model, saved
 from Med3DCore.errors import ModelError
-from Med3DCore.models import Catalogue, ModelEntry, ModelPackage, save_package
+from Med3DCore.models import Catalogue, ModelEntry, ModelPackage
 from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, SCAN_CLASSIFIER
 
 
@@ -56,14 +57,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "import-checkpoint", help="make a model of MedicalNet's, Kinetics', Merlin's or Astra's encoder"
     )
     action.add_argument("file", type=path, help="for example resnet_50_23dataset.pth or astra_encoder.pt")
-    action.add_argument("--name", help="name of the model; by default the file's")
-    action.add_argument("--version", default="1.0.0", help="three numbers (default: %(default)s)")
-    action.add_argument("--title", default="", help="name shown to people")
-    action.add_argument("--licence", default="not stated", help="licence of the weights (default: %(default)s)")
+    add_imported_model(action, "the file's")
     action.add_argument("--in-channels", type=int, default=1, metavar="N", help="input channels (default: %(default)s)")
-    action.add_argument("--half", action="store_true", help="store kernels as float16: half the size, rounded")
-    action.add_argument("--output", type=path, help="folder or file; by default your models")
-    action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
     action.set_defaults(act=_import_checkpoint)
 
     import_nnunet.add_action(actions)
@@ -72,10 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     action = actions.add_parser("combine", help="make one model of several that average what they find")
     action.add_argument("models", nargs="+", metavar="model", help="names or files of models with the same stages")
     action.add_argument("--name", required=True, help="name of the new model")
-    action.add_argument("--version", default="1.0.0", help="three numbers (default: %(default)s)")
-    action.add_argument("--title", default="", help="name shown to people")
-    action.add_argument("--output", type=path, help="folder or file; by default your models")
-    action.add_argument("--overwrite", action="store_true", help="take the place of another file of the same version")
+    add_new_model(action)
     action.set_defaults(act=_combine)
 
     parser.set_defaults(run=run)
@@ -200,15 +192,8 @@ def _combine(args: argparse.Namespace) -> int:
 
     catalogue = Catalogue()
     package, weights = combine([catalogue.find(model) for model in args.models], args.name, args.version, args.title)
-    print(f"Saved as {_saved(package, weights, args)}")
+    print(f"Saved as {saved(package, weights, args, half=True)}")
     return 0
-
-
-def _saved(package: ModelPackage, weights: dict, args: argparse.Namespace, half: bool = True) -> Path:
-    """Write a new model where the user wants it."""
-    if args.output is None:
-        return Catalogue().save(package, weights, half, args.overwrite)
-    return save_package(package, weights, args.output, half)
 
 
 def _import_checkpoint(args: argparse.Namespace) -> int:
@@ -216,7 +201,7 @@ def _import_checkpoint(args: argparse.Namespace) -> int:
 
     encoder = import_checkpoint(args.file, args.in_channels)
     package = encoder_package(encoder, args.name, args.version, args.licence, args.title)
-    target = _saved(package, {"encoder": encoder.state_dict}, args, args.half)
+    target = saved(package, {"encoder": encoder.state_dict}, args, args.half)
     report = encoder.report
     print(
         f"ResNet-{encoder.depth}, shortcut {encoder.shortcut}, width {encoder.width}, {encoder.in_channels} channel(s)"

@@ -132,7 +132,7 @@ def _check(places: Places) -> None:
         if output.exists() and places.source.exists() and output.samefile(places.source):
             raise OutputError(f"The result would replace the scan {places.source}; choose another name.")
     if places.picture is not None:
-        from Med3DCore.drawing.picture import require_matplotlib
+        from Med3DCore.drawing.figure import require_matplotlib
 
         check_output(places.picture, (".png",))
         require_matplotlib()

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Med3DError: Tasks, data or settings cannot be used.
     """
-    from Med3DCore.drawing.picture import require_matplotlib
+    from Med3DCore.drawing.figure import require_matplotlib
     from Med3DCore.system.distributed import Ranks
 
     require_matplotlib()

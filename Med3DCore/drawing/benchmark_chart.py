@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.drawing.picture import require_matplotlib
+from Med3DCore.drawing.figure import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,11 +36,6 @@ def draw_benchmark(
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
     groups: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in boxes.items():
         measure, _, rest = name.partition(" ")
@@ -49,17 +44,13 @@ def draw_benchmark(
         groups.setdefault(measure, {})[rest.removeprefix("mm ").replace("_", " ")] = known
     panels = len(groups) + bool(curves)
     rows = max([len(group) for group in groups.values()] or [0])
-    figure = Figure(
-        figsize=(4.6 * max(panels, 1), max(1.6 + _ROW_INCHES * rows, 3.6 if curves else 2.2)), layout="constrained"
-    )
-    places = iter(figure.subplots(1, max(panels, 1), squeeze=False)[0])
-    for (measure, group), place in zip(groups.items(), places, strict=False):
-        _draw_boxes(place, measure, group)
-    if curves:
-        _draw_curves(next(places), curves, axes)
-    figure.suptitle(title, fontsize=11)
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    with drawn(path, (4.6 * max(panels, 1), max(1.6 + _ROW_INCHES * rows, 3.6 if curves else 2.2)), dpi=110) as figure:
+        places = iter(figure.subplots(1, max(panels, 1), squeeze=False)[0])
+        for (measure, group), place in zip(groups.items(), places, strict=False):
+            _draw_boxes(place, measure, group)
+        if curves:
+            _draw_curves(next(places), curves, axes)
+        figure.suptitle(title, fontsize=11)
 
 
 def _draw_boxes(place: Axes, measure: str, group: Mapping[str, Sequence[float]]) -> None:

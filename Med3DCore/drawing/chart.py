@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from Med3DCore.drawing.picture import require_matplotlib
+from Med3DCore.drawing.figure import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,22 +27,15 @@ def draw_curves(logs: Mapping[str, Sequence[dict]], path: Path) -> None:
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
-    figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
-    for row, (name, log) in zip(figure.subplots(len(logs), 2, squeeze=False), logs.items(), strict=True):
-        _draw_loss(row[0], [entry for entry in log if "loss" in entry])
-        _draw_scores(row[1], [entry for entry in log if "validation" in entry])
-        row[0].set_title(name, loc="left", fontsize=10)
-        for axes in row:
-            axes.set_xlabel("steps", fontsize=8)
-            axes.tick_params(labelsize=8)
-            axes.spines[["top", "right"]].set_visible(False)
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    with drawn(path, (10, 2.8 * len(logs))) as figure:
+        for row, (name, log) in zip(figure.subplots(len(logs), 2, squeeze=False), logs.items(), strict=True):
+            _draw_loss(row[0], [entry for entry in log if "loss" in entry])
+            _draw_scores(row[1], [entry for entry in log if "validation" in entry])
+            row[0].set_title(name, loc="left", fontsize=10)
+            for axes in row:
+                axes.set_xlabel("steps", fontsize=8)
+                axes.tick_params(labelsize=8)
+                axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_loss(axes: Axes, entries: Sequence[dict]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from Med3DCore.drawing.picture import require_matplotlib
+from Med3DCore.drawing.figure import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,26 +60,19 @@ def draw_comparison(
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
     panels = 2 if saving else 1
-    figure = Figure(figsize=(0.6 + 5.2 * panels, 3.8), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    colours = dict(zip(dict.fromkeys(curve.group for curve in curves), _COLOURS * len(curves), strict=False))
-    _draw_curves(axes[0], curves, level, colours)
-    if saving:
-        _draw_saving(axes[1], saving, colours)
-    for each in axes:
-        each.set_ylabel("Dice on held-out cases")
-        each.grid(axis="y", color="0.92", linewidth=0.8)
-        each.set_axisbelow(True)
-        each.spines[["top", "right"]].set_visible(False)
-        each.legend(frameon=False, fontsize=8, loc="lower right")
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    with drawn(path, (0.6 + 5.2 * panels, 3.8), dpi=120) as figure:
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        colours = dict(zip(dict.fromkeys(curve.group for curve in curves), _COLOURS * len(curves), strict=False))
+        _draw_curves(axes[0], curves, level, colours)
+        if saving:
+            _draw_saving(axes[1], saving, colours)
+        for each in axes:
+            each.set_ylabel("Dice on held-out cases")
+            each.grid(axis="y", color="0.92", linewidth=0.8)
+            each.set_axisbelow(True)
+            each.spines[["top", "right"]].set_visible(False)
+            each.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _draw_curves(axes: Axes, curves: Sequence[CurveGroup], level: tuple[float, str], colours: dict) -> None:

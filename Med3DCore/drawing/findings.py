@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from Med3DCore.drawing.picture import require_matplotlib, slice_grid
+from Med3DCore.drawing.figure import drawn
+from Med3DCore.drawing.picture import slice_grid
 from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing import resample
 from Med3DCore.volume import Volume
@@ -39,26 +40,19 @@ def write_findings(volume: Volume, findings: Sequence[Found], path: Path, pixel_
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
     shown = findings[:_MOST]
     columns = max(1, min(_COLUMNS, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
-    figure = Figure(figsize=(3.4 * columns, 3.2 * rows), facecolor="black", layout="constrained")
-    places: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for axes in places:
-        axes.set_axis_off()
-    middle = float(np.mean([bound[2] for bound in volume.geometry.bounds()]))
-    for number, axes in enumerate(places[: max(1, len(shown))], start=1):
-        found = shown[number - 1] if shown else None
-        _draw(axes, volume, found, middle, pixel_mm)
-        title = f"{number}: {found[0]:.2f}" if found else "nothing was found"
-        axes.set_title(title, color="white", fontsize=10)
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    with drawn(path, (3.4 * columns, 3.2 * rows), facecolor="black") as figure:
+        places: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+        for axes in places:
+            axes.set_axis_off()
+        middle = float(np.mean([bound[2] for bound in volume.geometry.bounds()]))
+        for number, axes in enumerate(places[: max(1, len(shown))], start=1):
+            found = shown[number - 1] if shown else None
+            _draw(axes, volume, found, middle, pixel_mm)
+            title = f"{number}: {found[0]:.2f}" if found else "nothing was found"
+            axes.set_title(title, color="white", fontsize=10)
 
 
 def _draw(axes: Axes, volume: Volume, found: Found | None, z: float, pixel_mm: float) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from Med3DCore.errors import SettingError
+from Med3DCore.drawing.figure import drawn
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.preprocessing import resample
 from Med3DCore.volume import LabelMap, Volume
@@ -33,35 +32,18 @@ def write_picture(volume: Volume, labels: LabelMap, path: Path, pixel_mm: float 
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
     centre = _telling_point(labels)
-    figure = Figure(figsize=(12, 4.4), facecolor="black", layout="constrained")
-    for axes, (title, axis) in zip(figure.subplots(1, 3), VIEWS, strict=True):
-        _draw_slice(axes, volume, labels, axis, centre, pixel_mm)
-        axes.set_title(title, color="white", fontsize=10)
-    entries = [
-        figure.axes[0].plot([], [], color=_rgb(label.colour), linewidth=4, label=f"{label.title} {ml:.0f} mL")[0]
-        for label in labels.labels
-        if (ml := labels.volume_ml(label.name)) > 0
-    ]
-    if entries:
-        figure.legend(handles=entries, loc="outside lower center", ncols=4, frameon=False, labelcolor="white")
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
-
-
-def require_matplotlib() -> None:
-    """Find out whether a picture can be drawn, without the second that importing matplotlib takes.
-
-    Raises:
-        SettingError: matplotlib is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise SettingError("A picture needs the Python package matplotlib; pip install matplotlib, or ask for none.")
+    with drawn(path, (12, 4.4), facecolor="black") as figure:
+        for axes, (title, axis) in zip(figure.subplots(1, 3), VIEWS, strict=True):
+            _draw_slice(axes, volume, labels, axis, centre, pixel_mm)
+            axes.set_title(title, color="white", fontsize=10)
+        entries = [
+            figure.axes[0].plot([], [], color=_rgb(label.colour), linewidth=4, label=f"{label.title} {ml:.0f} mL")[0]
+            for label in labels.labels
+            if (ml := labels.volume_ml(label.name)) > 0
+        ]
+        if entries:
+            figure.legend(handles=entries, loc="outside lower center", ncols=4, frameon=False, labelcolor="white")
 
 
 def _telling_point(labels: LabelMap) -> np.ndarray:

