@@ -134,10 +134,10 @@ def resumable(args: argparse.Namespace, *folders: Path) -> Iterator[Progress]:
     """A progress with a bar, which Ctrl-C stops between two steps; for use below :func:`on_every_rank`.
 
     Args:
-        args: The arguments.
+        args: The arguments; a sweep, which shows and stops its trainings itself, gives ``follow``.
         folders: Of all trainings that must have begun before ``--finish`` can make a model of them.
     """
-    if hasattr(args, "follow"):  # a sweep shows it, and stops it
+    if hasattr(args, "follow"):
         yield args.follow()
         return
     bar = ProgressBar(args.quiet)

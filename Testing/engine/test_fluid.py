@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_worker_requests import make_stage, save_model
 
 from Med3DCore.geometry import Geometry
+from Med3DCore.inference.device import choose_device
 from Med3DCore.inference.fluid import fluid_in, leave_out_fluid, warn_of_fluid
+from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.io import read_volume
 from Med3DCore.labels import find_labels
-from Med3DCore.models import Catalogue
+from Med3DCore.models import Catalogue, load_package
 from Med3DCore.phantom import PhantomSettings, make_phantom
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
@@ -104,8 +107,21 @@ def test_what_was_left_out_is_told():
     assert [flag["flag"] for flag in progress.flags] == ["fluid"] and "289 mL" in progress.warnings[0]
 
 
+def test_a_model_that_finds_all_that_is_bright_leaves_fluid_out_and_says_so(tmp_path):
+    stage = make_stage("only", ("liver",), 2.5)
+    stage.preprocessing["intensity"] |= {"low": -300, "high": 100}  # all but fat is bright
+    file = save_model(tmp_path, "bright", [stage])
+    pipeline, progress = Pipeline(load_package(file), choose_device("cpu")), Progress()
+    values = np.where(FOUND, scan(SHELL), -150.0).astype(np.int16)
+    found = pipeline.segment(Volume(values, GRID, "scan"), ["liver"], progress).mask("liver")
+    assert "fluid" in [flag["flag"] for flag in progress.flags]
+    assert np.count_nonzero(found & SHELL) < 0.15 * np.count_nonzero(SHELL)
+    inner = FOUND & ~SHELL
+    assert np.count_nonzero(found & inner) > 0.9 * np.count_nonzero(inner)
+
+
 def test_a_scan_padded_with_the_value_of_water_has_no_fluid():
-    phantom = make_phantom(1, PhantomSettings(spacing=(3.0, 3.0, 3.0)))
+    phantom = make_phantom(1, PhantomSettings(spacing=(4.0, 4.0, 4.0)))
     below = int(np.median(np.flatnonzero((phantom.labels.mask("liver")).any(axis=(1, 2)))))
     progress, padded = Progress(), phantom.ct.array.copy()
     padded[:below] = 0
