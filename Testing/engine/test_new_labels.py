@@ -124,6 +124,18 @@ def test_the_loss_that_keeps(activation):
     assert not free.grad[0, :, 0].any() and free.grad[0, :, 1].any()
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_how_far_another_answer_is_from_the_parents(activation):
+    """Of two classes the second was 0.3 and is 0.6; a new one, which is taught, took a part of the background."""
+    if activation == "softmax":
+        parent, now = torch.tensor([0.7, 0.3]).log(), torch.tensor([0.1, 0.6, 0.3]).log()
+    else:
+        parent, now = torch.tensor([0.3, 0.3]).logit(), torch.tensor([0.6, 0.6, 0.9]).logit()
+    parent, now = (each.view(1, -1, 1, 1, 1).expand(1, -1, 2, 3, 4) for each in (parent, now))
+    found = keeping_loss(now, parent, torch.zeros(1, 1, 2, 3, 4, dtype=torch.uint8), [2], activation)
+    assert found.item() == pytest.approx(0.3 * np.log(0.3 / 0.6) + 0.7 * np.log(0.7 / 0.4), abs=1e-6)
+
+
 def test_a_label_map_has_255_values(tmp_path):
     (stage,) = imported(tmp_path).stages
     with pytest.raises(SettingError, match="has 4 labels already; a label map holds 255"):

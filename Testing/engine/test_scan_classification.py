@@ -20,8 +20,8 @@ from Med3DCore.phantom.uterus import make_uterus
 from Med3DCore.preprocessing.intensity import Statistics, Ultrasound
 from Med3DCore.training.cases.prepared import PreparedCase
 from Med3DCore.training.classification.classified import Scan
-from Med3DCore.training.classification.scan_task import ScanTask, rarity
-from Med3DCore.training.learning.recipe import TrainingSettings, stage_from_dict
+from Med3DCore.training.classification.scan_task import ScanTask, rarity, scan_stage
+from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, stage_from_dict
 from Med3DCore.volume import Volume
 
 
@@ -49,6 +49,22 @@ def test_attention_counts_places_and_adds_up_to_one_each_on_the_average():
     weights = net.decoder._weights(torch.randn(2, 32, 3, 4, 5))
     assert torch.allclose(weights.mean(dim=(1, 2, 3, 4)), torch.ones(2), atol=1e-5)
     assert weights.std() > 0
+
+
+def test_attention_finds_what_an_average_over_places_does_not():
+    """Two scans with the same mean of their maps: one has it at a single place."""
+    average, attention = (network(pool).decoder for pool in ("average", "attention"))
+    attention.load_state_dict(average.state_dict(), strict=False)
+    spread = torch.ones(1, 32, 2, 2, 2)
+    single = torch.zeros(1, 32, 2, 2, 2)
+    single[..., 0, 1, 0] = 8.0
+    with torch.inference_mode():
+        for scan, is_same in ((spread, True), (single, False)):
+            for ours, theirs in (
+                (attention([scan], ()), average([scan], ())),
+                (attention.class_maps([scan]), average.class_maps([scan])),
+            ):
+                assert torch.allclose(ours, theirs, atol=1e-5) is is_same
 
 
 def test_an_unknown_pooling_is_refused():
@@ -103,20 +119,30 @@ def prepared(number, shown):
     return PreparedCase(case, image, np.array(shown, np.uint8)[:, None, None, None], grid, Statistics(0, 100, 0.0, 1.0))
 
 
-def scan_task(activation, answers):
-    encoder = {"name": "resnet", "depth": 10, "width": 4, "output_stride": 8, "stem_stride": 1}
-    network = {"encoder": encoder, "decoder": {"name": "scan_classification"}, "out_channels": 2}
+NETWORK = {
+    "encoder": {"name": "resnet", "depth": 10, "width": 4, "output_stride": 8, "stem_stride": 1},
+    "decoder": {"name": "scan_classification"},
+    "out_channels": 2,
+}
+
+
+def scan_recipe(activation="softmax", training=None, **changes):
     still = {"rotation": 0.0, "scale": 1.0, "stretch": 1.0, "bend": 0.0, "shift": 0.0, "contrast": 1.0, "noise": 0.0}
+    augmentation = {**still, "probability": 0.0}
     stage = {
         "name": "scan",
-        "network": network,
+        "network": NETWORK,
         "preprocessing": {"spacing": [2.0] * 3, "intensity": {"name": "window", "low": 0, "high": 100}},
         "labels": ["a", "b"],
         "activation": activation,
         "window": [16, 16, 16],
-        "training": {"patch": [16, 16, 16], "batch": 2, "augmentation": {**still, "probability": 0.0}},
+        "training": {"patch": [16, 16, 16], "batch": 2, "augmentation": augmentation, **(training or {})},
     }
-    return ScanTask(stage_from_dict(stage), [prepared(n, shown) for n, shown in enumerate(answers)], seed=1)
+    return stage_from_dict({**stage, **changes})
+
+
+def scan_task(activation, answers, **training):
+    return ScanTask(scan_recipe(activation, training), [prepared(n, shown) for n, shown in enumerate(answers)], seed=1)
 
 
 def test_an_unknown_answer_teaches_nothing_and_a_rare_one_more():
@@ -127,6 +153,24 @@ def test_an_unknown_answer_teaches_nothing_and_a_rare_one_more():
     loss.backward()
     assert loss.item() == pytest.approx((3 + 1 + 2) * np.log(2) / 3)
     assert logits.grad.tolist() == [[-0.5, 0.0], [pytest.approx(1 / 6), pytest.approx(-1 / 3)]]
+
+
+def test_the_weights_of_the_classes_are_those_of_the_recipe():
+    answers = [(1, 0), (0, 1), (0, 1), (0, 1)]
+    task = scan_task("softmax", answers, class_weights=(3.0, 1.0))
+    logits = torch.nn.Parameter(torch.zeros(2, 2))
+    loss = task.loss(lambda _: logits, (torch.zeros(2, 1, 1, 1, 1), torch.tensor([[1, 0], [0, 1]])), CPU)
+    loss.backward()
+    assert logits.grad.tolist() == [[-0.375, 0.375], [0.125, -0.125]]
+
+
+def test_each_scan_comes_with_its_own_answer():
+    answers = [(1, 0), (0, 1), (0, 255), (1, 1)]
+    task = scan_task("sigmoid", answers)
+    for number in range(4):
+        images, told = task.draw(number)
+        for image, answer in zip(images, told.tolist(), strict=True):
+            assert tuple(answer) == answers[round(float(image.mean()) / 10)]
 
 
 def test_each_scan_comes_once_a_round():
@@ -144,6 +188,21 @@ def test_what_teaches_nothing_is_refused():
         scan_task("softmax", [(1, 0), (1, 0)])
     with pytest.raises(DataError, match="none is in some training scans and not in others"):
         scan_task("sigmoid", [(1, 0), (1, 255)])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": ["a", "c"]}, "have the labels a, b"),
+        ({"window": [32, 16, 16]}, "have a patch as large as its window"),
+        ({"training": {"class_weights": [1.0]}}, "have 2 class_weights, or none"),
+        ({"network": {**NETWORK, "decoder": {"name": "classification"}}}, "have the decoder 'scan_classification'"),
+        ({"network": {**NETWORK, "out_channels": 3}}, "have 2 out_channels, one a label"),
+    ],
+)
+def test_a_recipe_of_something_else_is_refused(change, words):
+    with pytest.raises(SettingError, match=words):
+        scan_stage(Recipe({}, (scan_recipe(**change),)), ("a", "b"))
 
 
 # -- ultrasound --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from Med3DCore.benchmarks.catalogue import find_task, known_tasks
 from Med3DCore.benchmarks.networks import task_recipe
 from Med3DCore.benchmarks.results import Results, write_results
 from Med3DCore.benchmarks.run_folder import EVALUATION
+from Med3DCore.benchmarks.sweep import engine
 from Med3DCore.benchmarks.sweep.choices import chosen_tasks, data_folders, steps_by_task
 from Med3DCore.benchmarks.sweep.engine import Shares
 from Med3DCore.benchmarks.sweep.outcome import Outcome
@@ -160,7 +161,10 @@ def test_the_table_has_mean_and_spread_and_says_what_failed():
         "good": {1: 0.70, 2: 0.81, 3: 0.89},
         "odd": {1: 0.4, 2: "No memory.", 3: "No memory."},
     }
-    text = as_markdown(make_table(plan, outcomes_of(plan, scores), warnings=["luna16: good has seen them."]))
+    table = make_table(plan, outcomes_of(plan, scores), warnings=["luna16: good has seen them."])
+    plain, _, odd = table.columns[0].cells
+    assert plain.scores == scores["plain"] and odd.failed == {2: "No memory.", 3: "No memory."}
+    text = as_markdown(table)
     assert "| start | liver_cysts: jaccard cyst (8 patients) | luna16 |" in text
     assert "| plain | 0.600 ± 0.100 (3) | to do |" in text
     assert "| good | **0.800 ± 0.095** (3) | to do |" not in text, "odd has one seed, which shows nothing"
@@ -283,7 +287,9 @@ def tried(monkeypatch):
     return tried
 
 
-def test_failures_are_named_what_is_done_is_not_done_again_and_more_may_be_added(blocks, tmp_path, capsys, tried):
+def test_failures_are_named_what_is_done_is_not_done_again_and_more_may_be_added(
+    blocks, tmp_path, capsys, tried, monkeypatch
+):
     starts = ["scratch", "hungry=" + blocks[2], "gone=gone.med3d.zip"]
     assert sweep(blocks, tmp_path / "out", starts=starts) == 1
     said = capsys.readouterr()
@@ -293,8 +299,9 @@ def test_failures_are_named_what_is_done_is_not_done_again_and_more_may_be_added
     assert "Tried to allocate" in (tmp_path / "out" / "blocks" / "hungry" / "seed-0" / "output.txt").read_text()
     assert sweep(blocks, tmp_path / "out", starts=starts[:2], seeds=(0, 1)) == 0
     assert sorted(tried[3:]) == [("hungry", 0), ("hungry", 1), ("scratch", 1)]
-    assert sweep(blocks, tmp_path / "out", starts=starts[:2], seeds=(0, 1)) == 0
     assert len(tried) == 6
+    monkeypatch.setattr(engine, "one_after_the_other", lambda *_: pytest.fail("nothing is left to be done"))
+    assert sweep(blocks, tmp_path / "out", starts=starts[:2], seeds=(0, 1)) == 0
     values = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert [(run["start"], run["seed"]) for run in values["runs"]] == [
         (start, seed) for start in ("scratch", "hungry") for seed in (0, 1)
