@@ -51,12 +51,7 @@ class ClassificationHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:  # noqa: ARG002
         """The encoder's last map to logits ``[n, out_channels]``; ``size`` is not used."""
-        last = features[-1]
-        if self.pool == "average":
-            pooled = last.mean(dim=(2, 3, 4), keepdim=True)
-        else:
-            pooled = (last * self._weights(last)).mean(dim=(2, 3, 4), keepdim=True)
-        return self.logits(pooled).flatten(1)
+        return self.logits(self._weighted(features[-1]).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
 
     def class_maps(self, features: Sequence[Tensor]) -> Tensor:
         """What each place adds to the logits: class activation maps (Zhou et al., arXiv 1512.04150, eq. 2).
@@ -68,11 +63,13 @@ class ClassificationHead(nn.Module):
             Float ``[n, out_channels, z, y, x]`` at the stride of the encoder's last map. The mean over all places is
             the logit, but for the bias, which is of no place; exact for both poolings, since what follows is linear.
         """
-        last = features[-1]
-        weighted = last if self.pool == "average" else last * self._weights(last)
         bias = self.logits.bias
-        maps = self.logits(weighted)
+        maps = self.logits(self._weighted(features[-1]))
         return maps if bias is None else maps - bias[:, None, None, None]
+
+    def _weighted(self, last: Tensor) -> Tensor:
+        """The encoder's last map, each place of it times how much it counts."""
+        return last if self.pool == "average" else last * self._weights(last)
 
     def _weights(self, last: Tensor) -> Tensor:
         """How much each place counts, ``[n, 1, z, y, x]``; 1 on the average."""

@@ -21,6 +21,7 @@ from Med3DCore.benchmarks.run_folder import EVALUATION
 from Med3DCore.benchmarks.sweep import engine
 from Med3DCore.benchmarks.sweep.choices import chosen_tasks, data_folders, steps_by_task
 from Med3DCore.benchmarks.sweep.engine import Shares
+from Med3DCore.benchmarks.sweep.kept_plan import keep_plan
 from Med3DCore.benchmarks.sweep.outcome import Outcome
 from Med3DCore.benchmarks.sweep.plan import SweepPlan
 from Med3DCore.benchmarks.sweep.report import as_markdown, to_dict, write_table
@@ -323,6 +324,34 @@ def test_a_folder_keeps_to_its_settings(blocks, tmp_path, capsys):
     shutil.rmtree(out / "blocks" / "scratch" / "seed-0" / "evaluation")
     assert sweep(blocks, out) == 0
     assert (out / "blocks" / "scratch" / "seed-0" / "evaluation" / "results.json").is_file()
+
+
+def test_a_start_is_what_its_file_holds_wherever_it_lies_and_none_is_forgotten(tmp_path):
+    first, moved, other = (tmp_path / f"{name}.pth" for name in ("first", "moved", "other"))
+    for file, content in ((first, b"one"), (moved, b"one"), (other, b"two")):
+        file.write_bytes(content)
+
+    def keep(**starts):
+        keep_plan(make_plan(starts=tuple(Init(name, str(file)) for name, file in starts.items())), tmp_path)
+
+    keep(a=first, b=other)
+    keep(a=moved)
+    for starts in ({"a": other}, {"a": moved, "b": first}):
+        with pytest.raises(SettingError, match=f"another start '{[*starts][-1]}'"):
+            keep(**starts)
+    first.write_bytes(b"trained again")
+    with pytest.raises(SettingError, match="another start 'a'"):
+        keep(a=first)
+
+
+def test_all_starts_of_a_seed_come_before_the_next_seed():
+    runs = make_plan(seeds=(1, 2), starts=STARTS[:2]).runs(Path("sweep"))
+    assert [run.seed for run in runs] == [1] * 4 + [2] * 4
+    assert [run.name for run in runs[:3]] == [
+        "liver_cysts, plain, seed 1",
+        "liver_cysts, good, seed 1",
+        "luna16, plain, seed 1",
+    ]
 
 
 def test_a_wrong_data_folder_is_told_before_anything_begins(blocks, tmp_path, capsys):
