@@ -48,6 +48,7 @@ def exclusive_labels(
         uint8 of the interpolation's shape.
     """
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
+    most = _FEW * len(logits.maps) if logits.is_linear else np.inf
 
     def fill_slab(near: slice) -> Fill:
         slab = logits.slab(near)
@@ -62,8 +63,8 @@ def exclusive_labels(
                 return
             part, inner = slab[(slice(None), *place)], _inner(axes, block, corners)
             likely = np.unique(winners)
-            if logits.is_linear and len(likely) > _FEW * len(logits.maps):
-                result[block] = logits.highest(_interpolated(logits.maps[(slice(None), *corners)], inner))
+            if len(likely) > most:
+                result[block] = _of_maps(logits, corners, inner)
                 return
             best, label = _highest(part, likely, inner)
             # Between its corners no class is above the highest of them.
@@ -71,8 +72,8 @@ def exclusive_labels(
             left = np.union1d(likely, possible)
             if wanted is not None and not np.isin(left, list(wanted)).any():
                 return
-            if logits.is_linear and len(left) > _FEW * len(logits.maps):
-                result[block] = logits.highest(_interpolated(logits.maps[(slice(None), *corners)], inner))
+            if len(left) > most:
+                result[block] = _of_maps(logits, corners, inner)
             else:
                 result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
 
@@ -136,6 +137,11 @@ def _inner(axes: Sequence[Neighbours], block: Block, corners: Block) -> list[Nei
         Neighbours(axis.low[place] - near.start, axis.high[place] - near.start, axis.part[place])
         for axis, place, near in zip(axes, block, corners, strict=True)
     ]
+
+
+def _of_maps(logits: Logits, corners: Block, axes: Sequence[Neighbours]) -> np.ndarray:
+    """The highest of all classes at each voxel of a block: the last layer of interpolated maps."""
+    return logits.highest(_interpolated(logits.maps[(slice(None), *corners)], axes))
 
 
 def _highest(part: np.ndarray, classes: np.ndarray, axes: Sequence[Neighbours]) -> tuple[np.ndarray, np.ndarray]:
