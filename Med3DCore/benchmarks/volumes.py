@@ -37,7 +37,7 @@ def divided_scans(task: BenchmarkTask, folder: Path, progress: Progress | None =
         DataError: The data set is not as the task says.
     """
     progress = progress or Progress()
-    (pattern,) = _checked(task).values()
+    pattern = _checked(task)
     data = task.data
     tables: dict[Path, Table] = {}
     ((column, cell),) = data["row"].items()
@@ -64,7 +64,7 @@ def divided_scans(task: BenchmarkTask, folder: Path, progress: Progress | None =
     return divide(scans, task.split, kinds, tested or None)
 
 
-def _checked(task: BenchmarkTask) -> dict[str, str]:
+def _checked(task: BenchmarkTask) -> str:
     """The pattern of the images, if all of ``data`` is as it must be."""
     needed = {"images": "an object", "table": "a text", "row": "an object"}
     optional = {**dict.fromkeys(("name", "patient", "modality", "class_column"), "a text"), "test": "an object"}
@@ -84,11 +84,11 @@ def _checked(task: BenchmarkTask) -> dict[str, str]:
                 raise ValueError(f"'{key}' has the field {{{unknown.pop()}}}, which 'images' lacks")
         if unknown := set(data.get("test", {})) - fields_of(pattern):
             raise ValueError(f"'test' names the field {{{unknown.pop()}}}, which 'images' lacks")
-        if not any("name" in data or field == "case" for field in fields_of(pattern)):
+        if "name" not in data and "case" not in fields_of(pattern):
             raise ValueError("'name' is missing; it says how a scan is called, such as \"{volume}\"")
     except ValueError as error:
         raise SettingError(f"The task {task.file}: {error}.") from None
-    return dict(data["images"])
+    return str(pattern)
 
 
 def _table(file: Path, column: str) -> Table:

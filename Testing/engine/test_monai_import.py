@@ -9,7 +9,7 @@ from monai_models import CASES, write_model
 from Med3DCore.cli.main import main
 from Med3DCore.errors import ModelError
 from Med3DCore.models import load_package
-from Med3DCore.models.monai.configuration import network_description
+from Med3DCore.models.monai.configuration import network_description, preprocessing_description
 from Med3DCore.models.monai.importing import import_monai
 
 
@@ -50,6 +50,15 @@ def test_thick_slices_are_halved_later():
     encoder = network_description({"network": {**network, "norm": "INSTANCE_NVFUSER"}}, "test")["encoder"]
     assert encoder["strides"] == [[1, 1, 1], [2, 2, 1], [2, 2, 1], [2, 2, 2]]
     assert encoder["kernels"] == [[3, 3, 1], [3, 3, 1], [3, 3, 3], [3, 3, 3]] and encoder["norm"] == "instance"
+
+
+def test_what_a_configuration_leaves_out_is_as_auto3dseg_takes_it():
+    found = preprocessing_description({"modality": "CT"}, "test")
+    assert found["intensity"]["channels"] == [{"method": "range", "low": -250.0, "high": 250.0}]
+    assert (found["orientation"], found["crop"], found["resample"]) == ("stored", True, False)
+    found = preprocessing_description({"modality": "MRI", "resample_resolution": [1, 2, 3]}, "test")
+    assert found["intensity"]["channels"] == [{"method": "z_score"}]
+    assert found["spacing"] == [1.0, 2.0, 3.0] and found["resample"]
 
 
 @pytest.mark.parametrize(
