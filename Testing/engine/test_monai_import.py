@@ -10,7 +10,7 @@ from Med3DCore.cli.main import main
 from Med3DCore.errors import ModelError
 from Med3DCore.models import load_package
 from Med3DCore.models.monai.configuration import network_description, preprocessing_description
-from Med3DCore.models.monai.importing import import_monai
+from Med3DCore.models.monai.importing import import_monai, is_auto3dseg
 
 
 def changed(folder, change):
@@ -82,6 +82,17 @@ def test_what_a_configuration_leaves_out_is_as_auto3dseg_takes_it():
 def test_what_is_not_known_is_refused(tmp_path, change, sentence):
     with pytest.raises(ModelError, match=sentence):
         import_monai(changed(tmp_path, change))
+
+
+def test_an_encoder_is_not_taken_for_a_model_of_auto3dseg(tmp_path):
+    assert is_auto3dseg(write_model(tmp_path / "model") / "model.pt")
+    weights = {"conv1.weight": torch.zeros(2, 1, 3, 7, 7)}
+    for number, content in enumerate((weights, {"state_dict": weights, "config": {"epochs": 3}}, [weights])):
+        file = tmp_path / f"{number}.pt"
+        torch.save(content, file)
+        assert not is_auto3dseg(file)
+    (tmp_path / "text.pt").write_text("nothing")
+    assert not is_auto3dseg(tmp_path / "text.pt") and not is_auto3dseg(tmp_path / "none.pt")
 
 
 class Marker:

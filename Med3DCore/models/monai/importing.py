@@ -58,8 +58,8 @@ def import_monai(
         digest = sha256_of(files.file)
         files.file.seek(0)
         checkpoint = Checkpoint(files.file, files.name, _ORIGIN)
-        config = checkpoint.content.get("config") if isinstance(checkpoint.content, Mapping) else None
-        if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
+        config = _configuration(checkpoint)
+        if config is None:
             raise ModelError(f"{files.name} has no configuration of {_ORIGIN}; give the model.pt that it wrote.")
         stage, labels = _understood(config, files)
         weights = _our_weights(checkpoint.weights("state_dict"), len(stage.network["encoder"]["channels"]) - 2)
@@ -83,10 +83,15 @@ def is_auto3dseg(path: str | Path) -> bool:
         return False
     try:
         with open_model(Path(path)) as files:
-            content = Checkpoint(files.file, files.name, _ORIGIN).content
+            return _configuration(Checkpoint(files.file, files.name, _ORIGIN)) is not None
     except ModelError:
         return False
-    return isinstance(content, Mapping) and isinstance(content.get("config"), Mapping)
+
+
+def _configuration(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What Auto3DSeg says of a network in its file; None of another file, which may have a configuration of its own."""
+    config = checkpoint.content.get("config") if isinstance(checkpoint.content, Mapping) else None
+    return config if isinstance(config, dict) and isinstance(config.get("network"), dict) else None
 
 
 def _understood(config: dict[str, Any], files: ModelFiles) -> tuple[Stage, tuple[Label, ...]]:
