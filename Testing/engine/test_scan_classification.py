@@ -18,6 +18,7 @@ from Med3DCore.networks import build_network
 from Med3DCore.networks.layers import per_axis
 from Med3DCore.phantom.uterus import make_uterus
 from Med3DCore.preprocessing.intensity import Statistics, Ultrasound
+from Med3DCore.progress import Progress
 from Med3DCore.training.cases.prepared import PreparedCase
 from Med3DCore.training.classification.classified import Scan
 from Med3DCore.training.classification.scan_task import ScanTask, rarity, scan_stage
@@ -103,7 +104,7 @@ def test_rare_answers_weigh_more_and_unknown_ones_nothing():
         TrainingSettings(class_weights=(1.0, -1.0))
 
 
-def prepared(number, shown):
+def prepared(number, shown, split="training"):
     case = Scan(
         name=f"s{number}",
         image=Path("none"),
@@ -111,6 +112,7 @@ def prepared(number, shown):
         values={},
         annotated=(),
         patient=f"p{number}",
+        split=split,
         classes=("a", "b"),
         shown=shown,
     )
@@ -141,8 +143,10 @@ def scan_recipe(activation="softmax", training=None, **changes):
     return stage_from_dict({**stage, **changes})
 
 
-def scan_task(activation, answers, **training):
-    return ScanTask(scan_recipe(activation, training), [prepared(n, shown) for n, shown in enumerate(answers)], seed=1)
+def scan_task(activation, answers, held_out=(), **training):
+    scans = [prepared(n, shown) for n, shown in enumerate(answers)]
+    scans += [prepared(n, shown, "validation") for n, shown in enumerate(held_out)]
+    return ScanTask(scan_recipe(activation, training), scans, seed=1)
 
 
 def test_an_unknown_answer_teaches_nothing_and_a_rare_one_more():
@@ -157,11 +161,23 @@ def test_an_unknown_answer_teaches_nothing_and_a_rare_one_more():
 
 def test_the_weights_of_the_classes_are_those_of_the_recipe():
     answers = [(1, 0), (0, 1), (0, 1), (0, 1)]
-    task = scan_task("softmax", answers, class_weights=(3.0, 1.0))
+    task = scan_task("softmax", answers, class_weights=(1.0, 4.0))
     logits = torch.nn.Parameter(torch.zeros(2, 2))
     loss = task.loss(lambda _: logits, (torch.zeros(2, 1, 1, 1, 1), torch.tensor([[1, 0], [0, 1]])), CPU)
     loss.backward()
-    assert logits.grad.tolist() == [[-0.375, 0.375], [0.125, -0.125]]
+    assert logits.grad.numpy() == pytest.approx(np.array([[-0.1, 0.1], [0.4, -0.4]]))
+
+
+def test_validation_asks_only_where_the_answer_is_known():
+    """Of brighter and brighter scans; that of the third is not known, and all are said to show the second label."""
+    task = scan_task("sigmoid", [(1, 0), (0, 1)], held_out=[(0, 1), (1, 1), (255, 1), (1, 1)])
+    found = task.validate(lambda x: x.mean(dim=(1, 2, 3, 4))[:, None].repeat(1, 2), CPU, Progress())
+    assert (found.score, found.details) == (1.0, {"AUC": {"a": 1.0}})
+
+
+def test_what_only_held_out_scans_show_cannot_be_learned():
+    with pytest.raises(DataError, match="No training scan is 'b'"):
+        scan_task("softmax", [(1, 0), (1, 0)], held_out=[(0, 1)])
 
 
 def test_each_scan_comes_with_its_own_answer():
