@@ -32,7 +32,7 @@ nitpicky = True
 # Types of others, whose pages are not here; and short names of types that are only imported for checking.
 _OTHERS = "argparse|collections|contextlib|enum|io|np|nn|numpy|pathlib|sitk|ssl|tempfile|torch|zipfile|zlib"
 _SHORT = (
-    "AE|AnyCase|Average|Classified|Code|DataclassInstance|Dataset|FileDataset|Image|Its|Batch|Id|Kernel|Made|Meaning|Module|Net|Network|OpenFile|Path"
+    "AE|AnyCase|Average|Classified|Code|DataclassInstance|Dataset|Figure|FileDataset|Image|Its|Batch|Id|Kernel|Made|Meaning|Module|Net|Network|OpenFile|Path"
     "|Settings|SomeSettings|StateDict|Tensor|Value|Values|Weights"
 )
 nitpick_ignore_regex = [
