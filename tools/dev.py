@@ -21,7 +21,8 @@ ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 DEMO = ROOT / "demo-output"
 PAGES = ROOT / "build" / "docs"
-QUICK = ("-m", "pytest", "-m", "not slow", "-n", min(os.cpu_count() or 1, 4), "--dist", "loadfile", "Testing/engine")
+SIDE_BY_SIDE = ("-n", min(os.cpu_count() or 1, 4), "--dist", "loadfile")
+QUICK = ("-m", "pytest", "-m", "not slow", *SIDE_BY_SIDE, "Testing/engine")
 MODULE_TESTS = ("Testing/mrml", "Testing/widget")
 
 
@@ -99,7 +100,7 @@ def docs(python: Path) -> int:
 
 
 def tests(python: Path) -> int:
-    """All tests: of the engine and of the module side by side, then those that measure time.
+    """All tests: of the engine in several processes and of the module beside them, then those that measure time.
 
     The module's tests reload the engine's packages, so they have a process of their own.
     """
@@ -107,7 +108,7 @@ def tests(python: Path) -> int:
     command = [str(python), "-m", "pytest", "-m", "not alone", "--durations=10"]
     with tempfile.TemporaryFile() as told:
         module = subprocess.Popen([*command, *MODULE_TESTS], cwd=ROOT, stdout=told, stderr=subprocess.STDOUT)
-        code = run(*command, "Testing/engine", cwd=ROOT)
+        code = run(*command, *SIDE_BY_SIDE, "Testing/engine", cwd=ROOT)
         say("the tests of the module said:")
         code = module.wait() or code
         told.seek(0)

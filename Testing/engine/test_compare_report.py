@@ -1,11 +1,21 @@
 """What a comparison claims, on made-up curves: no more than they show."""
 
+from math import inf
+
 import numpy as np
 import pytest
 
 from Med3DCore.training.comparison.comparison import Comparison
 from Med3DCore.training.comparison.init import Init
-from Med3DCore.training.comparison.measures import Speed, difference, median_steps, speed, spread, steps_to
+from Med3DCore.training.comparison.measures import (
+    Speed,
+    difference,
+    first_as_good,
+    median_steps,
+    speed,
+    spread,
+    steps_to,
+)
 from Med3DCore.training.comparison.picture import draw
 from Med3DCore.training.comparison.plan import Plan
 from Med3DCore.training.comparison.record import to_dict
@@ -167,6 +177,17 @@ def test_patients_that_a_start_saves():
     assert saving_table(comparison)[0][2:] == ["2 patients (20 %)", "5 patients (50 %)", "10 patients (100 %)"]
     never = made_up(lambda init, rate, seed, share: 0.9 if init == "scratch" else 0.1, shares=(0.5,))
     assert "enc is with no tried number of patients as good" in told(never)
+
+
+def test_how_many_patients_suffice_depends_on_the_seeds():
+    gains = {1: (0.1, 0.1), 2: (-0.15, 0.1), 3: (0.1, 0.1)}  # of enc over scratch with all, by seed: 2 and 5 patients
+    comparison = made_up(
+        lambda init, rate, seed, share: 0.7 + (gains[seed][share == 0.5] if init == "enc" else 0), shares=(0.2, 0.5)
+    )
+    assert "enc is with 2 patients" in told(comparison)
+    assert "with these seeds drawn anew, 2 to 5 (95 % of draws)" in told(comparison)
+    assert first_as_good([{1: 0.7, 2: 0.9, 3: 0.9}], {1: 0.8, 2: 0.8, 3: 0.8}) == (0, inf)
+    assert first_as_good([{1: 0.9, 2: 0.1}], {2: 0.2}) is None
 
 
 def test_the_report_holds_all_that_was_found_and_the_picture_can_be_drawn(tmp_path):

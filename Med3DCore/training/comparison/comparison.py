@@ -12,6 +12,7 @@ from Med3DCore.training.comparison.measures import (
     Speed,
     Spread,
     difference,
+    first_as_good,
     median_steps,
     speed,
     spread,
@@ -142,3 +143,12 @@ class Comparison:
         """The fewest patients with which a start is as good as the baseline with all; None if it never is."""
         full = self.best(self.baseline).final
         return next((a for a in self.saving(init) if full and a.final and a.final.mean >= full.mean), None)
+
+    def needed_range(self, init: str) -> tuple[Arm | None, Arm | None] | None:
+        """:meth:`needed` as 95 % of the draws of seeds have it: the fewest and the most; None with one seed."""
+        arms = self.saving(init)
+        places = first_as_good([arm.scores for arm in arms], self.best(self.baseline).scores)
+        if places is None:
+            return None
+        low, high = (arms[int(place)] if place < inf else None for place in places)
+        return low, high

@@ -9,6 +9,7 @@ from math import comb, inf, sqrt
 import numpy as np
 
 _CONFIDENCE, _ERROR = 0.95, 0.05
+_DRAWS = 10_000
 
 LEAST_SEEDS = 6
 """The fewest seeds with which the sign test can call one start sooner: all first by chance has p = 2 / 2^6 = 0.03."""
@@ -87,6 +88,32 @@ def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Differ
 
     half = float(stdtrit(len(values) - 1, 0.5 + _CONFIDENCE / 2) * np.std(values, ddof=1) / sqrt(len(values)))
     return Difference(len(values), mean, mean - half, mean + half)
+
+
+def first_as_good(scores: Sequence[Mapping[int, float]], goal: Mapping[int, float]) -> tuple[float, float] | None:
+    """From which of several sizes on a start is as good as a goal: 95 % of the draws of as many seeds anew.
+
+    Args:
+        scores: By seed, for each size, the smallest first.
+        goal: Of the start that it is compared with, by seed; the same seeds are drawn of both.
+
+    Returns:
+        The least and the most place in ``scores``, infinite where it never is; None with fewer than two common seeds.
+
+    Examples:
+        >>> first_as_good([{1: 0.7, 2: 0.9}, {1: 0.9, 2: 0.9}], {1: 0.8, 2: 0.8})
+        (0.0, 1.0)
+    """
+    seeds = [seed for seed in goal if all(seed in each for each in scores)]
+    if len(seeds) < 2:
+        return None
+    gains = np.array([[each[seed] - goal[seed] for seed in seeds] for each in scores])
+    drawn = np.random.default_rng(0).integers(len(seeds), size=(_DRAWS, len(seeds)))
+    reached = gains[:, drawn].mean(axis=2) >= 0
+    first = np.where(reached.any(axis=0), reached.argmax(axis=0), inf)
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(first, (tail, 1 - tail), method="nearest")
+    return float(low), float(high)
 
 
 def steps_to(curve: Sequence[tuple[int, float]], score: float) -> int | None:

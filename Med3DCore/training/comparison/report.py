@@ -87,7 +87,16 @@ def _saved(comparison: Comparison, init: str) -> list[str]:
         return [f"{init} is with no tried number of patients {goal}."]
     fewer = 1 - arm.patients / full.patients
     saved = f"{_percent(fewer)} fewer, by the means alone, which may be chance" if fewer else "with fewer it is not"
-    return [f"{init} is with {_patients(arm)} ({_spread(arm)}) {goal}: {saved}."]
+    return [f"{init} is with {_patients(arm)} ({_spread(arm)}) {goal}: {saved}{_other_seeds(comparison, init)}."]
+
+
+def _other_seeds(comparison: Comparison, init: str) -> str:
+    """How far the number of patients that suffice depends on the seeds."""
+    needed = comparison.needed_range(init)
+    if needed is None:
+        return ""
+    low, high = ("more than there are" if arm is None else str(arm.patients) for arm in needed)
+    return f"; with these seeds drawn anew, {low}" + ("" if low == high else f" to {high}") + " (95 % of draws)"
 
 
 def table(comparison: Comparison) -> Rows:
