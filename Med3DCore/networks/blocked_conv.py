@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.conv import Conv3d, is_bfloat16
 from Med3DCore.networks.layers import Stride
 
 MIN_DILATION = 4
@@ -61,10 +61,7 @@ class BlockedConv3d(Conv3d):
 
 
 def _blocks_are_faster(x: Tensor) -> bool:
-    if x.device.type != "cpu" or not _cpu_has_amx():
-        return False
-    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return autocast or x.dtype == torch.bfloat16
+    return x.device.type == "cpu" and _cpu_has_amx() and is_bfloat16(x)
 
 
 @cache

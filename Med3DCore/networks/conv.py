@@ -1,8 +1,9 @@
-"""The 3D convolution of all networks here: torch's, less three slow paths."""
+"""The 3D convolution of all networks here: torch's, less three slow paths and a wrong one."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from Med3DCore.networks.few_slices import conv3d_of_few_slices, is_faster_in_2d
@@ -17,6 +18,10 @@ class Conv3d(nn.Conv3d):
     against 2.7 ms on two cores of an AMD Zen 5). Without gradients this class calls oneDNN directly. With them, the
     gradient of many weights from small maps is computed by :mod:`.tap_gradient`, and a large kernel on the three slices
     of a picture by :mod:`.few_slices`. Same function, arguments and state-dict keys.
+
+    In bfloat16 on a CPU with AVX-512, the gradient of the weights holds memory that nobody wrote where fewer slices
+    are seen than the kernel is long, such as 2 by a kernel of 3, and now and then the process dies of it (torch 2.13.0,
+    oneDNN 3.12.0; ``findings/conv3d-bfloat16-gradient.sh``). Those few voxels are convolved in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,11 +32,35 @@ class Conv3d(nn.Conv3d):
             return conv3d_of_few_slices(x, self.weight, self.bias, self.stride, self.padding)
         if self.stride == (1, 1, 1) and self.groups == 1 and is_faster_by_taps(x, self.weight):
             return conv3d_by_taps(x, self.weight, self.bias, self.padding, self.dilation)
+        if _gradient_may_be_wrong(x, self):
+            with torch.autocast("cpu", enabled=False):
+                bias = None if self.bias is None else self.bias.float()
+                y = F.conv3d(
+                    x.float(), self.weight.float(), bias, self.stride, self.padding, self.dilation, self.groups
+                )
+            return y.bfloat16()
         if not _torch_may_be_slow(x, self.weight):
             return super().forward(x)
         return torch.ops.aten.mkldnn_convolution(
             x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
         )
+
+
+def _gradient_may_be_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
+    return bool(
+        1 < x.shape[-3] < conv.kernel_size[0]
+        and conv.dilation[0] == 1
+        and x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and conv.weight.requires_grad
+        and is_bfloat16(x)
+    )
+
+
+def is_bfloat16(x: Tensor) -> bool:
+    """Whether a layer computes in bfloat16 what it is given, on a CPU."""
+    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return autocast or x.dtype == torch.bfloat16
 
 
 def _torch_may_be_slow(x: Tensor, weight: Tensor) -> bool:

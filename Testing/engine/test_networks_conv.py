@@ -151,3 +151,34 @@ def test_a_frozen_input_and_a_frozen_kernel_get_no_gradient():
     module.weight.requires_grad_(False)
     module(x.requires_grad_()).sum().backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3, 4])
+def test_in_bfloat16_the_gradient_of_weights_is_right_where_slices_are_few(slices):
+    torch.manual_seed(slices)
+    module, x = Conv3d(16, 16, 3, padding=1), torch.randn(2, 16, slices, 4, 4)
+    for dtype in (torch.float32, torch.bfloat16):
+        module.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+            y = module(x)
+        unwritten = [torch.full((size,), 1e30) for size in (2**12, 2**14, 2**16, 2**18)]
+        del unwritten  # what torch takes next and does not write shows
+        y.float().square().sum().backward()
+        gradient = module.weight.grad.clone()
+        if dtype == torch.float32:
+            right = gradient
+    assert y.dtype == torch.bfloat16
+    assert float((gradient - right).abs().max()) < 0.03 * float(right.abs().max())
+
+
+def test_float32_stands_in_only_where_bfloat16_may_be_wrong():
+    few, many = torch.zeros(1, 2, 2, 4, 4), torch.zeros(1, 2, 3, 4, 4)
+    module, dilated, frozen = Conv3d(2, 2, 3), Conv3d(2, 2, 3, dilation=2), Conv3d(2, 2, 3).requires_grad_(False)
+    assert not conv._gradient_may_be_wrong(few, module)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv._gradient_may_be_wrong(few, module)
+        assert conv._gradient_may_be_wrong(torch.zeros(1, 1, 6, 9, 9), Conv3d(1, 2, 7))
+        for x, layer in ((many, module), (few, dilated), (few, frozen), (few[:, :, :1], module)):
+            assert not conv._gradient_may_be_wrong(x, layer)
+        with torch.no_grad():
+            assert not conv._gradient_may_be_wrong(few, module)
