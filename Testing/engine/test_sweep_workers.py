@@ -81,7 +81,7 @@ def killed_in_between(out):
                 holder = json.loads(lock.read_text())["pid"]
             except (OSError, ValueError):
                 continue
-            if lock.with_name("checkpoint.pt").is_file() and 2 <= steps <= 5:
+            if lock.with_name("checkpoint.pt").is_file() and 2 <= steps <= 12:
                 os.kill(holder, KILL)
                 return lock.parent.parent
         time.sleep(0.005)
@@ -94,7 +94,7 @@ def test_with_a_worker_killed_every_run_is_in_the_table_once_with_the_figures_of
         write_patient(tmp_path, number)
     blocks = write_task(tmp_path), tmp_path / "set", save_encoder(tmp_path, 1, width=4)
     starts = ("scratch", f"enc={blocks[2]}")
-    command = ["sweep", blocks[0], "--data", blocks[1], "--device", "cpu", "--no-cache", "--steps", 6]
+    command = ["sweep", blocks[0], "--data", blocks[1], "--device", "cpu", "--no-cache", "--steps", 15]
     command += ["--starts", *starts, "--seeds", 0, "-j", 2, "-o", tmp_path / "two"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -110,7 +110,7 @@ def test_with_a_worker_killed_every_run_is_in_the_table_once_with_the_figures_of
     assert "2 of 2: blocks" in err and "wrote" in out
     assert "goes on where it was stopped" in (killed / "output.txt").read_text()
 
-    assert sweep(blocks, tmp_path / "one", starts=starts, seeds=(0,), steps=6) == 0
+    assert sweep(blocks, tmp_path / "one", starts=starts, seeds=(0,), steps=15) == 0
     for name in ("sweep.csv", "runs.csv"):
         one, two = ([*csv.DictReader((tmp_path / each / name).open())] for each in ("one", "two"))
         for row in (*one, *two):  # but for what a computer takes
@@ -118,4 +118,4 @@ def test_with_a_worker_killed_every_run_is_in_the_table_once_with_the_figures_of
         assert one == two and len(one) == 2
     for log in (tmp_path / "two").rglob("log.jsonl"):
         entries = [json.loads(line) for line in log.read_text().splitlines()]
-        assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 7))
+        assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 16))

@@ -131,7 +131,7 @@ def test_the_peak_of_a_map_lies_where_the_thing_was_painted(trained):
         evidence = read_volume(out)
         assert evidence.geometry.is_close(GRID)
         asked += 1
-        right += np.linalg.norm(peak_of(evidence) - places[case]["Bright ball"]) < 10.0  # the map's voxels have 8 mm
+        right += np.linalg.norm(peak_of(evidence) - places[case]["Bright ball"]) < 12.0  # the map has 8 mm
         assert picture.read_bytes().startswith(b"\x89PNG")
     assert right == asked
 
