@@ -20,8 +20,8 @@ class Conv3d(nn.Conv3d):
     of a picture by :mod:`.few_slices`. Same function, arguments and state-dict keys.
 
     In bfloat16 on a CPU with AVX-512, the gradient of the weights holds memory that nobody wrote where fewer slices
-    are seen than the kernel is long, such as 2 by a kernel of 3, and now and then the process dies of it (torch 2.13.0,
-    oneDNN 3.12.0; ``findings/conv3d-bfloat16-gradient.sh``). Those few voxels are convolved in float32.
+    are seen than the kernel is long, such as 2 by a kernel of 3 (torch 2.13.0, oneDNN 3.12.0;
+    ``findings/conv3d-bfloat16-gradient.sh``). Those few voxels are convolved in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
