@@ -54,13 +54,26 @@ class Logits:
         flat = torch.from_numpy(maps.reshape(len(maps), -1)).T
         return torch.addmm(bias, flat, weight.T).numpy().argmax(axis=1).reshape(maps.shape[1:])
 
-    def slab(self, z: slice) -> np.ndarray:
-        """The logits, or probabilities, of some slices: float32 ``[classes, z, y, x]``."""
+    def scratch(self, slices: int) -> Tensor:
+        """Memory for so many slices, to be used again for each slab; nothing where slabs need none."""
+        classes = 0 if self.last is None else len(self.last[0])
+        return torch.empty(classes * slices * int(np.prod(self.maps.shape[2:])))
+
+    def slab(self, z: slice, scratch: Tensor | None = None) -> np.ndarray:
+        """The logits, or probabilities, of some slices: float32 ``[classes, z, y, x]``.
+
+        Args:
+            z: Which slices.
+            scratch: Where to put them, from :meth:`scratch`; memory that is asked for anew takes about as long to be
+                given as the layer takes to run.
+        """
         maps = self.maps[:, z]
         if self.last is not None:
             weight, bias = self.last
             flat = torch.from_numpy(maps.reshape(len(maps), -1))
-            maps = torch.addmm(bias[:, None], weight, flat).numpy().reshape(-1, *maps.shape[1:])
+            shape = len(weight), flat.shape[1]
+            out = None if scratch is None else scratch[: shape[0] * shape[1]].view(shape)
+            maps = torch.addmm(bias[:, None], weight, flat, out=out).numpy().reshape(-1, *maps.shape[1:])
         return torch.from_numpy(maps).softmax(dim=0).numpy() if self.softmax else maps
 
 

@@ -49,10 +49,12 @@ def exclusive_labels(
     """
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
     most = _FEW * len(logits.maps) if logits.is_linear else np.inf
+    matters = np.ones(256, bool) if wanted is None else np.isin(np.arange(256), list(wanted))
+    scratch = logits.scratch(_EDGE + 1)
 
     def fill_slab(near: slice) -> Fill:
-        slab = logits.slab(near)
-        coarse = _argmax(slab)
+        slab = logits.slab(near, scratch)
+        coarse, tops = _argmax(slab), _tops(slab)
 
         def fill(block: Block, corners: Block) -> None:
             place = (slice(None), *corners[1:])
@@ -68,9 +70,9 @@ def exclusive_labels(
                 return
             best, label = _highest(part, likely, inner)
             # Between its corners no class is above the highest of them.
-            possible = np.flatnonzero(part.reshape(len(part), -1).max(axis=1) > best.min())
-            left = np.union1d(likely, possible)
-            if wanted is not None and not np.isin(left, list(wanted)).any():
+            highest = tops[(slice(None), *corners[1:])].reshape(len(part), -1).max(axis=1)
+            left = np.union1d(likely, np.flatnonzero(highest > best.min()))
+            if not matters[left].any():
                 return
             if len(left) > most:
                 result[block] = _of_maps(logits, corners, inner)
@@ -168,6 +170,17 @@ def _interpolated(values: np.ndarray, axes: Sequence[Neighbours]) -> np.ndarray:
         high *= part
         values = np.add(low, high, out=low)
     return values
+
+
+def _tops(logits: np.ndarray) -> np.ndarray:
+    """The highest along z: float32 ``[classes, y, x]``. Blocks that ask for their own have less to look through."""
+    result = np.empty((len(logits), *logits.shape[2:]), np.float32)
+
+    def find(label: int) -> None:
+        np.max(logits[label], axis=0, out=result[label])
+
+    in_threads(find, range(len(logits)))
+    return result
 
 
 def _argmax(logits: np.ndarray) -> np.ndarray:
