@@ -79,7 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="models of nnU-Net in half precision also on a CPU, as all others: several times as fast where the "
+        help="imported models in half precision also on a CPU, as all others: up to several times as fast where the "
         "processor has it, with borders that differ a little (docs/other_models.md)",
     )
     parser.add_argument(

@@ -57,7 +57,8 @@ def report_text(report: dict) -> str:
     lines += [f"{organ['name']:12}{organ['volume_ml']:>10.1f} mL" for organ in report["labels"]]
     lines += [f"Warning: {sentence}" for sentence in report["warnings"]]
     lines += ["", *(f"{name:20}{seconds:>8.2f} s" for name, seconds in report["seconds"].items())]
-    lines.append(f"{report['total_seconds']:.1f} s with {report['model']} on {report['device']}")
+    faster = ", in half precision" if report["fast"] else ""
+    lines.append(f"{report['total_seconds']:.1f} s with {report['model']} on {report['device']}{faster}")
     lines += [f"Wrote {path}" for path in (*report["outputs"], report.get("picture")) if path]
     return "\n".join(lines)
 

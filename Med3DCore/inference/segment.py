@@ -33,6 +33,7 @@ class Segmentation:
         warnings: What the user should know about the result.
         flags: Those of the warnings that are about a label, for programs: ``label``, ``flag``, ``sentence``; see
             :mod:`.plausibility`.
+        fast: Whether an imported model ran in its faster way.
     """
 
     labels: LabelMap
@@ -41,9 +42,10 @@ class Segmentation:
     reason: str
     warnings: tuple[str, ...]
     flags: tuple[dict[str, str], ...]
+    fast: bool = False
 
     def report(self) -> dict:
-        """Plain values for JSON: numbers and volumes in mL of the labels, model, device, warnings, flags, versions."""
+        """Plain values for JSON: numbers and mL of the labels, model, device, fast, warnings, flags, versions."""
         organs = [
             {"name": label.name, "value": value, "volume_ml": round(self.labels.volume_ml(label.name), 1)}
             for value, label in enumerate(self.labels.labels, start=1)
@@ -53,6 +55,7 @@ class Segmentation:
             "model": self.model,
             "device": self.device,
             "device_reason": self.reason,
+            "fast": self.fast,
             "warnings": list(self.warnings),
             "flags": list(self.flags),
             "versions": {"Med3DCore": Med3DCore.__version__, "torch": torch.__version__},
@@ -121,5 +124,5 @@ def conclude(
     for label in labels.labels:
         for cut in sorted({edge(*end) for end in touched_ends(labels, label.name)}):
             warn_of_cut(label, cut, progress)
-    device, told = pipeline.networks.device, (tuple(progress.warnings), tuple(progress.flags))
-    return Segmentation(labels, pipeline.package.reference, device.title, device.reason, *told)
+    device, told = pipeline.device, (tuple(progress.warnings), tuple(progress.flags))
+    return Segmentation(labels, pipeline.package.reference, device.title, device.reason, *told, fast=pipeline.is_fast)

@@ -28,7 +28,7 @@ class InferenceSettings:
         overlap: Part of a window shared with its neighbour.
         batch: Windows per forward pass.
         mirror: Average over mirrored copies, along the axes along which a network was taught mirrored anatomy.
-        fast: Run a model of nnU-Net in half precision also on a CPU that has it, as all other models are.
+        fast: Run an imported model in half precision also on a CPU that has it, as all other models are.
     """
 
     overlap: float = 0.25

@@ -42,8 +42,9 @@ class ModelEntry:
     def to_dict(self) -> dict:
         """Plain values for programs.
 
-        ``unproven`` says why nobody should use it who did not choose it, or is null. Of a sound model, ``model`` is its
-        ``model.json`` but for what may be long: provenance, metrics and members.
+        ``unproven`` says why nobody should use it who did not choose it, or is null; ``imported`` whether it runs by
+        the rules of the program that it is of. Of a sound model, ``model`` is its ``model.json`` but for what may be
+        long: provenance, metrics and members.
         """
         package = self.package
         return {
@@ -53,6 +54,7 @@ class ModelEntry:
             "bytes": self.size,
             "problem": self.problem,
             "unproven": package and why_unproven(package),
+            "imported": package is not None and package.is_imported,
             "model": package and {key: value for key, value in package.to_dict().items() if key not in _LONG},
         }
 

@@ -92,6 +92,11 @@ class ModelPackage:
         return KINDS.get(next(iter(heads)), PIPELINE) if len(heads) == 1 else PIPELINE
 
     @property
+    def is_imported(self) -> bool:
+        """Whether it was imported from nnU-Net or MONAI, and runs by its rules."""
+        return any(stage.is_imported for stage in self.stages)
+
+    @property
     def file(self) -> Path:
         """The file that it was loaded from.
 

@@ -21,13 +21,14 @@ class Warm:
         self._pipeline: Pipeline | None = None
         self._file: tuple[Path, int] | None = None
 
-    def pipeline(self, package: ModelPackage, device: str, mirror: bool = False) -> Pipeline:
+    def pipeline(self, package: ModelPackage, device: str, mirror: bool = False, fast: bool = False) -> Pipeline:
         """A pipeline that is ready to run: the last one, if model file and device are still the same.
 
         Args:
             package: The model.
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
             mirror: As in ``InferenceSettings``.
+            fast: The same.
 
         Raises:
             ResourceError: No such device.
@@ -37,7 +38,7 @@ class Warm:
         from Med3DCore.inference.stage_networks import InferenceSettings
 
         chosen = choose_device(device)
-        settings = InferenceSettings(mirror=mirror)
+        settings = InferenceSettings(mirror=mirror, fast=fast)
         file = (package.file.resolve(), package.file.stat().st_mtime_ns)
         # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
         if self._pipeline is None or self._file != file or self._pipeline.networks.device.name != chosen.name:

@@ -87,6 +87,7 @@ class SegmentationLogic:
         splitLungs: bool = False,
         notCt: bool = False,
         offset: float = 0.0,
+        fast: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SegmentationResult], None] | None = None,
@@ -107,6 +108,7 @@ class SegmentationLogic:
             notCt: Whether a scan of another kind than the model was made for is segmented all the same; else the error
                 has the code ``"not-ct"`` and, if only its offset is missing, that among its ``facts``.
             offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
+            fast: Whether an imported model runs in half precision also on a processor that has it.
             wait: Return only when it is done.
             onProgress: See the class.
             onFinished: See the class.
@@ -115,7 +117,7 @@ class SegmentationLogic:
         self._requireNodes(volumeNode, segmentationNode, roiNode)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset)
+            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset, fast)
             return [self._segmentStep(volumeNode, choices, segmentationNode, keepEdits)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
@@ -131,6 +133,7 @@ class SegmentationLogic:
         splitLungs: bool = False,
         notCt: bool = False,
         offset: float = 0.0,
+        fast: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[list[SegmentationResult | Med3DError]], None] | None = None,
@@ -146,7 +149,7 @@ class SegmentationLogic:
         self._requireNodes(*volumeNodes, *targets)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, None, splitLungs, notCt, offset)
+            choices = _choices(organs, model, device, None, splitLungs, notCt, offset, fast)
             pairs = zip(volumeNodes, targets, strict=True)
             return [self._segmentStep(volume, choices, target, keepEdits) for volume, target in pairs]
 
@@ -162,6 +165,7 @@ class SegmentationLogic:
         splitLungs: bool = False,
         notCt: bool = False,
         offset: float = 0.0,
+        fast: bool = False,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SequenceResult], None] | None = None,
@@ -176,7 +180,7 @@ class SegmentationLogic:
 
         def makeSteps() -> list[Step]:
             browser, sequence = framesOf(self.scene, volumeNode)
-            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset)
+            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset, fast)
             made.append(SegmentationSequence(browser, sequence, volumeNode))
             frames = range(sequence.GetNumberOfDataNodes())
             return [FrameStep(sequence, index, volumeNode, choices, made[0]) for index in frames]
@@ -328,10 +332,11 @@ def _choices(
     splitLungs: bool = False,
     notCt: bool = False,
     offset: float = 0.0,
+    fast: bool = False,
 ) -> Choices:
     if isinstance(organs, str) or not organs:
         raise SettingError(_('No organ is chosen; choose at least one, such as ["liver"].'))
-    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs, notCt, offset)
+    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs, notCt, offset, fast)
 
 
 def _only(outcomes: list) -> Any:

@@ -75,6 +75,7 @@ def train(fields, job):
             "shipped": False,
             "problem": None,
             "unproven": unproven,
+            "imported": False,
             "model": model,
         },
         "before": {name: dict.fromkeys(cases, 0.8) for name, cases in state["scores"].items()},

@@ -63,6 +63,7 @@ def segment(fields, job):
             "model": f"{fields.model or 'known'}-1.0.0",
             "device": "CPU",
             "device_reason": "",
+            "fast": fields.fast,
             "warnings": [f"origin {fields.volume['origin']}"] if fields.model == "reveal" else progress.warnings,
         },
         "seconds": {"known": 0.1},
@@ -94,7 +95,12 @@ def preview(fields, job):
 
 def devices(fields, job):
     names = {"auto": "Known GPU", "cuda:0": "Known GPU", "cpu": "CPU"}
-    return {"devices": [{"name": name, "title": title, "reason": f"{name} it is."} for name, title in names.items()]}
+    return {
+        "devices": [
+            {"name": name, "title": title, "reason": f"{name} it is.", "fast_way": name == "cpu"}
+            for name, title in names.items()
+        ]
+    }
 
 
 def behave(model, job):

@@ -59,7 +59,7 @@ def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
     browser, proxy = makeSequence(scene, GEOMETRIES["oblique"])
     proxy.SetAndObserveTransformNodeID(addTransform(scene).GetID())
     ear = Ear()
-    job = logic.segmentSequence(proxy, ["liver"], model="reveal", **ear.callbacks)
+    job = logic.segmentSequence(proxy, ["liver"], model="reveal", fast=True, **ear.callbacks)
     assert len(segmentations(scene)) == 0
     until(lambda: not job.isRunning)
     assert not ear.errors, ear.errors
@@ -81,6 +81,7 @@ def test_all_frames_of_a_sequence_become_a_sequence(scene, logic):
     assert ear.steps[0][0].endswith(", 0 (1/3): known")
     origin = list(geometryFromNode(proxy).origin)
     assert [frame.warnings for frame in result.frames] == [(f"origin {origin}",)] * 3
+    assert all(frame.fast for frame in result.frames)
 
 
 def test_a_sequence_that_is_removed_cancels_its_job(scene, logic):

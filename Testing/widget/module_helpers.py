@@ -28,14 +28,15 @@ def openModule(host, command=None, models=True):
     return widget
 
 
-def addModel(widget, name, organs=("liver", "lungs")):
+def addModel(widget, name, organs=("liver", "lungs"), imported=False):
     """Let the selectors know a model; to the known worker, its name says what to do."""
     from Med3DSegmentationLib.engine.model_choices import ModelChoice
 
     labels = [{"name": organ, "title": organ.title(), "colour": [1, 2, 3]} for organ in organs]
     about = {"modality": "CT", "licence": "CC0", "version": "1.0.0", "created": "2026-11-21T00:00:00Z", "parent": None}
     about |= {"title": name.title(), "description": f"Known for {name}.", "labels": labels, "stages": []}
-    values = {"problem": None, "shipped": False, "path": f"/{name}", "bytes": 1, "model": {**about, "kind": "pipeline"}}
+    values = {"problem": None, "shipped": False, "path": f"/{name}", "bytes": 1, "imported": imported}
+    values["model"] = {**about, "kind": "pipeline"}
     catalogue = widget.services.catalogue
     catalogue.models = (*catalogue.models, ModelChoice(name, values))
     for listener in list(catalogue.listeners):

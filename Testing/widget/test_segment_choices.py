@@ -217,3 +217,54 @@ def test_devices_are_those_that_the_engine_found(panel, ct):
     assert panel.parameterNode.device == "cuda:0" and panel.ui.deviceDescription.text == "cuda:0 it is."
     panel.parameterNode.device = "cuda:7"  # of another computer, from a saved scene
     assert box.currentText == "cuda:7" and "Not available" in panel.ui.deviceDescription.text
+
+
+def test_the_faster_way_is_offered_for_imported_models_and_remembered_by_model(module, panel, ct):
+    addModel(module, "spleens", ("spleen", "liver"))
+    addModel(module, "total", ("spleen", "liver"), imported=True)
+    addModel(module, "brain", ("spleen", "liver"), imported=True)
+    ui, box = panel.ui, panel.ui.fastCheckBox
+    assert panel.host.process_events(30, until=lambda: ui.deviceSelector.count == 3)
+    choose(ui.deviceSelector, "cpu")
+    for own in ("", "spleens"):
+        choose(ui.modelSelector, own)
+        settle(panel)
+        assert box.isHidden()
+    choose(ui.modelSelector, "total")
+    settle(panel)
+    assert not box.isHidden() and box.enabled and not box.checked and "Half precision" in box.toolTip
+    assert lastLine(panel) == "total-1.0.0 on CPU, 0.1 s"
+    box.click()
+    assert lastLine(panel) == "total-1.0.0 on CPU, in half precision, 0.1 s"
+    choose(ui.modelSelector, "brain")
+    settle(panel)
+    assert not box.checked
+    choose(ui.modelSelector, "")
+    assert "half" not in lastLine(panel, "liverButton")
+    choose(ui.modelSelector, "total")
+    settle(panel)
+    assert box.checked
+    choose(ui.deviceSelector, "cuda:0")
+    settle(panel)
+    assert not box.enabled and box.checked and "no faster way on this device" in box.toolTip
+    assert "half" not in lastLine(panel)
+
+
+def lastLine(panel, button="chosenOrgansButton"):
+    """What is told of a result."""
+    press(panel, button)
+    wait(panel)
+    return panel.ui.resultLabel.text
+
+
+def test_several_volumes_take_the_faster_way_too(module, panel, ct):
+    addModel(module, "total", ("spleen", "liver"), imported=True)
+    assert panel.host.process_events(30, until=lambda: panel.ui.deviceSelector.count == 3)
+    choose(panel.ui.deviceSelector, "cpu")
+    choose(panel.ui.modelSelector, "total")
+    settle(panel)
+    panel.ui.fastCheckBox.click()
+    panel.ui.severalVolumesCheckBox.click()
+    panel.ui.allVolumesButton.click()
+    settle(panel)
+    assert "half precision" in lastLine(panel)

@@ -73,7 +73,7 @@ def tuned_stages(parent: ModelPackage, cases: Sequence[Case], settings: TuneSett
     if not names:
         raise DataError("No case has a labelled organ; label one in at least one case.")
     stages = [stage for stage in parent.stages if set(stage.labels) & set(known)]
-    if any(stage.is_imported for stage in parent.stages):
+    if parent.is_imported:
         return [_imported_stage(parent, new, settings)]
     if any(stage.activation != "sigmoid" for stage in stages):
         raise SettingError(

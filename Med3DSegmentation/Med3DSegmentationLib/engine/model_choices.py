@@ -17,8 +17,8 @@ class ModelChoice:
 
     Args:
         reference: name-version, as requests name it.
-        values: What the engine tells: ``path``, ``shipped``, ``bytes``, ``problem``, and ``model``: its ``model.json``
-            without what is long.
+        values: What the engine tells: ``path``, ``shipped``, ``bytes``, ``problem``, ``imported``, and ``model``: its
+            ``model.json`` without what is long.
     """
 
     reference: str
@@ -48,6 +48,11 @@ class ModelChoice:
     def colours(self) -> dict[str, tuple[int, int, int]]:
         """Name and colour of each of these labels, RGB, 0 to 255."""
         return {label["name"]: tuple(label["colour"]) for label in (self.values["model"] or {}).get("labels", ())}
+
+    @property
+    def isImported(self) -> bool:
+        """Whether it is of another program, by whose rules it runs; on some processors in a faster way, too."""
+        return self.values["imported"]
 
     @property
     def classes(self) -> list[str]:

@@ -42,6 +42,7 @@ class SegmentationResult:
         warnings: What the user should know about the result.
         keptEdits: Names under which segments that were edited by hand stay.
         series: Which DICOM series it was, for people; empty if it is from none.
+        fast: Whether an imported model ran in its faster way.
     """
 
     volumeNode: slicer.vtkMRMLScalarVolumeNode
@@ -54,6 +55,7 @@ class SegmentationResult:
     warnings: tuple[str, ...]
     keptEdits: tuple[str, ...] = ()
     series: str = ""
+    fast: bool = False
 
 
 @dataclass(frozen=True)

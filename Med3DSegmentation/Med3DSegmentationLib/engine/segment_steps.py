@@ -252,4 +252,5 @@ def _segmentationResult(
         warnings=tuple(answer["report"]["warnings"]),
         keptEdits=written.kept,
         series=answer["report"].get("series", ""),
+        fast=answer["report"]["fast"],
     )

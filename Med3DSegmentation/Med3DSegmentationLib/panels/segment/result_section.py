@@ -156,9 +156,12 @@ class ResultSection:
 def _summary(results: Sequence[SegmentationResult]) -> list[str]:
     """Lines under the table: with what, what to know."""
     first, seconds = results[0], sum(result.totalSeconds for result in results)
-    lines = [
-        _("{model} on {device}, {seconds} s").format(model=first.model, device=first.device, seconds=f"{seconds:.1f}")
-    ]
+    text = (
+        _("{model} on {device}, in half precision, {seconds} s")
+        if first.fast
+        else _("{model} on {device}, {seconds} s")
+    )
+    lines = [text.format(model=first.model, device=first.device, seconds=f"{seconds:.1f}")]
     for result in results:
         lines += [_("Of {series}").format(series=result.series)] if result.series else []
         lines += [f"\u26a0 {warning}" for warning in result.warnings]

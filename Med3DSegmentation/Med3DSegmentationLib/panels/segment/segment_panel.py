@@ -18,6 +18,7 @@ from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
+from Med3DSegmentationLib.panels.segment.fast_choice import FastChoice
 from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
@@ -63,6 +64,7 @@ class SegmentPanel(Panel):
         self._dicom = DicomButton(services, ui.dicomButton, self._progress, self._results.note)
         self._ofOneVolume = {box: box.toolTip for box in (ui.inputSelector, ui.roiSelector, ui.segmentationSelector)}
         self._organButtons = OrganButtons(ui, services.settings, self._segment, self.refresh)
+        self._fast = FastChoice(ui.fastCheckBox, services.settings)
         ui.installButton.connect("clicked()", self.install)
         self._roi = RoiChoice(ui.roiSelector, ui.inputSelector.currentNode, lambda: self._soon.start(0))
         services.engine.logListeners.append(self._addLog)
@@ -100,6 +102,7 @@ class SegmentPanel(Panel):
         self._volumes.refresh(parameters)
         self._models.choose(parameters.model)
         self._device.choose(parameters.device)
+        self._fast.offer(self.services.catalogue.find(parameters.model), parameters.device)
         ui.volumeList.visible = ui.volumeListRow.visible = parameters.severalVolumes
         ui.allFramesCheckBox.visible = self._isSequence() and not parameters.severalVolumes
         several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
@@ -188,6 +191,7 @@ class SegmentPanel(Panel):
     def _segment(self, organs: Sequence[str]) -> None:
         parameters = self.parameterNode
         options = {"model": parameters.model or None, "device": parameters.device, "splitLungs": parameters.splitLungs}
+        options["fast"] = self._fast.isChosen()
         volumes, segmentations = [parameters.inputVolume], [parameters.segmentation]
         isSequence = not parameters.severalVolumes and parameters.allFrames and self._isSequence()
         if parameters.severalVolumes:
@@ -304,6 +308,8 @@ class SegmentPanel(Panel):
 
     def _onDevices(self, answer: dict[str, Any]) -> None:
         self._device.offer(deviceChoices(answer["devices"]))
+        self._fast.onDevices(answer["devices"])
+        self.refresh()
 
     def _onNoDevices(self, error: Med3DError) -> None:
         self._askedForDevices = False  # ask again when the models are asked for again
