@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from Med3DCore.geometry import Geometry, Triple, triple
+from Med3DCore.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,22 @@ class Frame:
         origin = scan.index_to_physical @ [*first, 1.0]
         size, steps = triple(self.shape[::-1]), triple(float(value) for value in spacing)
         return Geometry(size, steps, triple(float(value) for value in origin[:3]), tuple(columns.ravel().tolist()))
+
+    def shown(self, array: np.ndarray, scan: Volume) -> Volume:
+        """What the network gets of a channel, along the scan's own axes.
+
+        Args:
+            array: Float32 ``[*shape]``.
+            scan: The channel.
+        """
+        grid = self.geometry(scan.geometry)
+        first = [n - 1 if flip else 0 for n, flip in zip(self.shape, self.flips, strict=True)]
+        origin = grid.index_to_physical @ [*first[::-1], 1.0]
+        back = triple(self.axes.index(own) for own in range(3))
+        array = turned(array, (0, 1, 2), self.flips).transpose(back)
+        spacing = triple(grid.spacing[2 - back[2 - own]] for own in range(3))
+        place = triple(float(value) for value in origin[:3])
+        return Volume(array, Geometry(triple(array.shape[::-1]), spacing, place, scan.geometry.direction), scan.name)
 
     def view(self, array: np.ndarray) -> np.ndarray:
         """The crop of an array of the scan, along the network's axes. Copies nothing."""

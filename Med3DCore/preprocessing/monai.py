@@ -14,6 +14,7 @@ import numpy as np
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple, triple
 from Med3DCore.preprocessing.frame import Frame, patient_axes, turned
+from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.nnunet.axis import Neighbours, between
 from Med3DCore.preprocessing.resample import weigh
 from Med3DCore.volume import Volume
@@ -45,22 +46,30 @@ class MonaiIntensity:
         if self.method not in METHODS or not self.low < self.high:
             raise SettingError(f"This is not a normalisation of MONAI's: {self}.")
 
+    @property
+    def name(self) -> str:
+        """Of the method among those of all programs."""
+        return f"monai_{self.method}"
+
+    def statistics(self, array: np.ndarray) -> Statistics:
+        """The numbers of a resampled channel."""
+        mean, sd = 0.0, 1.0
+        if self.method == "range":
+            mean, sd = (self.low + self.high) / 2, (self.high - self.low) / 2
+        elif self.method == "pet":
+            mean, sd = float(array.min()), float(array.std(dtype=np.float64, ddof=1))
+        elif self.method != "none":
+            values = array[array != 0]
+            if values.size:
+                mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        return Statistics(-np.inf, np.inf, mean, sd or 1.0)
+
     def normalise(self, array: np.ndarray) -> np.ndarray:
         """A float32 channel, in place; returns it."""
-        if self.method == "range":
-            array -= np.float32(self.low)
-            array *= np.float32(2 / (self.high - self.low))
-            array -= 1
-        elif self.method == "pet":
-            spread = float(array.std(dtype=np.float64, ddof=1))
-            array -= array.min()
-            array /= np.float32(spread or 1.0)
-        elif self.method != "none":
-            inside = array != 0
-            values = array[inside]
-            if values.size:
-                spread = float(values.std(dtype=np.float64))
-                array[inside] = (values - np.float32(values.mean(dtype=np.float64))) / np.float32(spread or 1.0)
+        known = self.statistics(array)
+        inside = array != 0 if self.method in ("z_score", "z_score_tanh") else True
+        np.subtract(array, np.float32(known.mean), out=array, where=inside)
+        np.divide(array, np.float32(known.sd), out=array, where=inside)
         if self.method in ("range", "pet"):
             return np.divide(1, 1 + np.exp(-array), out=array)
         return 3 * np.tanh(array / 3) if self.method == "z_score_tanh" else array
@@ -129,15 +138,14 @@ class MonaiPreprocessing:
         """
         result = np.empty((len(volumes), *frame.shape), np.float32)
         for volume, channel, target in zip(volumes, self.channels, result, strict=True):
-            array = frame.view(volume.array)
-            for axis, (new, old) in enumerate(zip(frame.shape, array.shape, strict=True)):
-                if frame.spacing[axis] != frame.wanted[axis]:
-                    offset, step = frame.place(axis)
-                    matrix = between(offset + step * np.arange(new), old).matrix(old)
-                    array = np.moveaxis(weigh(matrix, np.moveaxis(array, axis, 0)), 0, axis)
-            target[:] = array
+            target[:] = _resampled(volume, frame)
             target[:] = channel.normalise(target)
         return result
+
+    def statistics(self, volumes: Sequence[Volume], frame: Frame) -> list[Statistics]:
+        """By which numbers each channel is normalised."""
+        pairs = zip(volumes, self.channels, strict=True)
+        return [channel.statistics(_resampled(volume, frame)) for volume, channel in pairs]
 
     def back(self, frame: Frame) -> list[Neighbours]:
         """Linear interpolation from the network's grid to the crop of the scan, along each axis."""
@@ -146,6 +154,17 @@ class MonaiPreprocessing:
             offset, step = frame.place(axis)
             found.append(between((np.arange(wanted) - offset) / step, size))
         return found
+
+
+def _resampled(volume: Volume, frame: Frame) -> np.ndarray:
+    """The crop of a channel on the network's grid."""
+    array = frame.view(volume.array)
+    for axis, (new, old) in enumerate(zip(frame.shape, array.shape, strict=True)):
+        if frame.spacing[axis] != frame.wanted[axis]:
+            offset, step = frame.place(axis)
+            matrix = between(offset + step * np.arange(new), old).matrix(old)
+            array = np.moveaxis(weigh(matrix, np.moveaxis(array, axis, 0)), 0, axis)
+    return array
 
 
 def _around(there: np.ndarray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -77,7 +77,7 @@ class Preprocessing:
         """
         if origin := {"nnunet": "nnU-Net", "monai": "MONAI"}.get(spec.get("name", "")):
             raise SettingError(
-                f"This model was imported from {origin}, so it can segment and be fine-tuned, but not be shown."
+                f"This model was imported from {origin}, so it can segment, be shown and be fine-tuned, but no more."
             )
         try:
             spacing = triple(float(v) for v in spec["spacing"])

@@ -5,6 +5,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import monai_models
+import nnunet_folders
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,18 @@ import torch
 from Med3DCore.errors import Cancelled, SettingError
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
+from Med3DCore.inference.stage_networks import InferenceSettings
+from Med3DCore.io import read_volume
 from Med3DCore.io.orientation import turned
 from Med3DCore.labels import find_labels
+from Med3DCore.models.monai.importing import import_monai
+from Med3DCore.models.nnunet.importing import import_nnunet
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.models.stage import Stage
 from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
+from Med3DCore.preprocessing.imported import any_preprocessing
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 from Med3DCore.worker.client import RequestError, WorkerClient
@@ -26,6 +33,7 @@ from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, wr
 from Med3DCore.worker.scan import read_scan
 from Med3DCore.worker.warm import Warm, interruptible
 
+REORIENTS = "NibabelIOWithReorient"
 GEOMETRY = Geometry((48, 44, 40), (1.5, 1.5, 2.0), (-50.0, -40.0, 10.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
 
 
@@ -217,6 +225,68 @@ def test_the_preview_is_what_the_network_sees(client, scan, model, volume, how):
     assert (before["minimum"], before["maximum"]) == (volume.array.min(), volume.array.max())
     assert -1 <= after["minimum"] < after["maximum"] <= 1
     assert result["normalisation"] == {"name": "window", "low": -160, "high": 160, "mean": 0, "sd": 160}
+
+
+@pytest.mark.parametrize("program", ["nnunet", "monai"])
+def test_the_preview_of_an_imported_model_is_what_its_network_gets(client, tmp_path, monkeypatch, program):
+    """Voxel by voxel what the network is given when it segments, laid where it is in the patient."""
+    package, scan = imported(tmp_path, program)
+    given = []
+    monkeypatch.setattr(
+        "Med3DCore.inference.nnunet.segment.window_mean",
+        lambda _body, array, *_: given.append(array) or np.zeros((len(package.stages[0].labels), *array.shape[1:])),
+    )
+    segment(scan, package.label_names, package, "cpu", not_ct=True)
+    with new_exchange_folder() as folder:
+        written = write_volume_array(scan, folder, "scan")
+        result = ask(client, written, package.path, package.label_names, "preview")
+        shown = read_volume_array(result["volume"])
+        assert np.array_equal(np.sort(shown.array, axis=None), np.sort(given[0][0], axis=None))
+        frame = any_preprocessing(package.stages[0].preprocessing).frame([scan])
+        grid = frame.geometry(scan.geometry)
+        for index in np.ndindex(2, 2, 2):  # the network's corners, in the patient
+            corner = np.array(index) * (np.array(grid.shape) - 1)
+            point = grid.index_to_physical @ [*corner[::-1], 1]
+            ours = np.rint(np.linalg.inv(shown.geometry.index_to_physical) @ point)[2::-1].astype(int)
+            assert shown.array[tuple(ours)] == given[0][0][tuple(corner)]
+            assert np.allclose(shown.geometry.index_to_physical @ [*ours[::-1], 1], point, atol=1e-3)
+        assert shown.geometry.direction == scan.geometry.direction and result["box_from"] == "filled"
+        numbers = result["normalisation"]
+    expected = {"nnunet": ("nnunet_window", -150.0), "monai": ("monai_range", None)}[program]
+    assert (numbers["name"], numbers["low"]) == expected
+    assert (numbers["mean"], numbers["sd"]) == {"nnunet": (60.0, 90.0), "monai": (25.0, 225.0)}[program]
+
+
+def imported(folder, program):
+    """A small model of another program, and a scan that lies across."""
+    across = (0, 0, 1, -1, 0, 0, 0, -1, 0)
+    if program == "nnunet":
+        package, weights = import_nnunet(nnunet_folders.write_results(folder, transpose=(1, 0, 2), reader=REORIENTS))
+        (path,) = nnunet_folders.write_scan(folder, direction=across)
+    else:
+        package, weights = import_monai(monai_models.write_model(folder / "model"))
+        (path,) = monai_models.write_scan(folder, direction=across)
+    return load_package(save_package(package, weights, folder, half=False)), read_volume(path)
+
+
+def test_a_preview_of_a_model_of_several_images_is_refused_in_words(client, scan, tmp_path):
+    schemes = ("CTNormalization",) * 2
+    package, weights = import_nnunet(nnunet_folders.write_results(tmp_path, schemes=schemes))
+    path = save_package(package, weights, tmp_path, half=False)
+    with pytest.raises(RequestError, match="needs 2 images of a patient"):
+        ask(client, scan, path, package.label_names, "preview")
+
+
+def test_the_faster_way_is_asked_for_and_told(client, tmp_path):
+    package, scan = imported(tmp_path, "nnunet")
+    with new_exchange_folder() as folder:
+        written = write_volume_array(scan, folder, "scan")
+        told = [ask(client, written, package.path, package.label_names, **asked) for asked in ({}, {"fast": True})]
+    cpu = next(each for each in client.request("devices")["devices"] if each["name"] == "cpu")
+    assert [each["report"]["fast"] for each in told] == [False, cpu["fast_way"]]
+    for fast, each in zip((False, True), told, strict=True):
+        expected = segment(scan, package.label_names, package, "cpu", InferenceSettings(fast=fast))
+        assert each["report"] == expected.report()
 
 
 def test_a_request_may_say_how_the_scan_lies_and_the_result_lies_over_it_all_the_same(client, scan, model, volume):

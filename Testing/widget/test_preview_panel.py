@@ -199,6 +199,36 @@ def move(logic, millimetres):
     logic.EndSliceOffsetInteraction()
 
 
+def test_an_imported_model_is_shown_by_its_own_rules(module, panel, ct, tmp_path):
+    from nnunet_folders import write_results
+
+    from Med3DCore.models.nnunet.importing import import_nnunet
+    from Med3DCore.models.package_file import save_package
+    from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
+
+    package, weights = import_nnunet(write_results(tmp_path / "results"))
+    save_package(package, weights, tmp_path, half=False)
+    module.services.catalogue.refresh()
+    assert module.host.process_events(60, until=lambda: module.services.catalogue.find(package.reference))
+    choose(panel, ct)
+    panel.parameterNode.model, ui = package.reference, panel.ui
+    assert titles(ui.stageSelector) == ["The last one (nnunet)", "nnunet"] and reason(panel) == ""
+    assert ui.stageLabel.text == "Looks at the whole scan, at 2.4 × 2 × 3 mm."
+    ui.showButton.click()
+    wait(module)
+    assert not module.ui.messageLabel.text
+    seen = volumeFromNode(panel.parameterNode.previewVolume)
+    scan = volumeFromNode(ct)
+    assert seen.geometry.direction == pytest.approx(scan.geometry.direction)
+    assert seen.spacing == pytest.approx((2.4, 2.0, 2.963), abs=1e-3)
+    assert np.allclose(seen.geometry.bounds(), scan.geometry.bounds(), atol=0.01)
+    assert seen.array.max() == pytest.approx((scan.array.max() - 60) / 90, abs=0.01)
+    text = ui.normalisationLabel.text
+    assert f"This is what {package.reference} sees: the whole scan, prepared as in nnU-Net. Intensities below" in text
+    assert "below -150 count as -150, those above 220 as 220. Then 60 becomes 0" in text
+    assert "the same for every scan" in text
+
+
 def test_a_saved_scene_knows_its_preview(module, panel, ct, tmp_path):
     import slicer.util
 
@@ -228,6 +258,10 @@ def test_normalisation_in_words(slicer_gui):
 
     assert "above 240 as 240" in normalisationText(Normalisation("window", -160, 240, 40, 200))
     assert "measured on this scan" in normalisationText(Normalisation("percentile", -1000, 300, -400, 350.5))
+    assert normalisationText(Normalisation("nnunet_none", None, None, 0, 1)) == "Intensities stay as they are."
+    text = normalisationText(Normalisation("nnunet_z_score_nonzero", None, None, 310.25, 120))
+    assert text.startswith("Then 310.2 becomes 0") and "voxels of exactly 0 stay 0" in text
+    assert "sigmoid" in normalisationText(Normalisation("monai_range", None, None, 25, 225))
     text = normalisationText(Normalisation("medicalnet", None, None, 310.25, 120))
     assert "count as" not in text and "310.2" in text and "exactly 0 stay 0" in text
 

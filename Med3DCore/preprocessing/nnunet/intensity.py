@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from Med3DCore.errors import SettingError
+from Med3DCore.preprocessing.intensity import Statistics
 
 METHODS = ("window", "z_score", "range", "rgb", "none")
 _SMALLEST = 1e-8
@@ -42,27 +43,36 @@ class ChannelIntensity:
         if self.method not in METHODS or self.low > self.high or self.sd <= 0:
             raise SettingError(f"This is not a normalisation of nnU-Net's: {self}.")
 
+    @property
+    def name(self) -> str:
+        """Of the method among those of all programs."""
+        return f"nnunet_{self.method}_nonzero" if self.method == "z_score" and self.nonzero else f"nnunet_{self.method}"
+
+    def statistics(self, array: np.ndarray, mask: np.ndarray | None) -> Statistics:
+        """The numbers of a whole channel ``[z, y, x]``, and of its mask."""
+        mean, sd = 0.0, 1.0
+        if self.method == "window":
+            return Statistics(self.low, self.high, self.mean, self.sd)
+        if self.method == "z_score":
+            inside = array[mask] if self.nonzero and mask is not None else array
+            mean = float(inside.mean(dtype=np.float64))
+            sd = max(float(inside.std(dtype=np.float64)), _SMALLEST)
+        elif self.method == "range":
+            mean = float(array.min())
+            sd = max(float(array.max()) - mean, _SMALLEST)
+        elif self.method == "rgb":
+            sd = 255.0
+        return Statistics(-np.inf, np.inf, mean, sd)
+
     def measured(self, array: np.ndarray, mask: np.ndarray | None) -> Normaliser:
         """The normalisation with the numbers of a whole channel ``[z, y, x]``, and of its mask."""
-        low, high = -np.inf, np.inf
-        shift, scale = 0.0, 1.0
-        if self.method == "window":
-            low, high, shift, scale = self.low, self.high, self.mean, self.sd
-        elif self.method == "z_score":
-            inside = array[mask] if self.nonzero and mask is not None else array
-            shift = float(inside.mean(dtype=np.float64))
-            scale = max(float(inside.std(dtype=np.float64)), _SMALLEST)
-        elif self.method == "range":
-            shift = float(array.min())
-            scale = max(float(array.max()) - shift, _SMALLEST)
-        elif self.method == "rgb":
-            scale = 255.0
+        known = self.statistics(array, mask)
         masked = self.method == "z_score" and self.nonzero
 
         def normalise(part: np.ndarray, part_mask: np.ndarray | None) -> np.ndarray:
-            values = np.clip(part, np.float32(low), np.float32(high), dtype=np.float32, casting="unsafe")
-            values -= np.float32(shift)
-            values /= np.float32(scale)
+            values = np.clip(part, np.float32(known.low), np.float32(known.high), dtype=np.float32, casting="unsafe")
+            values -= np.float32(known.mean)
+            values /= np.float32(known.sd)
             if masked and part_mask is not None:
                 np.copyto(values, part, where=~part_mask, casting="unsafe")
             return values

@@ -10,6 +10,7 @@ import numpy as np
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Triple, triple
 from Med3DCore.preprocessing.frame import Frame, patient_axes, turned
+from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.nnunet.axis import Neighbours, lone_axis, neighbours, new_size, weights
 from Med3DCore.preprocessing.nnunet.intensity import ChannelIntensity, Normaliser, nonzero_mask
 from Med3DCore.preprocessing.resample import weigh
@@ -115,12 +116,21 @@ class NnunetPreprocessing:
             volumes: One a channel, all on one grid.
             frame: From :meth:`frame`.
         """
-        views = [frame.view(volume.array) for volume in volumes]
-        mask = nonzero_mask(views) if any(channel.nonzero for channel in self.channels) else None
+        views, mask = self._views(volumes, frame)
         result = np.empty((len(views), *frame.shape), np.float32)
         for view, channel, target in zip(views, self.channels, result, strict=True):
             target[:] = self._resampled(view, channel.measured(view, mask), mask, frame)
         return result
+
+    def statistics(self, volumes: Sequence[Volume], frame: Frame) -> list[Statistics]:
+        """By which numbers each channel is normalised."""
+        views, mask = self._views(volumes, frame)
+        return [channel.statistics(view, mask) for view, channel in zip(views, self.channels, strict=True)]
+
+    def _views(self, volumes: Sequence[Volume], frame: Frame) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """The channels' crops, and where one of them is not zero if that is needed."""
+        views = [frame.view(volume.array) for volume in volumes]
+        return views, nonzero_mask(views) if any(channel.nonzero for channel in self.channels) else None
 
     def back(self, frame: Frame) -> list[Neighbours]:
         """Interpolation from the network's grid to the crop of the scan, along each axis."""

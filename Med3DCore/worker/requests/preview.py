@@ -12,8 +12,6 @@ import numpy as np
 from Med3DCore.errors import SettingError
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.preprocessing.hounsfield import require_modality
-from Med3DCore.preprocessing.padding import Seen
-from Med3DCore.preprocessing.preprocessing import Box, Preprocessing
 from Med3DCore.volume import Volume
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
@@ -23,7 +21,6 @@ from Med3DCore.worker.warm import interruptible
 if TYPE_CHECKING:
     from Med3DCore.inference.pipeline import Pipeline
     from Med3DCore.models.stage import Stage
-    from Med3DCore.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,10 @@ def run(fields: Fields, job: Job) -> dict:
 
     Returns:
         ``volume``: description of the prepared float32 volume, written beside the scan; ``model``; ``stage`` and all
-        ``stages``; ``box``: lowest and highest LPS mm that it looks at; ``box_from``: what gave the box: "region", the
-        name of a stage, or "scan" for the whole scan and some air around it; ``before`` and ``after``: size, spacing in
-        mm, minimum, maximum, mean and sd of the intensities; ``normalisation``: method, and the numbers clipped to
-        (None for no limit), subtracted and divided by; ``warnings``.
+        ``stages``; ``box``: lowest and highest LPS mm that it looks at; ``box_from``: what gave the box, see
+        :class:`Med3DCore.inference.shown.Shown`; ``before`` and ``after``: size, spacing in mm, minimum, maximum, mean
+        and sd of the intensities; ``normalisation``: method, and the numbers clipped to (None for no limit), subtracted
+        and divided by; ``warnings``.
 
     Raises:
         Med3DError: As the ``segment`` request; SettingError also for an unknown stage.
@@ -71,34 +68,31 @@ def run(fields: Fields, job: Job) -> dict:
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
         require_modality(scan.whole, package.modality, package.reference, progress, not_ct=True)
     with progress.stage("start torch"):
+        from Med3DCore.inference.shown import show_imported, show_stage
+
         pipeline = job.warm.pipeline(package, fields.device)
     stage = _choose_stage(pipeline, fields)
-    with progress.stage("edge", share=0.05):
-        seen = pipeline.seen(scan.seen)
-    box, box_from = scan.region.bounds(), "region"
-    if fields.region is None:
-        with interruptible(progress):
-            box, box_from = _find_box(pipeline, stage, seen, progress)
-    preprocessing = Preprocessing.from_dict(stage.preprocessing)
-    with progress.stage("prepare", share=0.2):
-        statistics = preprocessing.intensity.measure(seen.volume)
-        progress.update(0.5)
-        prepared = preprocessing.apply(seen.volume, box)
+    region = None if fields.region is None else scan.region.bounds()
+    with interruptible(progress):
+        if stage.is_imported:
+            shown = show_imported(stage, [scan.seen], progress)
+        else:
+            shown = show_stage(pipeline, stage, scan.seen, region, progress)
     with progress.stage("measure", share=0.1):
-        before, after = _summary(scan.whole), _summary(prepared)
+        before, after = _summary(scan.whole), _summary(shown.volume)
     with progress.stage("write", share=0.1):
-        written = write_volume_array(prepared, Path(fields.volume["file"]).parent, "preview")
+        written = write_volume_array(shown.volume, Path(fields.volume["file"]).parent, "preview")
     return {
         "volume": written,
         "model": package.reference,
         "stage": stage.name,
         "stages": [each.name for each in package.stages],
-        "box": [side.tolist() for side in box],
-        "box_from": box_from,
+        "box": [side.tolist() for side in shown.box],
+        "box_from": shown.box_from,
         "before": before,
         "after": after,
-        "normalisation": {"name": preprocessing.intensity.name}
-        | {name: value if math.isfinite(value) else None for name, value in asdict(statistics).items()},
+        "normalisation": {"name": shown.normalisation}
+        | {name: value if math.isfinite(value) else None for name, value in asdict(shown.statistics).items()},
         "warnings": list(progress.warnings),
     }
 
@@ -113,15 +107,6 @@ def _choose_stage(pipeline: Pipeline, fields: Fields) -> Stage:
             return stage
     known = ", ".join(stage.name for stage in pipeline.package.stages)
     raise SettingError(f"The model {pipeline.package.reference} has no stage '{fields.stage}'; it has {known}.")
-
-
-def _find_box(pipeline: Pipeline, stage: Stage, seen: Seen, progress: Progress) -> tuple[Box, str]:
-    """The box that the stage looks at, and what gave it."""
-    box = pipeline.find_box(stage, seen, progress, share=0.35)
-    if box is None:
-        progress.warn(f"Nothing was found for the stage {stage.name} to look at; the whole scan is shown.")
-        return seen.bounds(), "scan"
-    return box, stage.region["stage"] if stage.region else "scan"
 
 
 def _summary(volume: Volume) -> dict:
