@@ -61,6 +61,17 @@ def our_name(title: str) -> str:
     return _BY_WORDS.get(_words(slug(title)), slug(title))
 
 
+def label_of_words(title: str, position: int) -> Label:
+    """As :func:`label_for`, of our name of it; a label that is none of ours keeps what it was called.
+
+    Examples:
+        >>> label_of_words("Kidney_L", 0).title, label_of_words("bowel loop", 1).title
+        ('Left kidney', 'bowel loop')
+    """
+    ours = our_name(title)
+    return label_for(title if ours == slug(title) else ours, position)
+
+
 def _words(name: str) -> frozenset[str]:
     words = name.split("_")
     sides = _SIDES if len(words) > 1 else {}
@@ -95,7 +106,7 @@ def described_label(
     """
     known = next((label for label in LABELS.values() if codes and _same(label, codes)), None)
     if known is None:
-        known = label_for(our_name(title), position)
+        known = label_of_words(title, position)
         # A name means one of our organs only if the codes do not say something else.
         if codes and codes[1][1] not in (known.type[1], TISSUE[1], ""):
             known = replace(known, name=slug(title), category=codes[0], type=codes[1], modifier=codes[2])

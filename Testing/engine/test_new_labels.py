@@ -8,11 +8,12 @@ import torch
 from monai_models import write_model
 from nnunet_folders import REGIONS
 from test_fine_tune_imported import CPU, imported
-from training_boxes import VALUES, boxes
+from training_boxes import VALUES, boxes, save_parent
 
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import DataError, SettingError
 from Med3DCore.inference.pipeline import Pipeline
 from Med3DCore.io import read_label_map, read_volume
+from Med3DCore.io.label_names import label_for
 from Med3DCore.models.monai.importing import import_monai
 from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.progress import Progress
@@ -77,6 +78,18 @@ def test_a_model_of_monai_learns_one_too(tmp_path):
     package = load_package(tuned.package)
     assert package.label_names == ("left_kidney", "liver", "something", "lungs") and tuned.steps == 3
     assert package.read_weights("monai")["decoder.last.weight"].shape[0] == 5
+
+
+@pytest.mark.parametrize("known", [imported, lambda folder: save_parent(folder, ("liver",))])
+def test_a_new_label_that_no_case_to_learn_from_shows_is_refused_at_once(tmp_path, known):
+    parent, (held_out, *others) = known(tmp_path), boxes(tmp_path, annotated=("liver",))
+    held_out = replace(held_out, annotated=("liver", "lungs"), split="validation")
+    empty = replace(others[0], annotated=("liver", "lungs"), values={"liver": [1, 2], "lungs": 7})
+    abscess = replace(label_for("lungs", 0), title="Abscess")
+    for cases in ([held_out, *others], [empty, others[1]]):
+        with pytest.raises(DataError, match=r"'Abscess' is, which is new .* one case that is not held out"):
+            fine_tune(parent, cases, tmp_path / "run", settings_of(1), labels=[abscess])
+        assert not (tmp_path / "run" / "tuning.json").exists()
 
 
 @pytest.mark.parametrize("regions", [False, True])

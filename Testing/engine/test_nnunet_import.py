@@ -67,6 +67,7 @@ def test_a_model_is_installed_with_names_and_where_it_came_from(import_, tmp_pat
     package.verify()
     assert package.label_names == ("liver", "left_kidney", "brand_new") and package.modality == "CT"
     assert "10200004" in package.labels[0].type  # SNOMED's liver
+    assert [label.title for label in package.labels] == ["Liver", "Left kidney", "brand new"]
     (stage,) = package.stages
     assert stage.labels[0] == "background" and stage.mirror == (0, 1) and stage.network["members"] == 2
     imported = package.provenance["imported"]

@@ -8,8 +8,9 @@ from slicer_host.fixtures import make_slicer_gui, slicer_gui, slicer_scene, vtk_
 
 __all__ = ["make_slicer_gui", "slicer_gui", "slicer_scene", "vtk_messages"]
 
-# Where Slicer finds a module's own package: beside the module's file.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Med3DSegmentation"))
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_ROOT / "Med3DSegmentation"))  # where Slicer finds a module's package: beside the module's file
+sys.path.append(str(_ROOT / "Testing" / "engine"))  # nnunet_folders
 
 
 @pytest.fixture

@@ -67,6 +67,57 @@ def test_from_the_scene_to_a_new_model(scene, engine, vtk_messages):
     vtk_messages.expect_clean()
 
 
+def test_an_imported_model_learns_a_segment_that_it_does_not_know(scene, engine, tmp_path):
+    """As an annotator does it: three cases with the liver, one of them with something new; then it is used."""
+    from nnunet_folders import write_results
+
+    from Med3DCore.models.nnunet.importing import import_nnunet
+    from Med3DCore.models.package_file import save_package
+    from Med3DSegmentationLib.segmentation_logic import SegmentationLogic
+    from Med3DSegmentationLib.training.labels import chooseLabel, ownLabel
+    from Med3DSegmentationLib.training.logic import TrainingLogic, adviceOn
+    from Med3DSegmentationLib.training.step import TrainingChoices
+
+    named = {"background": 0, "Liver": 1, "bowel loop": 2, "ball": 3}
+    package, weights = import_nnunet(write_results(tmp_path / "results", labels=named))
+    save_package(package, weights, tmp_path / "models", half=False)
+    labels, cases = {label.name: label for label in package.labels}, addCases(scene, 3)
+    segmentation = cases[0].segmentationNode.GetSegmentation()
+    segment = segmentation.GetSegment(segmentation.AddEmptySegment("", "Liver abscess", (0.2, 0.8, 0.4)))
+    draw(cases[0], segment)
+    assert adviceOn(cases, labels).startswith("Not learned: Liver abscess.")
+    chooseLabel(segment, ownLabel(segment))
+    assert adviceOn(cases, labels) == ""
+
+    settings = {"steps": 2, "batch": 1, "patch": [16, 16, 16]}
+    choices = TrainingChoices("Abscesses", package.reference, 60, "fast", device="cpu", settings=settings)
+    result = TrainingLogic(scene, engine).train(cases, choices, labels, wait=True)
+    made = Catalogue().find(result.model)
+    assert [label.title for label in made.labels] == ["Liver", "bowel loop", "ball", "Liver abscess"]
+    assert made.labels[-1].colour == (51, 204, 102) and made.parent == package.reference
+    assert [each.case for each in result.comparisons] != ["CT 1"]  # the only one that shows it is learned from
+    logic = SegmentationLogic(scene, engine)
+    found = logic.segment(cases[0].volumeNode, made.label_names, model=result.model, device="cpu", wait=True)
+    assert [(organ.name, organ.title) for organ in found.organs][-1] == ("liver_abscess", "Liver abscess")
+    assert sum(organ.volumeMl for organ in found.organs[:3]) > 0
+    segments = found.segmentationNode.GetSegmentation()
+    ours = [label for label in made.labels if segments.GetSegment(label.name)]
+    assert ours and all(
+        np.allclose(segments.GetSegment(label.name).GetColor(), np.array(label.colour) / 255) for label in ours
+    )
+
+
+def draw(case, segment):
+    """A small box in a corner, as by the Segment Editor."""
+    import slicer.util
+
+    segmentation = case.segmentationNode.GetSegmentation()
+    mask = np.zeros(slicer.util.arrayFromVolume(case.volumeNode).shape, np.uint8)
+    mask[2:10, 2:12, 2:12] = 1
+    name = segmentation.GetSegmentIdBySegment(segment)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, case.segmentationNode, name, case.volumeNode)
+
+
 def test_pause_and_use_it_as_it_is(scene, engine):
     from Med3DCore.errors import Cancelled
     from Med3DSegmentationLib.engine.process import processEventsUntil

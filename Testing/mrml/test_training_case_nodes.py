@@ -125,6 +125,23 @@ def test_no_new_organ_is_learned_by_accident(scene):
     assert set(meanings(addPair(scene, organs=("liver", "heart"))[1], {})) == {"liver", "heart"}  # an encoder
 
 
+def test_what_is_drawn_but_not_learned_is_told(scene):
+    from Med3DSegmentationLib.training.cases import addCase
+    from Med3DSegmentationLib.training.labels import chooseLabel, labelChoices
+    from Med3DSegmentationLib.training.logic import adviceOn
+
+    volumeNode, node = addPair(scene)
+    cases = [addCase(volumeNode, node)] * 3
+    assert adviceOn(cases, LIVER_AND_LUNGS) == ""
+    segment = drawn(node, name="Abscess")
+    assert adviceOn(cases, LIVER_AND_LUNGS).startswith("Not learned: Abscess. Select a case")
+    abscess = next(label for label in labelChoices(segment, LIVER_AND_LUNGS) if label.name == "abscess")
+    for choice in (abscess, None):  # to be learned, or on purpose not
+        chooseLabel(segment, choice)
+        assert adviceOn(cases, LIVER_AND_LUNGS) == ""
+    assert "fewer than three" in adviceOn(cases[:2], LIVER_AND_LUNGS)
+
+
 def test_two_lungs_teach_a_model_that_knows_lungs(scene):
     _, node = addPair(scene, organs=("left_lung", "right_lung"))
     assert meanings(node) == {"left_lung": "lungs", "right_lung": "lungs"}

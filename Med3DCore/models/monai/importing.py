@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import triple
-from Med3DCore.io.label_names import distinct, label_for, our_name
+from Med3DCore.io.label_names import distinct, label_of_words
 from Med3DCore.labels import Label
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.monai.configuration import network_description, preprocessing_description
@@ -140,7 +140,7 @@ def _labels(config: dict[str, Any], classes: int, regions: bool, table: str) -> 
     found = []
     for position in range(count):
         title = names[position] if names and not names[position].startswith("acc_") else f"label {position + 1}"
-        found.append(described.get(position + 1) or label_for(our_name(title), position))
+        found.append(described.get(position + 1) or label_of_words(title, position))
     return tuple(distinct(found))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from Med3DCore.errors import ModelError, SettingError
-from Med3DCore.io.label_names import distinct, label_for, our_name
+from Med3DCore.io.label_names import distinct, label_of_words
 from Med3DCore.labels import Label
 from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.nnunet.checkpoint import Checkpoint
@@ -151,7 +151,7 @@ def _mirror_axes(checkpoint: Checkpoint, plan: Plan) -> tuple[int, ...]:
 def _labels(plan: Plan) -> tuple[Label, ...]:
     """Our labels where we know them by name, new ones else; in the order of the channels."""
     names = [name for name in plan.labels if name != BACKGROUND]
-    return tuple(distinct(label_for(our_name(name), position) for position, name in enumerate(names)))
+    return tuple(distinct(label_of_words(name, position) for position, name in enumerate(names)))
 
 
 def _stage(plan: Plan, labels: Sequence[Label], mirror: tuple[int, ...], members: int) -> Stage:

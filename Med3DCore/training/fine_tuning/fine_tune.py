@@ -90,8 +90,26 @@ def _begin(
         raise DataError(f"{run.path} holds a training already; continue it, or choose another folder.")
     shown = {case.name: _shown(case, *arrays.get(case.name, ())) for case in cases}
     chosen = choose_held_out(cases, settings.seed, shown)
+    _require_new_labels(parent, chosen, shown, {label.name: label.title for label in labels})
     with run.set_aside() if is_run(run.path) else nullcontext(), run.cases_removed_unless_begun():
         _copy(run, parent, chosen, settings, progress, labels, arrays)
+
+
+def _require_new_labels(
+    parent: ModelPackage, cases: Sequence[Case], shown: Mapping[str, set[str]], titles: Mapping[str, str]
+) -> None:
+    """Refuse a label that the parent does not know and that nothing which is learned from shows.
+
+    Raises:
+        DataError: There is one.
+    """
+    learned = set().union(*(shown[case.name] for case in cases if case.split == "training"))
+    for name in dict.fromkeys(name for case in cases for name in case.annotated):
+        if name not in (*parent.label_names, *learned):
+            raise DataError(
+                f"No training case shows where '{titles.get(name, name)}' is, which is new to the model; label it in "
+                "at least one case that is not held out."
+            )
 
 
 def _copy(

@@ -171,17 +171,18 @@ def verdict(cases: Sequence[Case], before: Scores, after: Scores, kept: Scores, 
         ]
     for name, cases_after in after.items():
         then, now = _mean(before[name]) if before.get(name) else None, _mean(cases_after)
-        if now < _USELESS:
-            sentences.append(
-                f"{title[name]} is not found well yet (Dice {now:.2f} on what was held out): train longer, or with "
-                "more cases."
-            )
         if then is not None and then >= _ITS_OWN:
             sentences.append(
                 f"{title[name]} of what was held out is the result of the model from before, unchanged, so the figures "
                 "do not say which model is better: hold out a case that you corrected."
             )
-        elif then is not None and now < then - _WORSE:
+            continue
+        if now < _USELESS:
+            sentences.append(
+                f"{title[name]} is not found well yet (Dice {now:.2f} on what was held out): train longer, or with "
+                "more cases."
+            )
+        if then is not None and now < then - _WORSE:
             sentences.append(
                 f"{title[name]} got worse on what was held out (Dice {then:.2f} before, {now:.2f} now): keep the model "
                 "from before, or train longer or with more cases."

@@ -23,7 +23,7 @@ from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 from Med3DSegmentationLib.scene.own_segments import isUntouched
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.volume_nodes import arrayFromVolumeNode, geometryFromNode, volumeFromNode, worldMatrix
-from Med3DSegmentationLib.training.labels import labelsOfSegmentation
+from Med3DSegmentationLib.training.labels import labelsOfSegmentation, unlearnedSegments
 
 _VOLUME_ROLE = "Med3D.trainingVolume"
 _USE_ATTRIBUTE = "Med3D.trainingUse"
@@ -53,6 +53,9 @@ class TrainingCase(Protocol):
 
     def problem(self, modelLabels: Mapping[str, Label]) -> str:
         """Why it cannot be used and what to do, or nothing; quick."""
+
+    def unlearned(self, modelLabels: Mapping[str, Label]) -> list[str]:
+        """What is drawn but teaches nothing, although nobody said so."""
 
     def fields(self, name: str, folder: str, modelLabels: Mapping[str, Label]) -> Pieces[dict[str, Any]]:
         """What the request ``train`` says of it; writes its voxels to the folder if the engine cannot read them."""
@@ -103,6 +106,10 @@ class SceneCase:
         except Med3DError as error:
             return str(error)
         return self._surfaceOnly(segments) or self._outside()
+
+    def unlearned(self, modelLabels: Mapping[str, Label]) -> list[str]:
+        """See TrainingCase."""
+        return unlearnedSegments(self.segmentationNode, modelLabels)
 
     def _surfaceOnly(self, segments: Mapping[str, Label]) -> str:
         name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
@@ -188,6 +195,10 @@ class FileCase:
         return _(
             "No structure in the labels of {case} means an organ yet; select the case and choose what they mean."
         ).format(case=self.name)
+
+    def unlearned(self, modelLabels: Mapping[str, Label]) -> list[str]:  # noqa: ARG002 - one signature for all cases
+        """See TrainingCase."""
+        return [name for name in self.named() if not self.meaningOf(name) and name not in self.meanings]
 
     def meaningOf(self, name: str) -> str:
         """Which label a name in the label file means, or nothing."""

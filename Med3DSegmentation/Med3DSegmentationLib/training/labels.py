@@ -47,6 +47,21 @@ def labelsOfSegmentation(
     return found
 
 
+def unlearnedSegments(segmentationNode: slicer.vtkMRMLSegmentationNode, modelLabels: Mapping[str, Label]) -> list[str]:
+    """Names of the segments that teach nothing, which nobody said that they shall."""
+    segmentation = segmentationNode.GetSegmentation()
+    meanings = labelsOfSegmentation(segmentationNode, modelLabels)
+    taught = {label.name for label in meanings.values()}
+    names = []
+    for segmentId in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segmentId)
+        label = labelOf(segment, modelLabels)
+        isLeftOut = segmentId not in meanings and not _isChosen(segmentation, segmentId)
+        if isLeftOut and (label is None or label.name not in taught):
+            names.append(segment.GetName())
+    return names
+
+
 def labelOf(segment: slicer.vtkSegment, modelLabels: Mapping[str, Label]) -> Label | None:
     """The label that one segment means by itself, or None."""
     known = {**LABELS, **modelLabels}

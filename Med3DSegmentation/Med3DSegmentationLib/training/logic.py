@@ -22,6 +22,8 @@ from Med3DSegmentationLib.training.cases import TrainingCase, Use
 from Med3DSegmentationLib.training.step import TrainingChoices, TrainingResult, TrainStep
 
 SECONDS_TO_PAUSE = 30.0  # a step of a large network on a slow CPU, and writing its state
+_ENOUGH_TO_CHECK = 3
+_MOST_NAMES = 5  # that are told
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,24 @@ def problemOf(cases: Sequence[TrainingCase], modelLabels: Mapping[str, Label]) -
     if all(case.use is Use.CHECK for case in cases):
         return _("All cases are only for checking; use at least one for training.")
     return ""
+
+
+def adviceOn(cases: Sequence[TrainingCase], modelLabels: Mapping[str, Label]) -> str:
+    """What to know before training with these cases, or nothing; quick."""
+    advice = []
+    names = list(dict.fromkeys(name for case in cases for name in case.unlearned(modelLabels)))
+    if names:
+        sentence = _("Not learned: {names}. Select a case and choose what its segments mean; Nothing keeps them out.")
+        more = ", ..." if len(names) > _MOST_NAMES else ""
+        advice.append(sentence.format(names=", ".join(names[:_MOST_NAMES]) + more))
+    if len(cases) < _ENOUGH_TO_CHECK:
+        advice.append(
+            _(
+                "With fewer than three cases none can be held back to check the new model;"
+                " look at its results before you rely on them."
+            )
+        )
+    return " ".join(advice)
 
 
 def newFolder(title: str) -> str:

@@ -24,10 +24,8 @@ from Med3DSegmentationLib.panels.train.cases_section import CasesSection
 from Med3DSegmentationLib.panels.train.earlier_table import EarlierTable
 from Med3DSegmentationLib.panels.train.training_outcome import TrainingOutcome
 from Med3DSegmentationLib.training.chart import TrainingChart
-from Med3DSegmentationLib.training.logic import EarlierTraining, TrainingLogic, problemOf
+from Med3DSegmentationLib.training.logic import EarlierTraining, TrainingLogic, adviceOn, problemOf
 from Med3DSegmentationLib.training.step import TrainingChoices, TrainingResult
-
-_ENOUGH_TO_CHECK = 3
 
 
 class TrainPanel(Panel):
@@ -84,7 +82,7 @@ class TrainPanel(Panel):
             self._models.choose(parameters.trainingModel)
             ui.titleEdit.placeholderText = self._title()
         allow(ui.trainButton, reason, _("Make a new model that has learned from these cases"))
-        ui.hintLabel.text = reason or self._advice()
+        ui.hintLabel.text = reason or adviceOn(self._cases.all(), self._modelLabels())
         ui.hintLabel.visible = bool(ui.hintLabel.text) and not self._logic.isBusy
         ui.installButton.visible = not self.services.installer.isReady()
         ui.trainButton.visible = not self._logic.isBusy
@@ -119,14 +117,6 @@ class TrainPanel(Panel):
         if name and services.catalogue.models is not None and services.catalogue.find(name) is None:
             return _("The model {name} is not on this computer; choose another one.").format(name=name)
         return problemOf(self._cases.all(), self._modelLabels())
-
-    def _advice(self) -> str:
-        if len(self._cases.all()) >= _ENOUGH_TO_CHECK:
-            return ""
-        return _(
-            "With fewer than three cases none can be held back to check the new model;"
-            " look at its results before you rely on them."
-        )
 
     def _startModel(self) -> ModelChoice | None:
         """The model to start from; by default the one that the engine would take."""
