@@ -63,12 +63,13 @@ def show_stage(pipeline: Pipeline, stage: Stage, volume: Volume, region: Box | N
     return Shown(prepared, box, box_from, preprocessing.intensity.name, statistics)
 
 
-def show_imported(stage: Stage, volumes: Sequence[Volume], progress: Progress) -> Shown:
+def show_imported(stage: Stage, volumes: Sequence[Volume], is_region: bool, progress: Progress) -> Shown:
     """Prepare a scan for an imported stage, which looks at all of it that is not empty; its first channel is shown.
 
     Args:
         stage: The stage.
         volumes: The scan's channels.
+        is_region: Whether they are only a region of it.
         progress: Followed, and may cancel.
 
     Raises:
@@ -84,4 +85,6 @@ def show_imported(stage: Stage, volumes: Sequence[Volume], progress: Progress) -
         statistics = preprocessing.statistics(volumes, frame)
     prepared = frame.shown(array[0], volumes[0])
     box_from = "whole" if math.prod(frame.crop_shape) == volumes[0].array.size else "filled"
+    if is_region:
+        box_from = "region"
     return Shown(prepared, prepared.geometry.bounds(), box_from, preprocessing.channels[0].name, statistics[0])

@@ -33,7 +33,8 @@ class Fields:
         model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
         stage: Name of a stage of the model; None takes the last one for the first organ.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; for the stages that find the crop box.
-        region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it.
+        region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it. Of an
+            imported model it is what the network gets for that region: some millimetres around it, too.
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. Preview and
             box then lie in the patient, not over the scan of the description.
         offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
@@ -75,7 +76,7 @@ def run(fields: Fields, job: Job) -> dict:
     region = None if fields.region is None else scan.region.bounds()
     with interruptible(progress):
         if stage.is_imported:
-            shown = show_imported(stage, [scan.seen], progress)
+            shown = show_imported(stage, [scan.seen], region is not None, progress)
         else:
             shown = show_stage(pipeline, stage, scan.seen, region, progress)
     with progress.stage("measure", share=0.1):
