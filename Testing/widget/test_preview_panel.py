@@ -260,7 +260,7 @@ def test_normalisation_in_words(slicer_gui):
     assert "measured on this scan" in normalisationText(Normalisation("percentile", -1000, 300, -400, 350.5))
     assert normalisationText(Normalisation("nnunet_none", None, None, 0, 1)) == "Intensities stay as they are."
     text = normalisationText(Normalisation("nnunet_z_score_nonzero", None, None, 310.25, 120))
-    assert text.startswith("Then 310.2 becomes 0") and "voxels of exactly 0 stay 0" in text
+    assert text.startswith("310.2 becomes 0, a step of 120 is 1.") and "voxels of exactly 0 stay 0" in text
     assert "sigmoid" in normalisationText(Normalisation("monai_range", None, None, 25, 225))
     text = normalisationText(Normalisation("medicalnet", None, None, 310.25, 120))
     assert "count as" not in text and "310.2" in text and "exactly 0 stay 0" in text

@@ -49,7 +49,9 @@ def normalisationText(values: Normalisation) -> str:
     if values.low is not None and values.high is not None:
         clipped = _("Intensities below {low} count as {low}, those above {high} as {high}.")
         sentences.append(clipped.format(low=f"{values.low:g}", high=f"{values.high:g}"))
-    scaled = _("Then {mean} becomes 0, and a step of {sd} becomes 1.")
+    first = _("{mean} becomes 0, a step of {sd} is 1.")
+    second = _("Then {mean} becomes 0, and a step of {sd} becomes 1.")
+    scaled = second if sentences else first
     sentences.append(scaled.format(mean=f"{values.mean:.4g}", sd=f"{values.sd:.4g}"))
     return " ".join([*sentences, _reason(values.name)]).strip()
 
