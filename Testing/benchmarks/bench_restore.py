@@ -28,7 +28,6 @@ from bench_segment import ROOT
 VOXEL_MM = (2.6, 1.5, 1.5)
 MAPS = 32
 _SURE = 14.0  # logit of a structure well inside
-_NOISE = 0.05  # of the maps, of which a structure's own is 1
 
 
 def main() -> None:
@@ -39,6 +38,7 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=3.0, help="mm, of the network")
     parser.add_argument("--size", type=int, default=256, help="voxels along an edge of the scan's slices")
     parser.add_argument("--slices", type=int, default=150)
+    parser.add_argument("--noise", type=float, default=0.05, help="where a structure's own is 1; 3 is random weights")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only-ours", action="store_true")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
@@ -50,7 +50,7 @@ def main() -> None:
         restore(Path(folder), shape, arguments.spacing)
         return
     with tempfile.TemporaryDirectory() as name:
-        make(Path(name), shape, arguments.classes, arguments.spacing)
+        make(Path(name), shape, arguments.classes, arguments.spacing, arguments.noise)
         sides = ["ours"] if arguments.only_ours else ["theirs", "ours"]
         runs: dict[str, list[dict]] = {side: [] for side in sides}
         for turn in range(arguments.repeats):
@@ -83,7 +83,7 @@ def tell(runs: dict[str, list[dict]], folder: Path) -> None:
         print(f"{seconds['theirs'] / seconds['ours']:.1f} times as fast; {(labels[0] == labels[1]).mean():.4%} agree")
 
 
-def make(folder: Path, scan: tuple[int, int, int], classes: int, spacing: float) -> None:
+def make(folder: Path, scan: tuple[int, int, int], classes: int, spacing: float, noise: float) -> None:
     """Maps, last layer and logits on the network's grid."""
     from scipy.ndimage import gaussian_filter
 
@@ -103,7 +103,7 @@ def make(folder: Path, scan: tuple[int, int, int], classes: int, spacing: float)
     maps = directions[field].transpose(3, 0, 1, 2).astype(np.float32)
     for each in maps:
         gaussian_filter(each, 0.7, output=each)
-        each += gaussian_filter(rng.standard_normal(shape), 1.0).astype(np.float32) * _NOISE
+        each += gaussian_filter(rng.standard_normal(shape), 1.0).astype(np.float32) * noise
     weight = (directions * _SURE).astype(np.float32)
     logits = np.tensordot(weight, maps, 1)
     labelled = float((field > 0).mean())
