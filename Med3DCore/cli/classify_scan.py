@@ -40,7 +40,7 @@ def add_scan(action: argparse.ArgumentParser) -> None:
 def _ask(args: argparse.Namespace) -> int:
     from Med3DCore.drawing.class_map import write_class_map
     from Med3DCore.drawing.figure import require_matplotlib
-    from Med3DCore.inference.classify_scan import MUCH_UNSEEN, ScanClassifier
+    from Med3DCore.inference.classify_scan import ScanClassifier
     from Med3DCore.inference.device import choose_device
     from Med3DCore.io import check_output, read_volume, write_volume
     from Med3DCore.models import Catalogue
@@ -65,9 +65,7 @@ def _ask(args: argparse.Namespace) -> int:
             answer = classifier.classify(volume)
     finally:
         bar.close()
-    unseen = classifier.unseen(volume)
-    if unseen > MUCH_UNSEEN:
-        progress.warn(f"The model looks at the middle of a scan; {unseen:.0%} of this one it did not see.")
+    classifier.warn_of_unseen(volume, progress)
     for sentence in progress.warnings:
         say(f"Warning: {sentence}")
     wanted = args.of or answer.likeliest

@@ -130,7 +130,7 @@ def _show(args: argparse.Namespace) -> int:
         "Labels": ", ".join(f"{label.title} ({label.name})" for label in package.labels),
         "Made for": _spacing_range(package),
         "Encoder": json.dumps(package.encoder) if package.encoder else "",
-        "Images": json.dumps(package.provenance["preprocessing"]) if "preprocessing" in package.provenance else "",
+        "Images": ", ".join(package.channels) or _taught_by(package),
         "Parent": package.parent or "",
         "Created": package.created,
         "Licence": package.licence,
@@ -151,6 +151,12 @@ def _show(args: argparse.Namespace) -> int:
     if package.card:
         print(f"\n{package.card}")
     return 0
+
+
+def _taught_by(package: ModelPackage) -> str:
+    """What the images were like that an encoder learned from."""
+    taught = package.provenance.get("preprocessing")
+    return json.dumps(taught) if taught else ""
 
 
 def _spacing_range(package: ModelPackage) -> str:

@@ -22,10 +22,14 @@ from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.cube import cut_block, scan_middle
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.preprocessing.resample import resample
+from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
 MUCH_UNSEEN = 0.25
 """Part of a scan outside of the window: more than the air and shoulders beside a window about the lungs."""
+
+# Voxels of a map to look at, along one of its own: enough that interpolation between them looks the same.
+_FINER = 3
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,12 @@ class ScanClassifier:
             self.exclusive,
         )
 
+    def warn_of_unseen(self, volume: Volume, progress: Progress) -> None:
+        """Warn of a scan of which much lies outside of the window."""
+        unseen = self.unseen(volume)
+        if unseen > MUCH_UNSEEN:
+            progress.warn(f"The model looks at the middle of a scan; {unseen:.0%} of this one it did not see.")
+
     def unseen(self, volume: Volume) -> float:
         """Part of a scan that lies outside of the window, 0..1; from ``MUCH_UNSEEN`` on people should know it."""
         low, high = volume.geometry.bounds()
@@ -131,6 +141,21 @@ def coarser(grid: Geometry, shape: Sequence[int], strides: Sequence[int]) -> Geo
     """
     spacing = triple(s * n for s, n in zip(grid.spacing, reversed(strides), strict=True))
     return Geometry(triple(reversed(shape)), spacing, grid.origin, grid.direction)
+
+
+def thinned(scan: Geometry, maps: Geometry) -> Geometry:
+    """The box of a scan in voxels as large as a map allows, to look at: whole maps of a fine scan take gigabytes.
+
+    Args:
+        scan: The scan's grid.
+        maps: The grid of its maps.
+    """
+    wanted = min(maps.spacing) / _FINER
+    sides = [n * own for n, own in zip(scan.size, scan.spacing, strict=True)]
+    size = triple(min(n, max(1, round(side / wanted))) for n, side in zip(scan.size, sides, strict=True))
+    spacing = triple(side / n for side, n in zip(sides, size, strict=True))
+    shift = scan.direction_matrix @ (np.subtract(spacing, scan.spacing) / 2)
+    return Geometry(size, spacing, triple(float(v) for v in scan.origin + shift), scan.direction)
 
 
 def _members(network: Network | Average) -> list[Network]:

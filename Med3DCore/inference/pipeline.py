@@ -118,7 +118,7 @@ class Pipeline:
     @property
     def inputs(self) -> int:
         """How many images of a patient the model takes."""
-        return len(self.package.stages[0].preprocessing["intensity"].get("channels") or [1])
+        return len(self.package.channels) or 1
 
     def _segment_as_imported(
         self, volumes: Sequence[Volume], stage: Stage, names: Sequence[str], progress: Progress
@@ -135,7 +135,9 @@ class Pipeline:
         is_ct = self.package.modality == "CT" and looks_like_ct(volume.array)
         return continue_into_padding(volume) if is_ct else Seen(volume)
 
-    def find_box(self, stage: Stage, seen: Seen, progress: Progress, share: float = 1.0) -> Box | None:
+    def find_box(
+        self, stage: Stage, seen: Seen, progress: Progress, share: float = 1.0, channels: Sequence[Volume] = ()
+    ) -> Box | None:
         """Where a stage looks, found by running the stages that it depends on.
 
         Args:
@@ -143,12 +145,13 @@ class Pipeline:
             seen: The scan, in any orientation, as :meth:`seen` gives it.
             progress: Followed, and may cancel.
             share: Part of the progress's whole job.
+            channels: Further images of the patient on the same grid, for a model that needs several.
 
         Returns:
             Lowest and highest LPS mm, margin included; may reach beyond the scan. None if nothing was found.
         """
         *earlier, stage = self._needed_stages([stage])
-        reading = Reading(seen)
+        reading = Reading(seen, channels)
         self._read(reading, earlier, progress, share)
         return reading.box(stage)
 

@@ -36,41 +36,54 @@ class Shown:
     statistics: Statistics
 
 
-def show_stage(pipeline: Pipeline, stage: Stage, volume: Volume, region: Box | None, progress: Progress) -> Shown:
+def show_stage(
+    pipeline: Pipeline,
+    stage: Stage,
+    volumes: Sequence[Volume],
+    region: Box | None,
+    progress: Progress,
+    channel: int = 0,
+) -> Shown:
     """Prepare a scan for a stage of ours.
 
     Args:
         pipeline: Its model's.
         stage: The stage.
-        volume: The scan.
+        volumes: The scan, and the further images of the patient that the model takes.
         region: Lowest and highest LPS mm to show; None lets the stages before it find where it looks.
         progress: Followed, may cancel, and gets warnings.
+        channel: Which of the images is shown.
     """
+    scan, *others = volumes
     with progress.stage("edge", share=0.05):
-        seen = pipeline.seen(volume)
+        seen = pipeline.seen(scan)
     box, box_from = region, "region"
     if box is None:
-        box = pipeline.find_box(stage, seen, progress, share=0.35)
+        box = pipeline.find_box(stage, seen, progress, share=0.35, channels=others)
         box_from = stage.region["stage"] if stage.region else "scan"
     if box is None:
         progress.warn(f"Nothing was found for the stage {stage.name} to look at; the whole scan is shown.")
         box, box_from = seen.bounds(), "scan"
     preprocessing = Preprocessing.from_dict(stage.preprocessing)
     with progress.stage("prepare", share=0.2):
-        statistics = preprocessing.intensity.measure(seen.volume)
+        shown = (seen.volume, *others)[channel]
+        statistics = preprocessing.intensity.measure(shown)
         progress.update(0.5)
-        prepared = preprocessing.apply(seen.volume, box)
+        prepared = preprocessing.apply(shown, box)
     return Shown(prepared, box, box_from, preprocessing.intensity.name, statistics)
 
 
-def show_imported(stage: Stage, volumes: Sequence[Volume], is_region: bool, progress: Progress) -> Shown:
-    """Prepare a scan for an imported stage, which looks at all of it that is not empty; its first channel is shown.
+def show_imported(
+    stage: Stage, volumes: Sequence[Volume], is_region: bool, progress: Progress, channel: int = 0
+) -> Shown:
+    """Prepare a scan for an imported stage, which looks at all of it that is not empty.
 
     Args:
         stage: The stage.
         volumes: The scan's channels.
         is_region: Whether they are only a region of it.
         progress: Followed, and may cancel.
+        channel: Which of them is shown.
 
     Raises:
         VolumeError: The model takes more or fewer channels, or they do not lie on one grid.
@@ -83,8 +96,8 @@ def show_imported(stage: Stage, volumes: Sequence[Volume], is_region: bool, prog
         array = preprocessing.apply(volumes, frame)
         progress.update(0.7)
         statistics = preprocessing.statistics(volumes, frame)
-    prepared = frame.shown(array[0], volumes[0])
+    prepared = frame.shown(array[channel], volumes[channel])
     box_from = "whole" if math.prod(frame.crop_shape) == volumes[0].array.size else "filled"
     if is_region:
         box_from = "region"
-    return Shown(prepared, prepared.geometry.bounds(), box_from, preprocessing.channels[0].name, statistics[0])
+    return Shown(prepared, prepared.geometry.bounds(), box_from, preprocessing.channels[channel].name, statistics[channel])

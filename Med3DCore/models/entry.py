@@ -43,8 +43,9 @@ class ModelEntry:
         """Plain values for programs.
 
         ``unproven`` says why nobody should use it who did not choose it, or is null; ``imported`` whether it runs by
-        the rules of the program that it is of. Of a sound model, ``model`` is its ``model.json`` but for what may be
-        long: provenance, metrics and members.
+        the rules of the program that it is of; ``channels`` names the images of a patient that it takes, the scan
+        first, and is empty for one. Of a sound model, ``model`` is its ``model.json`` but for what may be long:
+        provenance, metrics and members.
         """
         package = self.package
         return {
@@ -55,6 +56,7 @@ class ModelEntry:
             "problem": self.problem,
             "unproven": package and why_unproven(package),
             "imported": package is not None and package.is_imported,
+            "channels": list(package.channels) if package else [],
             "model": package and {key: value for key, value in package.to_dict().items() if key not in _LONG},
         }
 

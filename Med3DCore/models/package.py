@@ -17,6 +17,7 @@ from Med3DCore.errors import ModelError, SettingError
 from Med3DCore.geometry import Triple
 from Med3DCore.labels import Label
 from Med3DCore.models import archive as zips
+from Med3DCore.models.channels import channel_names
 from Med3DCore.models.document import SCHEMA_VERSION
 from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, ENCODER, KINDS, PIPELINE, SCAN_CLASSIFIER
 from Med3DCore.models.stage import Stage
@@ -131,6 +132,11 @@ class ModelPackage:
     def label_names(self) -> tuple[str, ...]:
         """Names of the labels the user gets."""
         return tuple(label.name for label in self.labels)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the images of a patient that it takes together, the scan first; none for a model of one."""
+        return channel_names(self.stages, self.provenance)
 
     def require_pipeline(self) -> None:
         """Refuse a model that does not segment.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry, triple
 from Med3DCore.io.orientation import turned
 from Med3DCore.io.voxels import fill_non_finite, require_contrast, shifted, smallest_type
+from Med3DCore.preprocessing.channels import require_channels
 from Med3DCore.preprocessing.preprocessing import Box, voxels_inside
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
@@ -89,24 +91,59 @@ def read_scan(
         VolumeError: It cannot be read, or nothing can be seen in it.
         SettingError: The region, the orientation or the offset makes no sense, or the region lies outside of the scan.
     """
-    whole = read_volume_array(description)
-    grid = whole.geometry
+    grid, whole = _read(description, progress, orientation, offset)
     start = seen_start = (0, 0, 0)
-    stop = seen_stop = whole.geometry.size
+    stop = seen_stop = grid.size
     if region is not None:
         low, high = _box(region)
-        start, stop = voxels_inside(whole.geometry, (low, high))
+        start, stop = voxels_inside(grid, (low, high))
         if any(a >= b for a, b in zip(start, stop, strict=True)):
             raise SettingError(f"The region lies outside of {whole.name}; place it over the organ.")
-        seen_start, seen_stop = voxels_inside(whole.geometry, (low - _CONTEXT_MM, high + _CONTEXT_MM))
+        seen_start, seen_stop = voxels_inside(grid, (low - _CONTEXT_MM, high + _CONTEXT_MM))
+    whole = replace(whole, modality=modality)
+    return Scan(whole, grid, _part(whole, seen_start, seen_stop), seen_start, start, stop)
+
+
+def read_channels(
+    descriptions: Sequence[dict], scan: Scan, wanted: int, progress: Progress, orientation: str | None = None
+) -> list[Volume]:
+    """Map the further images of a patient; of each what the scan's network sees of the scan.
+
+    Args:
+        descriptions: See :mod:`.exchange`; in the model's order.
+        scan: The scan, from :func:`read_scan`.
+        wanted: How many images the model takes, the scan included.
+        progress: Gets warnings.
+        orientation: As that of the scan.
+
+    Raises:
+        VolumeError: One cannot be read or nothing can be seen in it, there are more or fewer than the model takes, or
+            they do not lie over the scan.
+        SettingError: The orientation makes no sense.
+    """
+    wholes = [_read(description, progress, orientation)[1] for description in descriptions]
+    require_channels([scan.whole, *wholes], wanted)
+    stop = triple(first + n for first, n in zip(scan.seen_start, scan.seen.geometry.size, strict=True))
+    return [_part(whole, scan.seen_start, stop) for whole in wholes]
+
+
+def _read(
+    description: dict, progress: Progress, orientation: str | None, offset: float = 0.0
+) -> tuple[Geometry, Volume]:
+    """The grid as the client has it, and the volume as it was said to lie."""
+    volume = read_volume_array(description)
+    grid = volume.geometry
     if orientation is not None:
-        whole = replace(whole, geometry=turned(grid, orientation))
-    fill_non_finite(whole.array, whole.name, progress.warn)  # mapped copy-on-write: the file stays as it is
-    whole = replace(whole, array=shifted(whole.array, offset), modality=modality)
-    array = whole.array[_slices(seen_start, seen_stop)]
+        volume = replace(volume, geometry=turned(grid, orientation))
+    fill_non_finite(volume.array, volume.name, progress.warn)  # mapped copy-on-write: the file stays as it is
+    return grid, replace(volume, array=shifted(volume.array, offset))
+
+
+def _part(whole: Volume, start: Index, stop: Index) -> Volume:
+    """What lies between two voxels, the last excluded, in the smallest type that holds it."""
+    array = whole.array[_slices(start, stop)]
     require_contrast(array, whole.name)
-    seen = Volume(smallest_type(array), whole.geometry.crop(seen_start, seen_stop), whole.name)
-    return Scan(whole, grid, seen, seen_start, start, stop)
+    return Volume(smallest_type(array), whole.geometry.crop(start, stop), whole.name)
 
 
 def series_text(series: dict) -> str:

@@ -27,9 +27,9 @@ import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
+from bright_model import make_stage, save_model
 from ct_series import write_ct_series
 from node_helpers import Archive, configuration, free_port, send_folder, start_node, until
-from test_worker_requests import make_stage, save_model
 
 from Med3DCore.geometry import Geometry
 

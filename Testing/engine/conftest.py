@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bright_model import make_stage, make_volume, save_model
 from cli_helpers import ORGANS
 from dicom_drawing import LABELS, SHAPE, drawing, grid
-from test_worker_requests import make_stage, make_volume, save_model
 
 from Med3DCore.cli.main import main
 from Med3DCore.io import find_scan, write_volume

@@ -10,8 +10,8 @@ import sys
 
 import numpy as np
 import pytest
+from bright_model import make_volume
 from cli_helpers import ROOT
-from test_worker_requests import make_volume
 
 from Med3DCore.cli.console import ProgressBar
 from Med3DCore.cli.main import main, make_parser

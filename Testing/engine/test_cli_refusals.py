@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from bright_model import make_volume
 from cli_helpers import contents, refused
 from test_io_dicom import three_series
 from test_models_safety import Evil, rebuild, with_document, with_weights
-from test_worker_requests import make_volume
 
 from Med3DCore.cli.main import main
 from Med3DCore.io import read_label_map, write_volume

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from bright_model import make_volume
 from cli_helpers import ORGANS, refused
 from dicom_files import write_series
 from test_io_dicom import write_ct
-from test_worker_requests import make_volume
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import read_label_map, write_volume

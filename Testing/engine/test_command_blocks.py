@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bright_model import make_stage, make_volume, save_model
 from ct_series import write_ct_series
 from monai_models import write_model
 from nnunet_folders import CASES, write_results, write_scan
@@ -15,7 +16,6 @@ from page_commands import PAGES, ROOT, blocks, check, command_of, commands, pars
 from test_compare import save_encoder
 from test_merlin import random_weights
 from test_merlin import write_file as write_astra
-from test_worker_requests import make_stage, make_volume, save_model
 from training_boxes import write_case, write_data, write_recipe
 
 from Med3DCore.cli.main import main

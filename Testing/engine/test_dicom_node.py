@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from bright_model import GEOMETRY, make_stage, make_volume, save_model
 from ct_series import write_ct_series
 from node_helpers import Archive, associate, configuration, free_port, running, send_folder, start_node, until
-from test_worker_requests import GEOMETRY, make_stage, make_volume, save_model
 
 from Med3DCore.cli.main import main
 from Med3DCore.dicom_node.processing import Segmenter

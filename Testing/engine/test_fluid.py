@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_worker_requests import make_stage, save_model
+from bright_model import make_stage, save_model
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.device import choose_device

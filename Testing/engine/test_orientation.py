@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_worker_requests import make_stage, save_model
+from bright_model import make_stage, save_model
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.orientation import LOOKS, check_orientation, doubted_axes

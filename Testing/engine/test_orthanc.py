@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from bright_model import GEOMETRY, make_volume
 from ct_series import PATIENT, write_ct_series
 from node_helpers import configuration, free_port, running, until
 from test_dicom_node import ORGANS, node  # noqa: F401 - a fixture
-from test_worker_requests import GEOMETRY, make_volume
 
 from Med3DCore.cli.main import main
 from Med3DCore.inference.segment import segment

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from scan_classifier import CLASSES, save_scan_classifier
 from training_boxes import CPU
 
 from Med3DCore.drawing.class_map import peak_of, write_class_map
 from Med3DCore.geometry import Geometry
-from Med3DCore.inference.classify_scan import ScanAnswer, ScanClassifier, coarser
-from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import load_package, save_package
-from Med3DCore.models.stage import Stage
-from Med3DCore.networks import build_network
+from Med3DCore.inference.classify_scan import ScanAnswer, ScanClassifier, coarser, thinned
+from Med3DCore.models.package_file import load_package
 from Med3DCore.volume import Volume
 
-CLASSES = ("a", "b", "c")
-ENCODER = {"name": "resnet", "depth": 10, "width": 2, "output_stride": 8, "stem_stride": 1}
 GRID = Geometry((26, 22, 18), (2.0, 2.5, 3.0), (-7.0, 5.0, 11.0))
 
 
-def classifier(folder, activation="softmax", members=1):
-    """One with random weights whose window, 24 x 20 x 16 voxels (x, y, z) of 2 x 2.5 x 3 mm, has no equal axes."""
-    network = {"encoder": ENCODER, "decoder": {"name": "scan_classification", "pool": "attention"}}
-    network |= {"out_channels": len(CLASSES), **({"members": members} if members > 1 else {})}
-    intensity = {"name": "window", "low": 0, "high": 100}
-    preprocessing = {"spacing": [2.0, 2.5, 3.0], "intensity": intensity}
-    stage = Stage("scan", network, preprocessing, CLASSES, activation, (16, 20, 24))
-    about = {"title": "Tiny", "description": "Random weights.", "modality": "CT", "licence": "CC0"}
-    package = ModelPackage(name="tiny", version="1.0.0", stages=(stage,), **about)
-    torch.manual_seed(1)
-    weights = build_network(network).state_dict()
-    return ScanClassifier(load_package(save_package(package, {"scan": weights}, folder, half=False)), CPU)
+def classifier(folder, **how):
+    """Its window, 24 x 20 x 16 voxels (x, y, z) of 2 x 2.5 x 3 mm, has no equal axes."""
+    return ScanClassifier(load_package(save_scan_classifier(folder, **how)), CPU)
 
 
 @pytest.fixture
@@ -80,6 +66,15 @@ def test_a_map_covers_all_that_the_network_saw_and_no_more():
     answer = ScanAnswer({"a": 1.0}, {"a": np.ones((2, 2, 2), np.float32)}, Geometry((2, 2, 2), (8.0,) * 3), False)
     assert (answer.map_on("a", Geometry((8, 8, 8), (2.0,) * 3)) == 1).all()
     assert not answer.map_on("a", Geometry((8, 8, 8), (2.0,) * 3, (24.0, 0.0, 0.0))).any()
+
+
+def test_a_map_to_look_at_has_the_box_of_the_scan_and_no_finer_voxels_than_it_needs():
+    turned = (0.0, -0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
+    scan = Geometry((300, 200, 7), (0.5, 0.7, 9.0), (-7.0, 5.0, 11.0), turned)
+    grid = thinned(scan, Geometry((7, 7, 7), (12.0, 15.0, 18.0)))
+    assert grid.size == (38, 35, 7) and grid.direction == turned
+    for ours, its in zip(grid.bounds(), scan.bounds(), strict=True):
+        assert ours == pytest.approx(its)
 
 
 def test_in_every_slice_the_map_lies_over_what_it_is_of_and_the_cross_marks_it(tmp_path, monkeypatch):

@@ -10,74 +10,25 @@ import nnunet_folders
 import numpy as np
 import pytest
 import torch
+from bright_model import GEOMETRY, make_stage, make_volume, save_model
 
 from Med3DCore.errors import Cancelled, SettingError
-from Med3DCore.geometry import Geometry
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.stage_networks import InferenceSettings
 from Med3DCore.io import read_volume
 from Med3DCore.io.orientation import turned
-from Med3DCore.labels import find_labels
 from Med3DCore.models.monai.importing import import_monai
 from Med3DCore.models.nnunet.importing import import_nnunet
-from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import load_package, save_package
-from Med3DCore.models.stage import Stage
-from Med3DCore.networks import build_network
 from Med3DCore.preprocessing import Preprocessing
 from Med3DCore.preprocessing.imported import any_preprocessing
 from Med3DCore.progress import Progress
-from Med3DCore.volume import Volume
 from Med3DCore.worker.client import RequestError, WorkerClient
 from Med3DCore.worker.exchange import new_exchange_folder, read_volume_array, write_volume_array
 from Med3DCore.worker.scan import read_scan
 from Med3DCore.worker.warm import Warm, interruptible
 
 REORIENTS = "NibabelIOWithReorient"
-GEOMETRY = Geometry((48, 44, 40), (1.5, 1.5, 2.0), (-50.0, -40.0, 10.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
-
-
-def make_volume():
-    rng = np.random.default_rng(0)
-    array = rng.normal(-60, 30, GEOMETRY.shape)
-    array[12:28, 12:30, 14:34] += 140
-    return Volume(array.astype(np.int16), GEOMETRY, "boxes")
-
-
-def make_stage(name, labels, spacing, region=None, width=4, window=64, mirror=()):
-    encoder = {"name": "resnet", "depth": 10, "width": width, "output_stride": 32, "stem_stride": 1}
-    network = {"encoder": encoder, "decoder": {"name": "skip"}, "out_channels": len(labels)}
-    preprocessing = {"spacing": [spacing] * 3, "intensity": {"name": "window", "low": -160, "high": 160}}
-    return Stage(name, network, preprocessing, labels, "sigmoid", (window,) * 3, region, mirror=mirror)
-
-
-def hand_set_weights(stage):
-    """Weights that find what is bright, a voxel aside, so that a mirrored scan is not the same to the network."""
-    network = build_network(stage.network)
-    with torch.no_grad():
-        stem, merge, logits = network.encoder.conv1, network.decoder.merge[-1][0][0], network.decoder.logits[0]
-        for layer in (stem, merge, logits):
-            layer.weight.zero_()
-        stem.weight[0, 0, 3, 3, 2] = 1
-        merge.weight[0, merge.in_channels - stem.out_channels, 1, 1, 1] = 1
-        logits.weight[:, 0] = 20
-        logits.bias.fill_(-4)
-    return network.state_dict()
-
-
-def save_model(folder, name, stages):
-    package = ModelPackage(
-        name=name,
-        version="1.0.0",
-        title=name,
-        description="Boxes.",
-        modality="CT",
-        licence="CC0",
-        labels=find_labels(stages[0].labels),
-        stages=tuple(stages),
-    )
-    weights = {stage.name: hand_set_weights(stage) for stage in stages}
-    return save_package(package, weights, folder, half=False)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.volume import Volume
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
-from Med3DCore.worker.scan import read_scan
+from Med3DCore.worker.scan import read_channels, read_scan
 from Med3DCore.worker.warm import interruptible
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Fields:
         orientation: How the axes x, y, z of the array run, such as ``"RAS"``, if the description is wrong. Preview and
             box then lie in the patient, not over the scan of the description.
         offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
+        channels: As of the request ``segment``.
+        channel: Which of the images to show: 0 for the scan, 1 for the first of the others.
     """
 
     volume: dict
@@ -48,6 +50,8 @@ class Fields:
     region: list[list[float]] | None = None
     orientation: str | None = None
     offset: float = 0.0
+    channels: list[dict] | None = None
+    channel: int = 0
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -61,13 +65,17 @@ def run(fields: Fields, job: Job) -> dict:
         and divided by; ``warnings``.
 
     Raises:
-        Med3DError: As the ``segment`` request; SettingError also for an unknown stage.
+        Med3DError: As the ``segment`` request; SettingError also for an unknown stage or image.
     """
     progress = job.progress
     package = Catalogue().choose(fields.organs, fields.model)
     with progress.stage("read", share=0.1):
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset)
         require_modality(scan.whole, package.modality, package.reference, progress, not_ct=True)
+        wanted = len(package.channels) or 1
+        channels = read_channels(fields.channels or (), scan, wanted, progress, fields.orientation)
+        if fields.channel not in range(wanted):
+            raise SettingError(f"{package.reference} takes {wanted} images of a patient; there is no {fields.channel}.")
     with progress.stage("start torch"):
         from Med3DCore.inference.shown import show_imported, show_stage
 
@@ -75,12 +83,13 @@ def run(fields: Fields, job: Job) -> dict:
     stage = _choose_stage(pipeline, fields)
     region = None if fields.region is None else scan.region.bounds()
     with interruptible(progress):
+        images, which = [scan.seen, *channels], fields.channel
         if stage.is_imported:
-            shown = show_imported(stage, [scan.seen], region is not None, progress)
+            shown = show_imported(stage, images, region is not None, progress, which)
         else:
-            shown = show_stage(pipeline, stage, scan.seen, region, progress)
+            shown = show_stage(pipeline, stage, images, region, progress, which)
     with progress.stage("measure", share=0.1):
-        before, after = _summary(scan.whole), _summary(shown.volume)
+        before, after = _summary((scan.whole, *channels)[which]), _summary(shown.volume)
     with progress.stage("write", share=0.1):
         written = write_volume_array(shown.volume, Path(fields.volume["file"]).parent, "preview")
     return {

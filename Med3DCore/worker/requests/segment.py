@@ -9,7 +9,7 @@ from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.worker.exchange import write_volume_array
 from Med3DCore.worker.job import Job
-from Med3DCore.worker.scan import read_scan, series_text
+from Med3DCore.worker.scan import read_channels, read_scan, series_text
 from Med3DCore.worker.slices import warn_of_slices
 from Med3DCore.worker.warm import interruptible
 
@@ -33,6 +33,8 @@ class Fields:
         series: Which DICOM series the scan is from, if it is from one: ``title``, ``modality``, ``series_number``,
             ``slices``, and ``files``, if they are known: what is wrong with how the client laid them out is told.
         not_ct: Segment also a scan of another kind than the model was made for, with a warning; else it is refused.
+        channels: Descriptions of the further images of the patient, in the order of the model's ``channels``, for a
+            model that takes several; they lie voxel over voxel on the scan.
     """
 
     volume: dict
@@ -47,6 +49,7 @@ class Fields:
     offset: float = 0.0
     series: dict | None = None
     not_ct: bool = False
+    channels: list[dict] | None = None
 
 
 def run(fields: Fields, job: Job) -> dict:
@@ -68,6 +71,8 @@ def run(fields: Fields, job: Job) -> dict:
         modality = series.get("modality")
         scan = read_scan(fields.volume, fields.region, progress, fields.orientation, fields.offset, modality)
         require_modality(scan.whole, package.modality, package.reference, progress, fields.not_ct)
+        wanted = len(package.channels) or 1
+        channels = read_channels(fields.channels or (), scan, wanted, progress, fields.orientation)
         warn_of_slices(series.get("files", ()), scan.whole, progress)
     with progress.stage("start torch"):
         from Med3DCore.inference.orientation import check_orientation
@@ -79,7 +84,7 @@ def run(fields: Fields, job: Job) -> dict:
     job.log(f"{pipeline.package.reference} on {pipeline.networks.device.title}. {pipeline.networks.device.reason}")
     is_doubted = pipeline.package.modality == "CT" and check_orientation(scan.whole, progress)
     with interruptible(progress):
-        labels = pipeline.segment(scan.seen, fields.organs, progress)
+        labels = pipeline.segment(scan.seen, fields.organs, progress, channels)
     if fields.split_lungs:
         labels = split_lungs(labels, scan.whole, progress, are_known=not is_doubted)
     labels = scan.keep(labels)
