@@ -100,4 +100,6 @@ def show_imported(
     box_from = "whole" if math.prod(frame.crop_shape) == volumes[0].array.size else "filled"
     if is_region:
         box_from = "region"
-    return Shown(prepared, prepared.geometry.bounds(), box_from, preprocessing.channels[channel].name, statistics[channel])
+    return Shown(
+        prepared, prepared.geometry.bounds(), box_from, preprocessing.channels[channel].name, statistics[channel]
+    )

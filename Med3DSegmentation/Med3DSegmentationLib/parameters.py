@@ -38,6 +38,7 @@ class Med3DParameters:
     # Preview; volume, model and device are those of Segment
     previewOrgan: str = "liver"
     previewStage: str = ""  # empty takes the last one for the organ
+    previewImage: str = ""  # of a model of several images of a patient; empty takes the first
     previewVolume: slicer.vtkMRMLScalarVolumeNode  # what was made last, and is written to again
     previewBox: slicer.vtkMRMLMarkupsROINode
     previewShowsBox: bool = True

@@ -88,6 +88,7 @@ class SegmentationLogic:
         notCt: bool = False,
         offset: float = 0.0,
         fast: bool = False,
+        channels: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[SegmentationResult], None] | None = None,
@@ -109,15 +110,17 @@ class SegmentationLogic:
                 has the code ``"not-ct"`` and, if only its offset is missing, that among its ``facts``.
             offset: Is added to all values, such as -1024 for a CT that was stored without its offset.
             fast: Whether an imported model runs in half precision also on a processor that has it.
+            channels: Volumes with the further images of the patient, for a model that takes several, in its order; they
+                lie on the volume's grid.
             wait: Return only when it is done.
             onProgress: See the class.
             onFinished: See the class.
             onError: See the class.
         """
-        self._requireNodes(volumeNode, segmentationNode, roiNode)
+        self._requireNodes(volumeNode, segmentationNode, roiNode, *channels)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset, fast)
+            choices = _choices(organs, model, device, roiNode, splitLungs, notCt, offset, fast, channels)
             return [self._segmentStep(volumeNode, choices, segmentationNode, keepEdits)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
@@ -203,6 +206,8 @@ class SegmentationLogic:
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
         outputRoiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        channels: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
+        channel: int = 0,
         wait: bool = False,
         onProgress: ProgressCallback | None = None,
         onFinished: Callable[[PreviewResult], None] | None = None,
@@ -219,16 +224,18 @@ class SegmentationLogic:
             roiNode: Show what lies inside its bounds, and run no network; None lets the model find the box.
             outputVolumeNode: Write to this one; None makes one.
             outputRoiNode: Show the box with this one; None makes one.
+            channels: See :meth:`segment`.
+            channel: Which of the images to show: 0 for the volume, 1 for the first of ``channels``.
             wait: See :meth:`segment`.
             onProgress: See the class.
             onFinished: See the class.
             onError: See the class.
         """
-        self._requireNodes(volumeNode, roiNode, outputVolumeNode, outputRoiNode)
+        self._requireNodes(volumeNode, roiNode, outputVolumeNode, outputRoiNode, *channels)
 
         def makeSteps() -> list[Step]:
-            choices = _choices(organs, model, device, roiNode)
-            return [PreviewStep(self.scene, volumeNode, choices, stage, outputVolumeNode, outputRoiNode)]
+            choices = _choices(organs, model, device, roiNode, channels=channels)
+            return [PreviewStep(self.scene, volumeNode, choices, stage, outputVolumeNode, outputRoiNode, channel)]
 
         return self._run(makeSteps, _only, wait, onProgress, onFinished, onError)
 
@@ -333,10 +340,12 @@ def _choices(
     notCt: bool = False,
     offset: float = 0.0,
     fast: bool = False,
+    channels: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
 ) -> Choices:
     if isinstance(organs, str) or not organs:
         raise SettingError(_('No organ is chosen; choose at least one, such as ["liver"].'))
-    return Choices(tuple(organs), model, device, roiNode and Region.fromNode(roiNode), splitLungs, notCt, offset, fast)
+    region = roiNode and Region.fromNode(roiNode)
+    return Choices(tuple(organs), model, device, region, splitLungs, notCt, offset, fast, tuple(channels))
 
 
 def _only(outcomes: list) -> Any:

@@ -1,8 +1,8 @@
 """A worker whose answers are known: the real server and exchange, but thresholds in place of networks, and no torch.
 
 What to do comes in the field ``model``: None or a name answers at once; "slow" takes half a minute and can be
-cancelled; "deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay; "many"
-takes the scan's values as labels, whatever the organs are called.
+cancelled; "deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay, and
+which further images came; "many" takes the scan's values as labels, whatever the organs are called.
 """
 
 import os
@@ -22,7 +22,7 @@ from Med3DCore.preprocessing.hounsfield import require_modality
 from Med3DCore.progress import Progress
 from Med3DCore.volume import LabelMap, Volume
 from Med3DCore.worker.connection import Connection
-from Med3DCore.worker.exchange import write_volume_array
+from Med3DCore.worker.exchange import read_volume_array, write_volume_array
 from Med3DCore.worker.registry import find_handler
 from Med3DCore.worker.requests.devices import Fields as NoFields
 from Med3DCore.worker.requests.preview import Fields as PreviewFields
@@ -64,11 +64,17 @@ def segment(fields, job):
             "device": "CPU",
             "device_reason": "",
             "fast": fields.fast,
-            "warnings": [f"origin {fields.volume['origin']}"] if fields.model == "reveal" else progress.warnings,
+            "warnings": [*revealed(fields)] if fields.model == "reveal" else progress.warnings,
         },
         "seconds": {"known": 0.1},
         "total_seconds": 0.1,
     }
+
+
+def revealed(fields):
+    yield f"origin {fields.volume['origin']}"
+    for channel in fields.channels or ():
+        yield f"{channel['name']} at {read_volume_array(channel).array.mean():.3f}"
 
 
 def preview(fields, job):

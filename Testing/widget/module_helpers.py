@@ -28,14 +28,23 @@ def openModule(host, command=None, models=True):
     return widget
 
 
-def addModel(widget, name, organs=("liver", "lungs"), imported=False):
-    """Let the selectors know a model; to the known worker, its name says what to do."""
+def addModel(widget, name, organs=("liver", "lungs"), imported=False, channels=()):
+    """Let the selectors know a model; to the known worker, its name says what to do.
+
+    Args:
+        widget: The module's.
+        name: Of the model.
+        organs: That it finds.
+        imported: Whether it is of another program.
+        channels: Names of the images that it takes of a patient, if it takes several.
+    """
     from Med3DSegmentationLib.engine.model_choices import ModelChoice
 
     labels = [{"name": organ, "title": organ.title(), "colour": [1, 2, 3]} for organ in organs]
     about = {"modality": "CT", "licence": "CC0", "version": "1.0.0", "created": "2026-11-21T00:00:00Z", "parent": None}
     about |= {"title": name.title(), "description": f"Known for {name}.", "labels": labels, "stages": []}
-    values = {"problem": None, "shipped": False, "path": f"/{name}", "bytes": 1, "imported": imported}
+    values = {"problem": None, "shipped": False, "path": f"/{name}", "bytes": 1}
+    values |= {"imported": imported, "channels": list(channels)}
     values["model"] = {**about, "kind": "pipeline"}
     catalogue = widget.services.catalogue
     catalogue.models = (*catalogue.models, ModelChoice(name, values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap, Volume
@@ -12,6 +13,7 @@ from Med3DCore.worker.exchange import read_volume_array
 from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.scene.regions import Region
+from Med3DSegmentationLib.scene.tilted_volumes import scanInPieces
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Choices:
         notCt: Whether a scan of another kind than the model was made for is segmented all the same.
         offset: Is added to all values of the scan.
         fast: Whether an imported model runs in its faster way; not for a preview.
+        channels: Volumes with the further images of the patient, for a model of several, in its order.
     """
 
     organs: tuple[str, ...]
@@ -37,16 +40,22 @@ class Choices:
     notCt: bool = False
     offset: float = 0.0
     fast: bool = False
+    channels: tuple[slicer.vtkMRMLScalarVolumeNode, ...] = ()
 
     def toFields(self, scan: Volume, folder: str, series: dict[str, Any] | None = None) -> Pieces[dict[str, Any]]:
-        """Fields of a request; writes the scan.
+        """Fields of a request; writes the scan and the further images.
 
         Args:
             scan: The volume.
             folder: Where to.
             series: The DICOM series that it is from, if it is from one; see :func:`.dicom_series.seriesOf`.
         """
+        further = [scanInPieces(node) for node in self.channels]
         volume = yield from handOver(scan, folder, "scan", _("Handing over the volume"))
+        channels = []
+        for pieces in further:
+            image = yield from pieces
+            channels.append((yield from handOver(image, folder, "channel", _("Handing over the volume"))))
         return {
             "volume": volume,
             "organs": list(self.organs),
@@ -58,6 +67,7 @@ class Choices:
             **({"offset": self.offset} if self.offset else {}),
             **({"fast": True} if self.fast else {}),
             **({"series": series} if series else {}),
+            **({"channels": channels} if channels else {}),
         }
 
     def readLabels(self, answer: dict[str, Any]) -> Pieces[LabelMap]:

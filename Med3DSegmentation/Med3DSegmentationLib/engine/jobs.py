@@ -162,7 +162,7 @@ class Job:
         for index in range(len(self._outcomes), len(self._steps)):
             if index not in self._gone and self._steps[index].needs(node):
                 sentence = _("{volume} was removed from the scene; it was left out.")
-                self._gone[index] = Cancelled(sentence.format(volume=self._steps[index].title))
+                self._gone[index] = Cancelled(sentence.format(volume=node.GetName()))
                 if index == len(self._outcomes) and self._requestId is not None:
                     self._engine.cancel(self._requestId)
 

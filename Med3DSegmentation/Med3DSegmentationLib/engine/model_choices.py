@@ -17,8 +17,8 @@ class ModelChoice:
 
     Args:
         reference: name-version, as requests name it.
-        values: What the engine tells: ``path``, ``shipped``, ``bytes``, ``problem``, ``imported``, and ``model``: its
-            ``model.json`` without what is long.
+        values: What the engine tells: ``path``, ``shipped``, ``bytes``, ``problem``, ``imported``, ``channels``, and
+            ``model``: its ``model.json`` without what is long.
     """
 
     reference: str
@@ -53,6 +53,11 @@ class ModelChoice:
     def isImported(self) -> bool:
         """Whether it is of another program, by whose rules it runs; on some processors in a faster way, too."""
         return self.values["imported"]
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the images of a patient that it takes together, the scan first; empty for a model of one."""
+        return self.values["channels"]
 
     @property
     def classes(self) -> list[str]:
@@ -96,6 +101,11 @@ class ModelChoices:
     def find(self, reference: str) -> ModelChoice | None:
         """The model of that name-version, or None."""
         return next((model for model in self.models or () if model.reference == reference), None)
+
+    def channelsOf(self, reference: str) -> list[str]:
+        """Names of the images that a model takes of a patient; empty for one of a single image, and for an unknown."""
+        model = self.find(reference)
+        return model.channels if model else []
 
     def segmenting(self) -> tuple[ModelChoice, ...]:
         """Those that find organs."""

@@ -28,6 +28,7 @@ class PreviewStep:
         stage: Name of the stage; None takes the last one.
         outputVolumeNode: Where to; None, or one that is removed meanwhile, for a new one.
         outputRoiNode: Where the box goes; the same.
+        channel: Which of the images that the model takes of a patient: 0 for the volume, 1 for the first of the others.
     """
 
     scene: slicer.vtkMRMLScene
@@ -36,6 +37,7 @@ class PreviewStep:
     stage: str | None
     outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None
     outputRoiNode: slicer.vtkMRMLMarkupsROINode | None
+    channel: int = 0
     type: str = field(default="preview", init=False)
 
     @property
@@ -47,7 +49,7 @@ class PreviewStep:
         """Send the volume as it lies in the world."""
         scan = yield from scanInPieces(self.volumeNode)
         fields = yield from self.choices.toFields(scan, folder)
-        return {**fields, "stage": self.stage}
+        return {**fields, "stage": self.stage, **({"channel": self.channel} if self.channel else {})}
 
     def place(self, answer: dict[str, Any]) -> Pieces[PreviewResult]:
         """Show the prepared volume, window from its lowest to its highest value, and the box."""
@@ -71,8 +73,8 @@ class PreviewStep:
         )
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
-        """Only the volume."""
-        return node is self.volumeNode
+        """The volume, and the further images of the patient."""
+        return node in (self.volumeNode, *self.choices.channels)
 
 
 def _previewRows(before: dict[str, Any], after: dict[str, Any]) -> tuple[PreviewRow, ...]:

@@ -50,7 +50,7 @@ class SegmentStep:
     surfaces: Surfaces
     type: str = field(default="segment", init=False)
     _sent: tuple = field(default=(), init=False)
-    _sentTime: int = field(default=0, init=False)
+    _sentTimes: list[int] = field(default_factory=list, init=False)
 
     @property
     def title(self) -> str:
@@ -61,7 +61,7 @@ class SegmentStep:
         """Send the volume as it lies in the world."""
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
-        self._sent, self._sentTime = _grid(self.volumeNode), _voxelTime(self.volumeNode)  # as it is now
+        self._sent, self._sentTimes = _grid(self.volumeNode), list(map(_voxelTime, self._images))  # as it is now
         return self._handOver(scanInPieces(self.volumeNode), folder)
 
     def _handOver(self, pieces: Pieces[Volume], folder: str) -> Pieces[dict[str, Any]]:
@@ -125,14 +125,20 @@ class SegmentStep:
             sentence = _("{volume} was taken with a gantry tilt of {degrees} degrees; its slices were shifted back.")
             told = sentence.format(volume=self.title, degrees=f"{tilted.tilt.degrees:.1f}")
             result = replace(result, warnings=(*result.warnings, told))
-        if _voxelTime(self.volumeNode) == self._sentTime:
-            return result
         sentence = _("The voxels of {volume} were changed while it was being segmented; segment it again.")
-        return replace(result, warnings=(*result.warnings, sentence.format(volume=self.title)))
+        for image, sent in zip(self._images, self._sentTimes, strict=True):
+            if _voxelTime(image) != sent:
+                told = sentence.format(volume=image.GetName())
+                result = replace(result, warnings=(*result.warnings, told))
+        return result
 
     def needs(self, node: slicer.vtkMRMLNode) -> bool:
-        """Only the volume."""
-        return node is self.volumeNode
+        """The volume, and the further images of the patient."""
+        return node in self._images
+
+    @property
+    def _images(self) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
+        return (self.volumeNode, *self.choices.channels)
 
     def _requireGrid(self) -> None:
         if _grid(self.volumeNode) != self._sent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import qt
@@ -17,6 +18,8 @@ from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import setTexts
+from Med3DSegmentationLib.panels.together import whyNotTogether
+from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
 _SCAN = "Med3D.scan"  # role of the reference from a preview to the volume it was made of
@@ -39,6 +42,7 @@ class PreviewPanel(Panel):
         self._organs = Selector(ui.organSelector, None, lambda name: self._remember("previewOrgan", name))
         self._models = Selector(ui.modelSelector, None, lambda name: self._remember("model", name))
         self._stages = Selector(ui.stageSelector, ui.stageLabel, lambda name: self._remember("previewStage", name))
+        self._images = Selector(ui.imageSelector, None, lambda name: self._remember("previewImage", name))
         self._progress = ProgressRow(ui, lambda: self._job.cancel())
         self._views = ViewLayout(slicer.app.layoutManager, self.refresh)
         ui.showButton.connect("clicked()", self._show)
@@ -93,6 +97,11 @@ class PreviewPanel(Panel):
         self._organs.choose(parameters.previewOrgan)
         self._stages.offer(self._stageChoices())
         self._stages.choose(parameters.previewStage)
+        names = model.channels if model else []
+        self.ui.imageLabel.visible = self.ui.imageSelector.visible = bool(names)
+        if names:
+            self._images.offer([Choice(name, name, "") for name in names])
+            self._images.choose(names[self._shownImage(names)])
 
     def _automaticOrgans(self) -> dict[str, str]:
         titles: dict[str, str] = {}
@@ -108,6 +117,11 @@ class PreviewPanel(Panel):
         if stages:
             last = Choice("", _("The last one ({stage})").format(stage=stages[-1]["name"]), stageText(stages[-1]))
         return [last, *(Choice(stage["name"], stage["name"], stageText(stage)) for stage in stages)]
+
+    def _shownImage(self, names: Sequence[str]) -> int:
+        """Which of the images that the model takes of a patient is shown: 0 for the volume."""
+        chosen = self.parameterNode.previewImage
+        return names.index(chosen) if chosen in names else 0
 
     def _remember(self, parameter: str, name: str) -> None:
         if self.parameterNode is not None:
@@ -133,25 +147,35 @@ class PreviewPanel(Panel):
             return _("The chosen model does not find this organ; choose another organ or another model.")
         if parameters.previewStage and parameters.previewStage not in [choice.name for choice in self._stageChoices()]:
             return _("The chosen model has no such stage for this organ; choose another stage.")
-        return ""
+        names = model.channels
+        reason = names and whyNotTogether(names, self._volumes(names))
+        return _("{reason} That is done in the tab Segment.").format(reason=reason) if reason else ""
+
+    def _volumes(self, names: Sequence[str]) -> list[slicer.vtkMRMLScalarVolumeNode | None]:
+        """The volumes that the model gets: the chosen one, and the further images of the patient."""
+        volume = self.parameterNode.inputVolume
+        return [volume, *furtherVolumes(volume, names[1:])]
 
     # -- preview -------------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        parameters, scan = self.parameterNode, self.parameterNode.inputVolume
+        parameters, names = self.parameterNode, self._model().channels
+        volumes, shown = self._volumes(names), self._shownImage(names)
         self.services.activity.begin(_("A preview is being made."))
         self._progress.begin()
         try:
             self._job = self.services.logic.preview(
-                scan,
+                volumes[0],
                 [parameters.previewOrgan],
                 model=parameters.model or None,
                 stage=parameters.previewStage or None,
                 device=parameters.device,
                 outputVolumeNode=parameters.previewVolume,
                 outputRoiNode=parameters.previewBox,
+                channels=volumes[1:],
+                channel=shown,
                 onProgress=self._progress.advance,
-                onFinished=lambda result: self._onFinished(result, parameters, scan),
+                onFinished=lambda result: self._onFinished(result, parameters, volumes[shown]),
                 onError=self._onError,
             )
         except Med3DError as error:

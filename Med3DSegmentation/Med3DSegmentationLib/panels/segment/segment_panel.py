@@ -17,6 +17,7 @@ from Med3DSegmentationLib.engine.scene_jobs import calling
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
+from Med3DSegmentationLib.panels.segment.channel_selectors import ChannelSelectors
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
 from Med3DSegmentationLib.panels.segment.fast_choice import FastChoice
 from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
@@ -28,6 +29,7 @@ from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
 from Med3DSegmentationLib.panels.segment.why_not import whyNot
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
 from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
@@ -57,6 +59,7 @@ class SegmentPanel(Panel):
         self._device = Selector(ui.deviceSelector, ui.deviceDescription, lambda name: self._set("device", name))
         self._models.offer(modelChoices(services.catalogue))
         self._device.offer(deviceChoices(()))
+        self._channels = ChannelSelectors(ui.inputBox, ui.inputLabel, services.scene, self.refresh)
         self._volumes = VolumeList(ui.volumeList, services.scene, self.refresh)
         ui.allVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(True))
         ui.noVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(False))
@@ -106,8 +109,10 @@ class SegmentPanel(Panel):
         ui.volumeList.visible = ui.volumeListRow.visible = parameters.severalVolumes
         ui.allFramesCheckBox.visible = self._isSequence() and not parameters.severalVolumes
         several = _("Several volumes are ticked; each is segmented as a whole, into a segmentation of its own.")
+        several = several if parameters.severalVolumes else ""
         for box, toolTip in self._ofOneVolume.items():
-            allow(box, several if parameters.severalVolumes else "", toolTip)
+            allow(box, several, toolTip)
+        self._channels.refresh(self.services.catalogue.channelsOf(parameters.model), parameters.inputVolume, several)
         self._results.refresh(self._chosenVolumes(), self._chosenPairs(), parameters.segmentation)
         self._dicom.refresh(parameters.segmentation)
         self._allow(whyNot(self.services, parameters, self._volumes.chosen(), self._isSequence()))
@@ -199,6 +204,8 @@ class SegmentPanel(Panel):
             segmentations = [findSegmentation(self.services.scene, volume) for volume in volumes]
         else:
             options["roiNode"] = parameters.roi
+            if names := self.services.catalogue.channelsOf(parameters.model):
+                options["channels"] = furtherVolumes(parameters.inputVolume, names[1:])
         if not isSequence:
             options["keepEdits"] = parameters.keepEdits
         self._startedOn = _idOf(parameters.inputVolume)

@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.engine.model_choices import ModelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.panels.together import whyNotTogether
+from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
 from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry
@@ -32,6 +34,9 @@ def whyNot(
     """
     if reason := services.whyNotNow():
         return reason
+    channels = services.catalogue.channelsOf(parameters.model)
+    if parameters.severalVolumes and channels:
+        return _("The chosen model looks at several images of one patient; untick Several volumes, and choose them.")
     if parameters.severalVolumes:
         return "" if ticked else _("Tick the volumes to segment.")
     if parameters.inputVolume is None:
@@ -44,7 +49,7 @@ def whyNot(
             Region.fromNode(parameters.roi)
     except Med3DError as error:
         return str(error)
-    return _whyNotModel(services.catalogue, parameters.model)
+    return _whyNotModel(services.catalogue, parameters.model) or _whyNotChannels(channels, parameters, isSequence)
 
 
 def _whyNotModel(catalogue: ModelChoices, name: str) -> str:
@@ -55,3 +60,13 @@ def _whyNotModel(catalogue: ModelChoices, name: str) -> str:
     if not catalogue.segmenting():
         return _("There is no model; import one in the tab Models.")
     return ""
+
+
+def _whyNotChannels(names: Sequence[str], parameters: Any, isSequence: bool) -> str:
+    """Of a model that takes several images of a patient."""
+    if not names:
+        return ""
+    if parameters.allFrames and isSequence:
+        return _("The chosen model looks at several images of a patient; untick All frames to segment this one.")
+    volume = parameters.inputVolume
+    return whyNotTogether(names, [volume, *furtherVolumes(volume, names[1:])])

@@ -1,0 +1,74 @@
+"""A selector for each further image that a model takes of a patient, below that of the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from Med3DSegmentationLib.panels.panel import allow
+from Med3DSegmentationLib.panels.selector import hidePreviews
+from Med3DSegmentationLib.scene.further_volumes import furtherVolumes, rememberFurther
+
+_FIRST_ROW = 1  # of the form; above it is the volume's own
+
+
+class ChannelSelectors:
+    """Shows a row for each image, named as the model names it; with a model of one image, none, and all is as without.
+
+    Args:
+        form: Widget whose layout is a form with the volume's selector in its first row.
+        label: Of that row; it tells which image the volume is.
+        scene: The scene.
+        onChosen: Called when the user chose a volume.
+    """
+
+    def __init__(self, form: Any, label: Any, scene: slicer.vtkMRMLScene, onChosen: Callable[[], None]) -> None:
+        self._form, self._label, self._scene, self._onChosen = form, label, scene, onChosen
+        self._plainText = label.text
+        self._rows: list[tuple[Any, Any]] = []
+        self._names: Sequence[str] = ()
+        self._volumeNode: slicer.vtkMRMLScalarVolumeNode | None = None
+
+    def refresh(self, names: Sequence[str], volumeNode: slicer.vtkMRMLScalarVolumeNode | None, reason: str) -> None:
+        """Show the rows of a model, and what is chosen beside a volume.
+
+        Args:
+            names: Of the images that the model takes, the volume's first; none for a model of one.
+            volumeNode: The chosen volume, or None.
+            reason: Why nothing can be chosen now, or "".
+        """
+        self._names, self._volumeNode = names[1:], volumeNode
+        self._label.text = f"{names[0]}:" if names else self._plainText
+        while len(self._rows) < len(self._names):
+            self._addRow()
+        chosen = furtherVolumes(volumeNode, self._names)
+        for index, (label, box) in enumerate(self._rows):
+            label.visible = box.visible = index < len(self._names)
+            if index >= len(self._names):
+                continue
+            label.text = f"{self._names[index]}:"
+            hidePreviews(box, self._scene)
+            box.setCurrentNode(chosen[index])
+            toolTip = _("The image {name} of the same patient, on the same grid as {first}")
+            allow(box, reason, toolTip.format(name=self._names[index], first=names[0]))
+
+    def _addRow(self) -> None:
+        index, label, box = len(self._rows), qt.QLabel(), slicer.qMRMLNodeComboBox()
+        box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+        box.showChildNodeTypes = box.addEnabled = box.removeEnabled = False
+        box.noneEnabled = True
+        box.setProperty("sizeAdjustPolicy", qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        box.setMRMLScene(self._scene)
+        # What the user chose, and not the neighbour that the box takes for a volume that was removed.
+        box.connect("nodeActivated(vtkMRMLNode*)", lambda node: self._choose(index, node))
+        self._form.layout().insertRow(_FIRST_ROW + index, label, box)
+        self._rows.append((label, box))
+
+    def _choose(self, index: int, node: slicer.vtkMRMLNode | None) -> None:
+        if self._volumeNode is not None and index < len(self._names):
+            rememberFurther(self._volumeNode, self._names[index], node)
+            self._onChosen()
