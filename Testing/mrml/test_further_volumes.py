@@ -61,9 +61,8 @@ def test_why_volumes_cannot_go_together(scene, qt):
     names = ["flair", "t1", "t2"]
     flair, t1, t2 = (addVolume(scene, name=name.upper()) for name in names)
     assert whyNotTogether(names, [flair, t1, t2]) == ""
-    assert "looks at 3 images of a patient at once; choose the volume for t1." in whyNotTogether(
-        names, [flair, None, None]
-    )
+    missing = whyNotTogether(names, [flair, None, None])
+    assert missing == "The model looks at 3 images of a patient at once; choose the volume for t1."
     assert whyNotTogether(names, [flair, t1, flair]).startswith("FLAIR is chosen for flair and for t2;")
     oblique = addVolume(scene, GEOMETRIES["oblique"], "far")
     assert whyNotTogether(names, [flair, t1, oblique]).startswith("far lies on another grid than FLAIR")

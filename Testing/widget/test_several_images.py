@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bright_model import GEOMETRY, make_stage, make_volume, save_model
 from module_helpers import openModule
+from mrml_helpers import segmentArray
 from segment_panel_helpers import press, reason, rows, settle, wait
 
 from Med3DCore.geometry import Geometry
@@ -110,8 +111,6 @@ def test_each_scan_has_its_own_and_a_removed_one_leaves_none_in_its_place(panel,
 
 
 def test_it_segments_undoes_and_cancels_as_with_one_image(panel, images, module):
-    from mrml_helpers import segmentArray
-
     from Med3DSegmentationLib.scene.volume_nodes import volumeFromNode
 
     choose(panel, 0, images["L"])
@@ -124,7 +123,7 @@ def test_it_segments_undoes_and_cancels_as_with_one_image(panel, images, module)
     result = panel.parameterNode.segmentation
     found = segmentArray(result, "liver", images["P"]) > 0
     assert expected.labels.array.any() and np.mean(found == (expected.labels.array > 0)) > 0.999
-    assert rows(panel)[0][0] == "P" or rows(panel)[0][1] == "Liver"
+    assert "Liver" in rows(panel)[0]
     press(panel, "undoButton")
     assert panel.parameterNode.segmentation is None
     press(panel, "liverButton")
