@@ -47,6 +47,7 @@ class Med3DParameters:
     findPoints: slicer.vtkMRMLMarkupsFiducialNode
     findModel: str = ""  # name-version; empty takes the first there is
     findDetector: str = ""  # the same, of detectors
+    findScanModel: str = ""  # the same, of classifiers of whole scans
     findLeastScore: Annotated[float, WithinRange(0.05, 1)] = 0.3
     findPrevalence: Annotated[float, WithinRange(0, 99)] = 0.0  # %; 0 takes that of the classifier's training
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.models.kinds import CLASSIFIER, DETECTOR
+from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, SCAN_CLASSIFIER
 from Med3DSegmentationLib.engine.process import EngineProcess
 
 
@@ -61,7 +61,7 @@ class ModelChoice:
 
     @property
     def classes(self) -> list[str]:
-        """What a classifier tells apart; empty for all other models."""
+        """What a classifier of points tells apart; empty for all other models."""
         model = self.values["model"]
         return list(model["stages"][0]["labels"]) if model and model["kind"] == CLASSIFIER else []
 
@@ -69,6 +69,11 @@ class ModelChoice:
     def detects(self) -> bool:
         """Whether it puts boxes around what it finds."""
         return bool(self.values["model"]) and self.values["model"]["kind"] == DETECTOR
+
+    @property
+    def classifiesScans(self) -> bool:
+        """Whether it tells what a whole scan shows."""
+        return bool(self.values["model"]) and self.values["model"]["kind"] == SCAN_CLASSIFIER
 
 
 class ModelChoices:
@@ -114,6 +119,10 @@ class ModelChoices:
     def classifying(self) -> tuple[ModelChoice, ...]:
         """Those that tell what is at a point."""
         return tuple(model for model in self.models or () if model.classes)
+
+    def classifyingScans(self) -> tuple[ModelChoice, ...]:
+        """Those that tell what a whole scan shows."""
+        return tuple(model for model in self.models or () if model.classifiesScans)
 
     def detecting(self) -> tuple[ModelChoice, ...]:
         """Those that find lesions."""

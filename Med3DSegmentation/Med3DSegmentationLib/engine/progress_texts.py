@@ -44,6 +44,7 @@ def _titles() -> dict[str, str]:
         "prepare cases": _("Preparing the cases"),
         "network": _("Running the network"),
         "look at the points": _("Looking at the points"),
+        "look at the scan": _("Looking at the scan"),
         "look for lesions": _("Looking for lesions"),
         "clean": _("Cleaning up"),
         "restore": _("Bringing the result to the volume's grid"),

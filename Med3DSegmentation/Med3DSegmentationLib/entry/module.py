@@ -159,7 +159,8 @@ class Med3DSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def _onModels(self) -> None:
         """Show the tab Find while there is a classifier or a detector."""
         tabs, find, catalogue = self.ui.tabs, self.panels["FindPanel"].widget, self.services.catalogue
-        index, isWanted = tabs.indexOf(find), bool(catalogue.classifying() or catalogue.detecting())
+        isWanted = bool(catalogue.classifying() or catalogue.classifyingScans() or catalogue.detecting())
+        index = tabs.indexOf(find)
         if isWanted and index < 0:
             tabs.insertTab(tabs.indexOf(self.panels["TrainPanel"].widget), find, _("Find"))
         elif index >= 0 and not isWanted:

@@ -1,4 +1,4 @@
-"""Points of a volume asked of a classifier, lesions found by a detector. No GUI; works from Slicer's Python console."""
+"""Points and whole volumes asked of classifiers, lesions found by detectors. No GUI; works from Slicer's console."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from Med3DSegmentationLib.engine.process import EngineProcess, processEventsUnti
 from Med3DSegmentationLib.engine.scene_jobs import SceneJobs
 from Med3DSegmentationLib.finding.detect_step import DetectionResult, DetectStep
 from Med3DSegmentationLib.finding.points import placedPoints
+from Med3DSegmentationLib.finding.scan_step import ClassifyScanStep, ScanResult
 from Med3DSegmentationLib.finding.step import ClassifyStep, FindingResult
 
 
@@ -73,6 +74,35 @@ class FindingLogic:
         if not placedPoints(pointsNode):
             raise SettingError(_("Place a point in the middle of what to look at first."))
         step = ClassifyStep(volumeNode, pointsNode, model, device, prevalence)
+        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
+        return self._jobs.start(job, wait)
+
+    def classifyScan(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str,
+        device: str = "auto",
+        notCt: bool = False,
+        offset: float = 0.0,
+        wait: bool = False,
+        onProgress: ProgressCallback | None = None,
+        onFinished: Callable[[ScanResult], None] | None = None,
+        onError: Callable[[Med3DError], None] | None = None,
+    ) -> Job | ScanResult:
+        """Ask a classifier what a whole volume shows; :class:`.scan_maps.ScanMaps` shows where it saw that.
+
+        Args:
+            volumeNode: The volume.
+            model: name-version of the classifier.
+            device: Such as ``"auto"`` or ``"cpu"``.
+            notCt: Look also at a scan of another kind than the model was made for; else it is refused.
+            offset: Is added to all values of the scan.
+            wait: Return the result, not the job.
+            onProgress: Gets (stage, fraction, seconds left or None).
+            onFinished: Gets the result.
+            onError: Gets the error; Cancelled too.
+        """
+        step = ClassifyScanStep(volumeNode, model, device, notCt, offset)
         job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
         return self._jobs.start(job, wait)
 

@@ -41,7 +41,7 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
 
 
 PREVIEW_ATTRIBUTE = "Med3D.preview"
-"""Marks volumes that show what a network sees: resampled and normalised, nothing to segment."""
+"""Marks volumes that show what a network sees, or where it saw something: nothing to segment."""
 
 
 def plainVolumes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:

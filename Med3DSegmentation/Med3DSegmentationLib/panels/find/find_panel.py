@@ -1,4 +1,4 @@
-"""The tab Find: lesions that a detector finds, and what a classifier says of points; there while one of both is."""
+"""The tab Find: lesions that a detector finds, what classifiers say of a scan and of points; there while one is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.panels.find.lesion_section import LesionSection
 from Med3DSegmentationLib.panels.find.point_section import PointSection
+from Med3DSegmentationLib.panels.find.scan_section import ScanSection
 from Med3DSegmentationLib.panels.find.search import Search
 from Med3DSegmentationLib.panels.panel import Panel
 from Med3DSegmentationLib.panels.selector import hidePreviews
@@ -18,7 +19,7 @@ from Med3DSegmentationLib.panels.services import PanelServices
 
 
 class FindPanel(Panel):
-    """Choose a volume; its parts find lesions in it and ask about points.
+    """Choose a volume; its parts find lesions in it, and ask about it as a whole and about points.
 
     Args:
         services: Its collaborators.
@@ -34,8 +35,9 @@ class FindPanel(Panel):
         self._search = Search(services, self.ui)
         self._logic = FindingLogic(services.scene, services.engine, onNodeRemoved=self._onNodeRemoved)
         collaborators = services, self.ui, self._logic, self._search, self._lookSoon
-        self._lesions, self._points = LesionSection(*collaborators), PointSection(*collaborators)
-        self._parts = self._lesions, self._points
+        self._lesions, self._scan = LesionSection(*collaborators), ScanSection(*collaborators)
+        self._points = PointSection(*collaborators)
+        self._parts = self._lesions, self._scan, self._points
         self.ui.installButton.connect("clicked()", self.install)
         self.refresh()
 
@@ -77,5 +79,5 @@ class FindPanel(Panel):
         self._soon.start(0)
 
     def _onNodeRemoved(self, node: slicer.vtkMRMLNode) -> None:
-        if self.parameterNode is not None and node.IsA("vtkMRMLMarkupsROINode"):
+        if self.parameterNode is not None and any(map(node.IsA, ("vtkMRMLMarkupsROINode", "vtkMRMLScalarVolumeNode"))):
             self._lookSoon()

@@ -27,7 +27,7 @@ def cardHtml(model: ModelChoice, whole: dict[str, Any] | None) -> str:
     parts = [
         f"<h3>{escape(model.title)}</h3>",
         f"<p>{escape(model.description)}</p>",
-        _facts([*_modelFacts(values), *_fileFacts(model)]),
+        _facts([*_modelFacts(values, model.channels), *_fileFacts(model)]),
     ]
     if values["stages"]:
         steps = (f"<b>{escape(stage['name'])}</b>: {escape(stageText(stage))}" for stage in values["stages"])
@@ -58,20 +58,21 @@ def sizeText(model: ModelChoice) -> str:
     return f"{model.values['bytes'] / 1e6:.1f} MB"
 
 
-def _modelFacts(values: dict[str, Any]) -> list[tuple[str, str]]:
+def _modelFacts(values: dict[str, Any], channels: Sequence[str]) -> list[tuple[str, str]]:
     if values["kind"] == "encoder":
         finds = escape(_("nothing by itself: an encoder to start a training from"))
     elif values["kind"] == "classifier":
-        finds = escape(_("no organ: it tells what is at a point, with the command med3d classify"))
+        finds = escape(_("no organ: it tells what is at a point, in the tab Find"))
     elif values["kind"] == "scan_classifier":
-        finds = escape(_("no organ: it tells what a whole scan shows, with the command med3d classify scan"))
+        finds = escape(_("no organ: it tells what a whole scan shows, in the tab Find"))
     elif values["kind"] == "detector":
-        finds = escape(_("lesions of any kind: it puts boxes around them, with the command med3d detect"))
+        finds = escape(_("lesions of any kind: it puts boxes around them, in the tab Find"))
     else:
         finds = ", ".join(f"{_swatch(label['colour'])}&nbsp;{escape(label['title'])}" for label in values["labels"])
     facts = [
         (_("Finds"), finds),
         (_("Scans"), escape(values["modality"])),
+        *([(_("Images"), escape(", ".join(channels)))] if channels else []),
         (_("Licence"), escape(values["licence"])),
         (_("Made"), escape(values["created"][:10])),
     ]
