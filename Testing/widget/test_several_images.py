@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bright_model import GEOMETRY, make_stage, make_volume, save_model
-from module_helpers import openModule
+from module_helpers import addModel, openModule
 from mrml_helpers import segmentArray
 from segment_panel_helpers import press, reason, rows, settle, wait
 
@@ -14,6 +14,7 @@ from Med3DCore.volume import Volume
 from Med3DCore.worker.launch import worker_command
 
 NAMES = ("plain", "late phase", "contrast")
+LONG = "a name of an image that is longer than labels may be"
 
 
 @pytest.fixture
@@ -77,6 +78,16 @@ def test_the_rows_are_those_of_the_model_and_of_another_as_before(panel, images)
     assert panel.ui.inputLabel.text == "Volume:" and shown(panel) == [] and reason(panel) == ""
     panel.parameterNode.model = "three-1.0.0"
     assert shown(panel) == [("late phase:", None), ("contrast:", "C")]
+
+
+def test_a_long_name_does_not_widen_the_panel(panel, module):
+    before = panel.widget.minimumSizeHint.width()
+    addModel(module, "long", channels=(LONG, f"{LONG}, too"))
+    panel.parameterNode.model = "long"
+    settle(panel)
+    label = panel._channels._rows[0][0]
+    assert label.text == "a name of an im\u2026:" and label.toolTip == f"{LONG}, too"
+    assert panel.widget.minimumSizeHint.width() <= before and panel.ui.inputLabel.toolTip == LONG
 
 
 def test_why_not(panel, images):

@@ -14,6 +14,7 @@ from Med3DSegmentationLib.panels.selector import hidePreviews
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes, rememberFurther
 
 _FIRST_ROW = 1  # of the form; above it is the volume's own
+_LONGEST = 16  # characters of a name, which must not widen the panel
 
 
 class ChannelSelectors:
@@ -42,7 +43,10 @@ class ChannelSelectors:
             reason: Why nothing can be chosen now, or "".
         """
         self._names, self._volumeNode = names[1:], volumeNode
-        self._label.text = f"{names[0]}:" if names else self._plainText
+        if names:
+            _name(self._label, names[0])
+        else:
+            self._label.text, self._label.toolTip = self._plainText, ""
         while len(self._rows) < len(self._names):
             self._addRow()
         chosen = furtherVolumes(volumeNode, self._names)
@@ -50,7 +54,7 @@ class ChannelSelectors:
             label.visible = box.visible = index < len(self._names)
             if index >= len(self._names):
                 continue
-            label.text = f"{self._names[index]}:"
+            _name(label, self._names[index])
             hidePreviews(box, self._scene)
             box.setCurrentNode(chosen[index])
             toolTip = _("The image {name} of the same patient, on the same grid as {first}")
@@ -72,3 +76,9 @@ class ChannelSelectors:
         if self._volumeNode is not None and index < len(self._names):
             rememberFurther(self._volumeNode, self._names[index], node)
             self._onChosen()
+
+
+def _name(label: Any, name: str) -> None:
+    """Show a name, cut if it is long, and whole in the tool tip."""
+    label.text = f"{name}:" if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026:"
+    label.toolTip = name
