@@ -62,7 +62,7 @@ def test_a_map_is_shown_warm_and_half_over_its_scan_where_it_lies(scene, maps, v
     assert all(view.GetBackgroundVolumeID() == scan.GetID() for view in views)
     display = node.GetDisplayNode()
     assert display.GetColorNode().GetName() == "Iron" and display.GetApplyThreshold()
-    assert (display.GetLowerThreshold(), display.GetUpperThreshold()) == (0.75, 3.0)
+    assert (display.GetLowerThreshold(), display.GetUpperThreshold()) == (1.5, 3.0)
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 3.0)
     sliced = scene.GetFirstNodeByClass("vtkMRMLSliceNode")
     assert sliced.GetSliceToRAS().GetElement(2, 3) == pytest.approx(highest()[2])

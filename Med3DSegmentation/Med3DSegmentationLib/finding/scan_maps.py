@@ -22,7 +22,7 @@ from Med3DSegmentationLib.scene.volume_nodes import (
 _ANSWER, _SCAN = "Med3D.map", "Med3D.scan"  # attribute with the answer's name; role of the reference to the scan
 _COLOURS = "vtkMRMLColorTableNodeIron"
 _OPACITY = 0.5
-_FROM = 0.25  # part of the highest value from which on the map is seen
+_FROM = 0.5  # part of the highest value from which on the map is seen: a faint one would lie over the whole scan
 
 
 class ScanMaps:
