@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,13 @@ from Med3DCore.evaluation.classification import ClassificationReport, evaluate_c
 from Med3DCore.inference.classify import Classifier, class_probabilities, taught_prevalence
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.classification.classification import ClassificationTask, classifier_stage
 from Med3DCore.training.classification.nodules import CLASSES, Nodule
-from Med3DCore.training.learning.recipe import Recipe, package_of
-from Med3DCore.training.segmentation.publish import nameless, provenance
+from Med3DCore.training.learning.one_stage import card, describe, publish
+from Med3DCore.training.learning.provenance import nameless
+from Med3DCore.training.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,11 +39,7 @@ def describe_classifier(recipe: Recipe, nodules: Sequence[Nodule], rule: str, st
         SettingError: It is no recipe for a classifier.
     """
     stage = classifier_stage(recipe, nodules[0].classes if nodules else CLASSES)
-    known = provenance({stage.stage.name: stage.training}, recipe.seed, nameless(nodules))
-    known |= {"rule_of_ratings": rule, "started_from": start}
-    package = package_of(recipe.model, stages=(stage.stage,), provenance=known)
-    check_description(package)
-    return package
+    return describe(recipe, stage, nameless(nodules), start, rule_of_ratings=rule)
 
 
 def publish_classifier(
@@ -56,9 +52,6 @@ def publish_classifier(
 ) -> tuple[Path, ClassificationReport | None]:
     """Write the package with what it is worth inside.
 
-    It is written once without metrics and loaded as a user's computer would, so what is measured are the weights in
-    half precision.
-
     Args:
         package: As described before the training.
         task: What was learned; its held-out nodules are measured.
@@ -70,15 +63,14 @@ def publish_classifier(
     Returns:
         The package's file, and how good the classifier is; None if no nodule was held out.
     """
-    parts = {package.stages[0].name: weights}
-    path = save_package(package, parts, folder)
-    report = None
-    if task.validation:
-        report, metrics = _measure(Classifier(load_package(path), device), task, progress or Progress())
-        metrics = _without_names(metrics, package)
-        package = replace(package, metrics=metrics)
-    card = _card(package, report, [each.case for group in task.by_class for each in group])
-    return save_package(replace(package, card=card), parts, folder), report
+
+    def measure(loaded: ModelPackage) -> tuple[ClassificationReport | None, dict]:
+        if not task.validation:
+            return None, {}
+        report, metrics = _measure(Classifier(loaded, device), task, progress or Progress())
+        return report, _without_names(metrics, package)
+
+    return publish(package, weights, folder, measure, partial(_card, task))
 
 
 def _measure(classifier: Classifier, task: ClassificationTask, progress: Progress) -> tuple[ClassificationReport, dict]:
@@ -108,25 +100,18 @@ def _without_names(metrics: dict, package: ModelPackage) -> dict:
     return {**metrics, "nodules": single}
 
 
-def _card(package: ModelPackage, report: ClassificationReport | None, training: Sequence[Nodule]) -> str:
-    """The model card, Markdown."""
-    stage, provenance = package.stages[0], package.provenance
+def _card(task: ClassificationTask, package: ModelPackage, report: ClassificationReport | None) -> str:
+    stage, training = package.stages[0], [each.case for group in task.by_class for each in group]
     second, positive = stage.labels[1], sum(nodule.malignant for nodule in training)
     spacing, window = stage.preprocessing["spacing"][0], stage.window[0]
-    parts = [
-        f"# {package.title} ({package.reference})",
-        package.description,
-        "For research and teaching. Not a medical device; not for diagnosis or treatment.",
-        f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
+    return card(
+        package,
         f"It looks at a cube of {window} voxels of {spacing:g} mm around a point and answers with the probability of "
         f"'{second}', {_world(taught_prevalence(package), second)}",
-        f"## Held-out patients\n\n{_measured(report)}",
-        f"## Training data\n\n{len(training)} points of {len({n.patient for n in training})} patients, {positive} "
-        f"of them '{second}'. Ratings or tables become classes by the rule '{provenance['rule_of_ratings']}'. "
-        f"Started from {provenance['started_from']}. Seed {provenance['seed']}.",
-        "\n".join(f"- {source['name']}: {source['licence']}" for source in provenance["data_sets"]),
-    ]
-    return "\n\n".join(parts) + "\n"
+        _measured(report),
+        f"{len(training)} points of {len({n.patient for n in training})} patients, {positive} of them '{second}'. "
+        f"Ratings or tables become classes by the rule '{package.provenance['rule_of_ratings']}'.",
+    )
 
 
 def _world(prevalence: float | None, second: str) -> str:

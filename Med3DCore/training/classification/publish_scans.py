@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ from Med3DCore.evaluation.classes import ClassesReport, evaluate_classes
 from Med3DCore.inference.classify_scan import ScanClassifier
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.classification.classified import Scan, answers_of
 from Med3DCore.training.classification.scan_task import ScanTask, scan_stage
-from Med3DCore.training.learning.recipe import Recipe, package_of
-from Med3DCore.training.segmentation.publish import nameless, provenance
+from Med3DCore.training.learning.one_stage import card, describe, publish
+from Med3DCore.training.learning.provenance import nameless
+from Med3DCore.training.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +35,7 @@ def describe_scan_classifier(recipe: Recipe, scans: Sequence[Scan], start: str) 
         SettingError: It is no recipe for a classifier of whole scans.
     """
     stage = scan_stage(recipe, scans[0].classes if scans else recipe.stages[0].stage.labels)
-    known = provenance({stage.stage.name: stage.training}, recipe.seed, nameless(scans))
-    package = package_of(recipe.model, stages=(stage.stage,), provenance={**known, "started_from": start})
-    check_description(package)
-    return package
+    return describe(recipe, stage, nameless(scans), start)
 
 
 def publish_scan_classifier(
@@ -49,7 +46,7 @@ def publish_scan_classifier(
     device: Device,
     progress: Progress | None = None,
 ) -> tuple[Path, ClassesReport | None]:
-    """Write the package with what it is worth inside, measured with the weights in half precision.
+    """Write the package with what it is worth inside.
 
     Args:
         package: As described before the training.
@@ -62,41 +59,37 @@ def publish_scan_classifier(
     Returns:
         The package's file, and how good the classifier is; None if no scan was held out.
     """
-    parts = {package.stages[0].name: weights}
-    path, report = save_package(package, parts, folder), None
-    if task.validation:
-        progress = progress or Progress()
-        with progress.stage("measure on held-out scans"):
-            found = task.probabilities(ScanClassifier(load_package(path), device).network, device, progress)
-        answers, patients = answers_of(task.validation), [each.case.patient for each in task.validation]
-        report = evaluate_classes(found, answers, package.stages[0].labels, patients, task.exclusive)
-        package = replace(package, metrics={"held_out": report.to_dict()})
-    card = _card(package, task, report)
-    return save_package(replace(package, card=card), parts, folder), report
+
+    def measure(loaded: ModelPackage) -> tuple[ClassesReport | None, dict]:
+        report = _measure(ScanClassifier(loaded, device), task, progress or Progress())
+        return report, {} if report is None else {"held_out": report.to_dict()}
+
+    return publish(package, weights, folder, measure, partial(_card, task))
 
 
-def _card(package: ModelPackage, task: ScanTask, report: ClassesReport | None) -> str:
-    """The model card, Markdown."""
-    stage, known = package.stages[0], package.provenance
-    scans = [each.case for each in task.training]
+def _measure(classifier: ScanClassifier, task: ScanTask, progress: Progress) -> ClassesReport | None:
+    if not task.validation:
+        return None
+    with progress.stage("measure on held-out scans"):
+        found = task.probabilities(classifier.network, classifier.device, progress)
+    answers, patients = answers_of(task.validation), [each.case.patient for each in task.validation]
+    return evaluate_classes(found, answers, classifier.package.stages[0].labels, patients, task.exclusive)
+
+
+def _card(task: ScanTask, package: ModelPackage, report: ClassesReport | None) -> str:
+    stage, scans = package.stages[0], [each.case for each in task.training]
     size = " x ".join(f"{n * s:g}" for n, s in zip(stage.window[::-1], stage.preprocessing["spacing"], strict=True))
     shown = (task.weights, stage.labels, (answers_of(task.training) == 1).sum(axis=0).tolist())
     rows = [f"| {name} | {count} | {weight:.2f} |" for weight, name, count in zip(*shown, strict=True)]
     answer = "one of its classes" if task.exclusive else "the probability of each label by itself"
-    parts = [
-        f"# {package.title} ({package.reference})",
-        package.description,
-        "For research and teaching. Not a medical device; not for diagnosis or treatment.",
-        f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
+    return card(
+        package,
         f"It looks at {size} mm (x, y, z) around the middle of a scan and answers with {answer}. Rare classes weighed "
         "more in training, so probabilities are as if all were equally common, and too high where they are rare.",
-        f"## Held-out patients\n\n{_measured(report)}",
-        f"## Training data\n\n{len(scans)} scans of {len({scan.patient for scan in scans})} patients. Started from "
-        f"{known['started_from']}. Seed {known['seed']}.\n\n| shown | scans | weight |\n|---|---|---|\n"
-        + "\n".join(rows),
-        "\n".join(f"- {source['name']}: {source['licence']}" for source in known["data_sets"]),
-    ]
-    return "\n\n".join(parts) + "\n"
+        _measured(report),
+        f"{len(scans)} scans of {len({scan.patient for scan in scans})} patients.\n\n| shown | scans | weight |\n"
+        "|---|---|---|\n" + "\n".join(rows),
+    )
 
 
 def _measured(report: ClassesReport | None) -> str:

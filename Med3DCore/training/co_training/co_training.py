@@ -20,10 +20,10 @@ from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.prepared import Prepared
 from Med3DCore.training.co_training.domains import CoTrainingRecipe
 from Med3DCore.training.learning.optimization import ParameterGroup
+from Med3DCore.training.learning.provenance import nameless, provenance
 from Med3DCore.training.learning.recipe import StageRecipe
 from Med3DCore.training.learning.task import Task, Trained, Validation
 from Med3DCore.training.segmentation.checks import require_taught
-from Med3DCore.training.segmentation.publish import nameless, provenance
 from Med3DCore.training.segmentation.trainer import SegmentationTask
 
 # Slow enough that the running statistics are of all domains and not of the last few batches.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ from Med3DCore.evaluation.detection import DetectionReport, evaluate_detection
 from Med3DCore.inference.detect import Detector
 from Med3DCore.inference.device import Device
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
 from Med3DCore.training.detection.detection import DetectionTask, detector_stage
 from Med3DCore.training.detection.key_slices import KeySlice
-from Med3DCore.training.learning.recipe import Recipe, package_of
-from Med3DCore.training.segmentation.publish import nameless, provenance
+from Med3DCore.training.learning.one_stage import card, describe, publish
+from Med3DCore.training.learning.provenance import nameless
+from Med3DCore.training.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +35,7 @@ def describe_detector(recipe: Recipe, cases: Sequence[KeySlice], start: str, nam
         ModelError: The recipe's description of the model is not complete.
         SettingError: It is no recipe for a detector.
     """
-    stage = detector_stage(recipe)
-    known = provenance({stage.stage.name: stage.training}, recipe.seed, cases if name_cases else nameless(cases))
-    package = package_of(recipe.model, stages=(stage.stage,), provenance={**known, "started_from": start})
-    check_description(package)
-    return package
+    return describe(recipe, detector_stage(recipe), cases if name_cases else nameless(cases), start)
 
 
 def publish_detector(
@@ -52,9 +48,6 @@ def publish_detector(
 ) -> tuple[Path, DetectionReport | None]:
     """Write the package with what it is worth inside.
 
-    It is written once without metrics and loaded as a user's computer would, so what is measured are the weights in
-    half precision.
-
     Args:
         package: As described before the training.
         task: What was learned; its held-out slices are measured.
@@ -66,17 +59,21 @@ def publish_detector(
     Returns:
         The package's file, and how good the detector is; None if no lesion was held out.
     """
-    parts, progress = {package.stages[0].name: weights}, progress or Progress()
-    path, report = save_package(package, parts, folder), None
-    if any(each.case.boxes for each in task.validation):
-        detector = Detector(load_package(path), device)
-        with progress.stage("measure on held-out slices"):
-            found = task.found(detector.network, device, progress)
-        cases = [each.case for each in task.validation]
-        report = evaluate_detection(found, [case.diameters_mm for case in cases], [case.patient for case in cases])
-        package = replace(package, metrics={"held_out": report.to_dict()})
-    card = _card(package, report, [each.case for each in task.training])
-    return save_package(replace(package, card=card), parts, folder), report
+
+    def measure(loaded: ModelPackage) -> tuple[DetectionReport | None, dict]:
+        report = _measure(Detector(loaded, device), task, progress or Progress())
+        return report, {} if report is None else {"held_out": report.to_dict()}
+
+    return publish(package, weights, folder, measure, partial(_card, task))
+
+
+def _measure(detector: Detector, task: DetectionTask, progress: Progress) -> DetectionReport | None:
+    cases = [each.case for each in task.validation]
+    if not any(case.boxes for case in cases):
+        return None
+    with progress.stage("measure on held-out slices"):
+        found = task.found(detector.network, detector.device, progress)
+    return evaluate_detection(found, [case.diameters_mm for case in cases], [case.patient for case in cases])
 
 
 def summary(report: DetectionReport | None) -> str:
@@ -92,25 +89,17 @@ def summary(report: DetectionReport | None) -> str:
     return "\n".join(lines)
 
 
-def _card(package: ModelPackage, report: DetectionReport | None, training: Sequence[KeySlice]) -> str:
-    """The model card, Markdown."""
-    stage, known = package.stages[0], package.provenance
+def _card(task: DetectionTask, package: ModelPackage, report: DetectionReport | None) -> str:
+    stage, training = package.stages[0], [each.case for each in task.training]
     x, y, z = stage.preprocessing["spacing"]
-    slices = stage.window[0]
-    parts = [
-        f"# {package.title} ({package.reference})",
-        package.description,
-        "For research and teaching. Not a medical device; not for diagnosis or treatment.",
-        f"Licence of the weights: {package.licence}. Modality: {package.modality}.",
-        f"It looks at {slices} slices {z:g} mm apart, of pixels of {x:g} x {y:g} mm, and puts boxes with scores around "
-        "what it takes for a lesion in the middle one.",
-        f"## Held-out patients\n\n{_measured(report)}",
-        f"## Training data\n\n{sum(len(case.boxes) for case in training)} lesions in {len(training)} slices of "
-        f"{len({case.patient for case in training})} patients. Started from {known['started_from']}. Seed "
-        f"{known['seed']}.",
-        "\n".join(f"- {source['name']}: {source['licence']}" for source in known["data_sets"]),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return card(
+        package,
+        f"It looks at {stage.window[0]} slices {z:g} mm apart, of pixels of {x:g} x {y:g} mm, and puts boxes with "
+        "scores around what it takes for a lesion in the middle one.",
+        _measured(report),
+        f"{sum(len(case.boxes) for case in training)} lesions in {len(training)} slices of "
+        f"{len({case.patient for case in training})} patients.",
+    )
 
 
 def _measured(report: DetectionReport | None) -> str:

@@ -12,8 +12,9 @@ from Med3DCore.training.cases.case import Case
 from Med3DCore.training.fine_tuning.adapt import TunedStage
 from Med3DCore.training.fine_tuning.held_out import Checked, Scores
 from Med3DCore.training.fine_tuning.run_folder import TuneSettings
+from Med3DCore.training.learning.provenance import nameless, provenance
 from Med3DCore.training.segmentation.card import write_card
-from Med3DCore.training.segmentation.publish import nameless, provenance, values_of
+from Med3DCore.training.segmentation.publish import values_of
 
 _OWN_DATA = {"name": "Own cases", "licence": "not stated", "attribution": "the user of Med3D who fine-tuned this model"}
 

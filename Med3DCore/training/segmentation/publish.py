@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
-import torch
 
-import Med3DCore
 from Med3DCore.errors import SettingError
 from Med3DCore.evaluation import CaseReport, LabelPair, evaluate
 from Med3DCore.inference.device import Device
@@ -21,11 +17,11 @@ from Med3DCore.io.label_names import label_for
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description, load_package, save_package
 from Med3DCore.progress import Progress
-from Med3DCore.training.cases.cache_key import digest, image_digest
-from Med3DCore.training.cases.case import AnyCase, Case, read_channels, read_image
+from Med3DCore.training.cases.case import Case, read_channels, read_image
 from Med3DCore.training.cases.label import read_label
 from Med3DCore.training.learning.initialization import Start
-from Med3DCore.training.learning.recipe import Recipe, TrainingSettings, package_of
+from Med3DCore.training.learning.provenance import nameless, provenance
+from Med3DCore.training.learning.recipe import Recipe, package_of
 from Med3DCore.training.segmentation.card import write_card
 from Med3DCore.volume import LabelMap
 
@@ -148,57 +144,6 @@ def values_of(report: CaseReport) -> dict[str, dict[str, float | None]]:
     return {
         name: {key: _rounded(values[key]) if values[_TRUTH] or key in _VOLUMES else None for key in _MEASURES}
         for name, values in ((name, label.measures) for name, label in report.labels.items())
-    }
-
-
-def nameless(cases: Sequence[AnyCase]) -> list[AnyCase]:
-    """Cases or nodules without the names of files and patients: a package may be given away, and they can be of people.
-
-    The SHA-256 of the images and labels tells whoever has them which they were.
-    """
-    patients = list(dict.fromkeys(case.patient for case in cases))
-    return [
-        replace(case, name=f"case {number}", patient=f"patient {1 + patients.index(case.patient)}")
-        for number, case in enumerate(cases, start=1)
-    ]
-
-
-def provenance(training: Mapping[str, TrainingSettings], seed: int, cases: Sequence[Case]) -> dict:
-    """Data with licences and hashes, settings of each trained stage, seed and versions."""
-    used = [case for case in cases if case.split == "training"]
-    return {
-        "data_sets": _data_sets(cases),
-        "training_cases": {case.name: _fingerprint(case) for case in used},
-        "validation_cases": {case.name: _fingerprint(case) for case in cases if case.split == "validation"},
-        "seed": seed,
-        "training": {name: asdict(settings) for name, settings in training.items()},
-        "versions": {
-            "Med3DCore": Med3DCore.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "SimpleITK": SimpleITK.Version_VersionString(),
-        },
-    }
-
-
-def _data_sets(cases: Sequence[Case]) -> list[dict]:
-    sources = {(case.source.get("data", "own data"), case.source.get("licence", "unknown")) for case in cases}
-    return [{"name": data, "licence": licence, "attribution": data} for data, licence in sorted(sources)]
-
-
-def _fingerprint(case: Case) -> dict:
-    """Who the case is and SHA-256 of its files, so that a model can be traced to its data."""
-    hashes: dict[str, str | list[str]] = {"image_sha256": image_digest(case.image, "sha256")}
-    if case.channels:
-        hashes["channels_sha256"] = [image_digest(file, "sha256") for file in case.channels]
-    if case.label:
-        hashes["label_sha256"] = digest(case.label, "sha256")
-    return {
-        "patient": case.patient,
-        "annotated": list(case.annotated),
-        "labelled_by": case.source.get("labels", "unknown"),
-        **hashes,
     }
 
 
