@@ -15,6 +15,8 @@ import argparse
 import math
 from pathlib import Path
 
+import torch
+
 from Med3DCore.models.package_file import load_package, save_package
 from Med3DCore.training.fine_tuning.blend import blend
 
@@ -31,13 +33,16 @@ def main() -> None:
     add("--towards", type=Path, help="model whose weights of this stage to go towards")
     add("--way", type=float, default=0.5, help="how far, from 0 to 1 (default: %(default)s)")
     add("--threshold", type=float, default=0.5, help="probability at which the organ ends (default: %(default)s)")
+    add("--label", help="the organ whose threshold moves (default: all of the stage)")
     arguments = parser.parse_args()
     package = load_package(arguments.model)
     weights = {part: package.read_weights(part) for part in package.parts}
     stage = weights[arguments.stage]
     if arguments.towards:
         stage = blend(stage, load_package(arguments.towards).read_weights(arguments.stage), arguments.way)
-    stage[BIAS] = stage[BIAS] + math.log((1 - arguments.threshold) / arguments.threshold)
+    labels = next(each.labels for each in package.stages if each.name == arguments.stage)
+    moved = torch.tensor([arguments.label in (None, label) for label in labels])
+    stage[BIAS] = stage[BIAS] + moved * math.log((1 - arguments.threshold) / arguments.threshold)
     weights[arguments.stage] = stage
     print(f"wrote {save_package(package, weights, arguments.output)}")
 

@@ -134,7 +134,7 @@ ae_title = "MED3D"
 host = "127.0.0.1"                   # this computer alone; 0.0.0.0 for the whole network
 port = 11112
 organs = ["liver", "lungs"]
-# model = "liver-lungs-fast-0.4.0"   # without: the newest that came with Med3D
+# model = "liver-lungs-fast-0.5.0"   # without: the newest that came with Med3D
 
 [[callers]]                          # nobody else may send
 ae_title = "ORTHANC"
