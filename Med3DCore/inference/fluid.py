@@ -27,8 +27,9 @@ THICKEST_MM = 14.0
 """Of a layer on average. The ascites measured 5 to 6 mm, the effusion 12, the lesion of 12 cm 22."""
 
 _LEAST_ML = 5.0
-_MOST_OF_A_LUMP = 0.3  # of the border, twice what the lesion of 12 cm covers; what covers more is fluid, however thick,
-_FINE_MM = 3.0  # on grids as fine: on coarser ones many dark lesions run together and cover as much
+_MOST_OF_A_LUMP = 0.3  # of the border, twice what the lesion of 12 cm covers; what covers more is fluid, however thick
+_MOST_OF_LUMPS = 0.5  # the same on grids coarser than _FINE_MM, where many dark lesions run together (0.34 was seen)
+_FINE_MM = 3.0
 _LEAST_MORE = 0.03  # of the border, where there is a layer elsewhere
 _COARSEST_MM = 4.0  # a layer of fewer voxels is no layer; at 4 mm the same limits hold (docs/experiments.md)
 _FLUID_HU = (-30.0, 35.0)
@@ -125,7 +126,7 @@ def _layers(watery: np.ndarray, depth: np.ndarray, mm: np.ndarray) -> np.ndarray
     shallow = watery & (depth < _DEEPEST_MM)
     parts, count = ndimage.label(ndimage.binary_propagation(shallow & (outermost | rim), mask=shallow))
     covered = ndimage.sum_labels(rim, parts, np.arange(1, count + 1)) / max(1, np.count_nonzero(rim))
-    most_of_a_lump = _MOST_OF_A_LUMP if mm.max() <= _FINE_MM else 1.0
+    most_of_a_lump = _MOST_OF_A_LUMP if mm.max() <= _FINE_MM else _MOST_OF_LUMPS
     layers = {
         int(number): float(covered[number - 1])
         for number in np.flatnonzero(covered >= _LEAST_MORE) + 1

@@ -82,9 +82,9 @@ class Catalogue:
     def default_for(self, labels: Sequence[str]) -> ModelPackage:
         """The model to use when the user asks for labels and names no model.
 
-        It is the shipped model that was made last among those with all labels. A model of the user takes its place if
-        it has the same name, all labels too, a version that is not older, and was made from more than a few cases and
-        checked on others (:mod:`.proof`).
+        It is, of the shipped models with all labels, the one that looks closest (so no fast model), of equals the one
+        that was made last. A model of the user takes its place if it has the same name, all labels too, a version that
+        is not older, and was made from more than a few cases and checked on others (:mod:`.proof`).
 
         Raises:
             ModelError: No shipped model has all these labels.
@@ -95,7 +95,7 @@ class Catalogue:
         shipped = [sound.package for sound in fitting if sound.shipped and sound.package.kind == PIPELINE]
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
-        name = max(shipped, key=lambda package: (package.created, package.version_numbers)).name
+        name = max(shipped, key=lambda package: (-_finest_mm(package), package.created, package.version_numbers)).name
         named = [sound for sound in fitting if sound.package.name == name]
         trusted = [sound for sound in named if sound.shipped or why_unproven(sound.package) is None]
         return max(trusted, key=lambda sound: sound.age).package
@@ -226,6 +226,11 @@ class Catalogue:
     def _unknown(self, name: str) -> ModelError:
         known = ", ".join(entry.reference for entry in self.list() if entry.package) or "none"
         return ModelError(f"There is no model '{name}'; known models: {known}.")
+
+
+def _finest_mm(package: ModelPackage) -> float:
+    """The spacing of its closest look, in mm."""
+    return min(max(stage.preprocessing["spacing"]) for stage in package.stages)
 
 
 def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[SoundModel]) -> Med3DError:

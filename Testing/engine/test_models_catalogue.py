@@ -1,6 +1,7 @@
 """Where models live: find, verify, install, export, remove."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_the_users_own_file_wins_over_the_shipped_one(models):
 
 
 def test_default_is_the_newest_shipped_model_with_all_labels(models):
-    add(models.shipped, **liver_only(name="liver", created="2025-12-01T00:00:00Z"))
+    fine = [replace(make_package().stages[0], preprocessing=make_package().stages[-1].preprocessing)]
+    add(models.shipped, **liver_only(name="liver", created="2025-12-01T00:00:00Z", stages=tuple(fine)))
     add(models.shipped, name="old", created="2024-01-01T00:00:00Z")
     add(models.user, name="mine", created="2026-01-01T00:00:00Z")
     assert models.default_for(["liver"]).name == "liver"
@@ -90,6 +92,13 @@ def test_default_is_the_newest_shipped_model_with_all_labels(models):
     assert models.default_for(["lungs", "liver"]).name == "liver-lungs"
     with pytest.raises(SettingError, match="No model on this computer finds 'spleen'; they find liver, lungs"):
         models.default_for(["liver", "spleen"])
+
+
+def test_a_coarser_model_is_no_default_though_it_was_made_last(models):
+    stages = make_package().stages
+    coarse = tuple(replace(each, preprocessing={**each.preprocessing, "spacing": [9.0] * 3}) for each in stages)
+    add(models.shipped, name="fast", created="2027-01-01T00:00:00Z", stages=coarse)
+    assert models.default_for(["liver"]).name == "liver-lungs"
 
 
 def test_what_to_do_without_a_default(models):
