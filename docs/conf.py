@@ -33,7 +33,7 @@ nitpicky = True
 _OTHERS = "argparse|collections|contextlib|enum|io|np|nn|numpy|pathlib|sitk|ssl|tempfile|torch|zipfile|zlib"
 _SHORT = (
     "AE|AnyCase|Average|Classified|Code|DataclassInstance|Dataset|Figure|FileDataset|Image|Its|Batch|Id|Kernel|Made|Meaning|Module|Net|Network|OpenFile|Path"
-    "|Settings|SomeSettings|StateDict|Tensor|Value|Values|Weights"
+    "|Report|Settings|SomeSettings|StateDict|Tensor|Value|Values|Weights"
 )
 nitpick_ignore_regex = [
     (r"py:.*", rf"({_OTHERS})\..*"),
