@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -74,8 +75,7 @@ class FindingLogic:
         if not placedPoints(pointsNode):
             raise SettingError(_("Place a point in the middle of what to look at first."))
         step = ClassifyStep(volumeNode, pointsNode, model, device, prevalence)
-        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
-        return self._jobs.start(job, wait)
+        return self._start(step, wait, onProgress, onFinished, onError)
 
     def classifyScan(
         self,
@@ -103,8 +103,7 @@ class FindingLogic:
             onError: Gets the error; Cancelled too.
         """
         step = ClassifyScanStep(volumeNode, model, device, notCt, offset)
-        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
-        return self._jobs.start(job, wait)
+        return self._start(step, wait, onProgress, onFinished, onError)
 
     def detect(
         self,
@@ -136,8 +135,10 @@ class FindingLogic:
             onError: Gets the error; Cancelled too.
         """
         step = DetectStep(volumeNode, model, device, leastScore, notCt, offset)
-        job = Job(self._engine, [step], lambda results: results[0], onProgress, onFinished, onError)
-        return self._jobs.start(job, wait)
+        return self._start(step, wait, onProgress, onFinished, onError)
+
+    def _start(self, step: Any, wait: bool, *callbacks: Callable[..., None] | None) -> Any:
+        return self._jobs.start(Job(self._engine, [step], lambda results: results[0], *callbacks), wait)
 
     def close(self) -> None:
         """Cancel what runs."""

@@ -17,7 +17,7 @@ from Med3DSegmentationLib.finding.detect_step import DetectionResult
 from Med3DSegmentationLib.finding.lesion_nodes import ShownLesion, chooseLesion, shownLesions
 from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
-from Med3DSegmentationLib.panels.find.search import Search
+from Med3DSegmentationLib.panels.find.search import Search, howItWent
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, saveCsv, setHeader, setTexts
@@ -170,7 +170,5 @@ def _summary(result: DetectionResult | None) -> list[str]:
     """What to know of the last search."""
     if result is None:
         return []
-    line = _("{model} on {device}, {seconds} s")
     found = [] if result.found else [_("Nothing was found; a lower least score may show more.")]
-    about = line.format(model=result.model, device=result.device, seconds=f"{result.totalSeconds:.1f}")
-    return [*found, about, *(f"\u26a0 {warning}" for warning in result.warnings)]
+    return [*found, *howItWent(result)]

@@ -14,7 +14,7 @@ from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.finding.scan_maps import ScanMaps
 from Med3DSegmentationLib.finding.scan_step import ScanResult
 from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
-from Med3DSegmentationLib.panels.find.search import Search
+from Med3DSegmentationLib.panels.find.search import Search, howItWent
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts
@@ -166,11 +166,9 @@ def _summary(result: ScanResult | None, shown: str) -> list[str]:
     """What to know of the last answer, and of the map."""
     lines = []
     if result is not None:
-        line = _("{model} on {device}, {seconds} s")
         if not any(answer.isCalled for answer in result.answers):
             lines.append(_("Nothing has a probability of a half or more."))
-        lines.append(line.format(model=result.model, device=result.device, seconds=f"{result.totalSeconds:.1f}"))
-        lines += [f"\u26a0 {warning}" for warning in result.warnings]
+        lines += howItWent(result)
     if shown:
         sentence = _("Colours: where the model saw \u201c{name}\u201d, brighter is more; no outline, no certainty.")
         lines.append(sentence.format(name=shown))

@@ -88,3 +88,10 @@ class Search:
         self._job = None
         self._progress.end()
         self._services.activity.end()
+
+
+def howItWent(result: Any) -> list[str]:
+    """Which model answered, where and how fast, and its warnings: the last lines under a result."""
+    line = _("{model} on {device}, {seconds} s")
+    about = line.format(model=result.model, device=result.device, seconds=f"{result.totalSeconds:.1f}")
+    return [about, *(f"\u26a0 {warning}" for warning in result.warnings)]
