@@ -58,7 +58,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         metavar="PART",
         default=[],
-        help="also train with these parts of the training patients, such as 0.2 0.5, besides all of them",
+        help="also train with these parts of the training patients, such as 0.2 0.5, at the rate that is best for a "
+        "start with all of them",
     )
     add("--threshold", type=float, default=0.9, help="part of the best score to be reached soon (default %(default)s)")
     add("--steps", type=int, help="steps of each training (default: the recipe's)")

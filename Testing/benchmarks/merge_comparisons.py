@@ -15,10 +15,10 @@ from typing import Any
 
 from Med3DCore.training.comparison.comparison import Comparison
 from Med3DCore.training.comparison.init import Init
+from Med3DCore.training.comparison.outcome import Outcome
 from Med3DCore.training.comparison.picture import draw
 from Med3DCore.training.comparison.plan import Plan, Run
 from Med3DCore.training.comparison.report import as_markdown
-from Med3DCore.training.comparison.run import Outcome
 
 
 def read(path: Path, suffix: str) -> Comparison:

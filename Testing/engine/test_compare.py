@@ -125,6 +125,17 @@ def test_a_comparison_goes_on_after_a_kill_as_if_nothing_had_happened(data, stag
     assert compare(plan, stage, data, tmp_path / "killed") == again and drawn == []
 
 
+def test_fewer_patients_are_tried_at_the_rate_that_is_best_with_all(data, stage, tmp_path):
+    plan = Plan((SCRATCH, Init("enc", save_encoder(tmp_path, 1))), (0.0001, 0.02), seeds=(7,), shares=(0.5,))
+    outcomes = compare(plan, stage, data, tmp_path / "r")
+    scores = {(o.run.init, o.run.rate): o.score for o in outcomes if o.run.share == 1}
+    best = {name: max(plan.rates, key=lambda rate: scores[name, rate]) for name in ("scratch", "enc")}
+    assert len(scores) == 4 and len(outcomes) == plan.count == 6
+    assert {o.run.init: o.run.rate for o in outcomes if o.run.share == 0.5} == best
+    folders = sorted(path.name for path in tmp_path.glob("r/*/*cases-50*"))
+    assert folders == sorted(f"rate-{rate:g}-cases-50-seed-7" for rate in best.values())
+
+
 def test_starts_of_one_seed_share_decoder_and_patches(data, stage, tmp_path, monkeypatch):
     built, batches, build, draw = [], [], SegmentationTask.build, SegmentationTask.draw
 

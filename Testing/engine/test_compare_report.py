@@ -16,11 +16,11 @@ from Med3DCore.training.comparison.measures import (
     spread,
     steps_to,
 )
+from Med3DCore.training.comparison.outcome import Outcome
 from Med3DCore.training.comparison.picture import draw
 from Med3DCore.training.comparison.plan import Plan
 from Med3DCore.training.comparison.record import to_dict
 from Med3DCore.training.comparison.report import as_markdown, findings, saving_table, table
-from Med3DCore.training.comparison.run import Outcome
 
 SIX = (1, 2, 3, 4, 5, 6)
 INITS = (Init("scratch", "scratch"), Init("enc", "enc.zip"))
@@ -32,8 +32,9 @@ def made_up(scores, seeds=(1, 2, 3), rates=(0.1,), shares=(1.0,), late=None):
     Where ``late(run)``, all but the last validation is 0.
     """
     plan = Plan(INITS, rates, seeds, shares)
+    fewer = [run for rate in rates for run in plan.runs_with_fewer({init.name: rate for init in INITS})]
     outcomes = []
-    for run in plan.runs:
+    for run in [*plan.runs, *fewer]:
         score = scores(run.init, run.rate, run.seed, run.share)
         early = 0.0 if late and late(run) else 0.95
         curve = () if score is None else ((10, early * score), (20, early * score), (30, score))

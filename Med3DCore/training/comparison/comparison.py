@@ -18,8 +18,8 @@ from Med3DCore.training.comparison.measures import (
     spread,
     steps_to,
 )
+from Med3DCore.training.comparison.outcome import Outcome
 from Med3DCore.training.comparison.plan import Plan
-from Med3DCore.training.comparison.run import Outcome
 
 
 @dataclass(frozen=True)

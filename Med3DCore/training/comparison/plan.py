@@ -1,9 +1,9 @@
-"""What is compared: every start with every learning rate, seed and part of the training patients."""
+"""What is compared: every start with every learning rate and seed, and with parts of the training patients."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -86,9 +86,18 @@ class Plan:
 
     @property
     def runs(self) -> list[Run]:
-        """Every combination; those with all cases first, and one seed after the other."""
-        product = itertools.product(self.shares[::-1], self.seeds, self.rates, self.inits)
-        return [Run(init.name, rate, seed, share) for share, seed, rate, init in product]
+        """Every start and rate with all patients, one seed after the other."""
+        return [Run(init.name, rate, seed, 1.0) for seed in self.seeds for rate in self.rates for init in self.inits]
+
+    def runs_with_fewer(self, rates: Mapping[str, float]) -> list[Run]:
+        """Every start with the smaller parts of the patients, the largest first, each at one learning rate."""
+        product = itertools.product(self.shares[-2::-1], self.seeds, self.inits)
+        return [Run(init.name, rates[init.name], seed, share) for share, seed, init in product]
+
+    @property
+    def count(self) -> int:
+        """How many trainings there are."""
+        return len(self.inits) * len(self.seeds) * (len(self.rates) + len(self.shares) - 1)
 
     def settings(self, settings: SomeSettings, rate: float) -> SomeSettings:
         """Of a training: the recipe's, with what would give one start more than another taken out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from Med3DCore.progress import Progress
 from Med3DCore.training.cases.cache import CaseCache, prepare_cases
 from Med3DCore.training.cases.case import Case
 from Med3DCore.training.cases.prepared import Prepared
+from Med3DCore.training.comparison.comparison import Comparison
+from Med3DCore.training.comparison.outcome import Curve, Outcome
 from Med3DCore.training.comparison.plan import Plan, Run, choose_patients
 from Med3DCore.training.learning.checkpoint import LOG, read_log
 from Med3DCore.training.learning.initialization import SCRATCH, Start, digest, find_start
@@ -24,35 +26,6 @@ from Med3DCore.training.segmentation.trainer import SegmentationTask
 
 if TYPE_CHECKING:
     from Med3DCore.models.stage import Stage
-
-
-Curve = tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training.
-
-    Args:
-        run: Which.
-        patients: How many it learned from.
-        curve: Steps and score of the averaged weights at each validation.
-        steps: Steps done.
-        seconds: Time that they and the validations took.
-        score: Of the last weights: mean Dice over the labels of their mean over the held-out cases; None if it broke
-            off.
-        scores: ``{label: {case: Dice}}`` of the last weights.
-        broke: Why it broke off, or None.
-    """
-
-    run: Run
-    patients: int
-    curve: Curve
-    steps: int
-    seconds: float
-    score: float | None
-    scores: dict[str, dict[str, float]]
-    broke: str | None = None
 
 
 def find_starts(plan: Plan, recipe: StageRecipe) -> dict[str, Start]:
@@ -79,7 +52,9 @@ def run_all(
     cache: CaseCache | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
-    """Train every combination, each in a folder of its own. Finished ones are not repeated.
+    """Train every combination, each in a folder of its own, with fewer patients at each start's best rate alone.
+
+    Finished ones are not repeated.
 
     Trainings of one seed differ in nothing but start, rate and cases: the decoder's first weights are the same, and
     with the same cases every patch of every step is.
@@ -106,13 +81,14 @@ def run_all(
     subsets = _prepare_subsets(plan, recipe.stage, cases, cache, progress)
     # So that a training is not gone on with after its start was exchanged.
     digests = {name: None if start.weights is None else digest(start.weights) for name, start in starts.items()}
-    outcomes, runs = [], plan.runs
-    for number, run in enumerate(runs, start=1):
+    outcomes: list[Outcome] = []
+
+    def do(run: Run) -> None:
         subset, own = subsets[run.seed, run.share], replace(recipe, training=settings[run.rate])
         task = SegmentationTask(own, subset, run.seed, starts[run.init].weights)
         task.identity = [task.identity, digests[run.init], plan.minutes]
-        task.name = f"{number} of {len(runs)}: {run.describe()}"
-        path, share, score, scores, broke = folder / run.folder, 1 / len(runs), None, {}, None
+        task.name = f"{len(outcomes) + 1} of {plan.count}: {run.describe()}"
+        path, share, score, scores, broke = folder / run.folder, 1 / plan.count, None, {}, None
         try:
             trained = train(task, own.training, path, run.seed, device, progress, plan.minutes, share, workers=workers)
             score, scores = trained.validation.score, trained.validation.details
@@ -122,6 +98,12 @@ def run_all(
             broke = str(error)
         patients = len({case.case.patient for case in subset if case.case.split == "training"})
         outcomes.append(Outcome(run, patients, *_read(path), score, scores, broke))
+
+    for run in plan.runs:
+        do(run)
+    with_all = Comparison(plan, tuple(outcomes), tuple(recipe.stage.found), ())
+    for run in plan.runs_with_fewer({init.name: with_all.best(init.name).rate for init in plan.inits}):
+        do(run)
     return outcomes
 
 
