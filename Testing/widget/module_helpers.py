@@ -40,7 +40,9 @@ def addModel(widget, name, organs=("liver", "lungs"), imported=False, channels=(
     """
     from Med3DSegmentationLib.engine.model_choices import ModelChoice
 
-    labels = [{"name": organ, "title": organ.title(), "colour": [1, 2, 3]} for organ in organs]
+    code = ["SCT", "1", "Organ"]
+    kind = {"category": code, "type": code}
+    labels = [{"name": organ, "title": organ.title(), "colour": [1, 2, 3], **kind} for organ in organs]
     about = {"modality": "CT", "licence": "CC0", "version": "1.0.0", "created": "2026-11-21T00:00:00Z", "parent": None}
     about |= {"title": name.title(), "description": f"Known for {name}.", "labels": labels, "stages": []}
     values = {"problem": None, "shipped": False, "path": f"/{name}", "bytes": 1}

@@ -71,7 +71,7 @@ def test_the_table_is_copied_and_saved(module, panel, ct, tmp_path, monkeypatch)
     copied = qt.QApplication.clipboard().text().splitlines()
     ml = (array(ct) > 60).sum() * np.prod(ct.GetSpacing()) / 1000
     expected = ["CT", "Liver", f"{ml:.3f}", f"{array(ct)[array(ct) > 60].mean():.2f}"]
-    assert [line.split("\t") for line in copied] == [["Volume", "Segment", "mL", "Mean HU"], expected]
+    assert [line.split("\t") for line in copied] == [["Volume", "Segment", "mL", "Mean"], expected]
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "table"))
     press(panel, "csvButton")
     assert (tmp_path / "table.csv").read_text("utf-8-sig").splitlines() == [line.replace("\t", ",") for line in copied]

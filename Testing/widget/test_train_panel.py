@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from module_helpers import addModel
 from train_panel_helpers import MRML, addPairs, panel_folder, parameters, texts, train, wait
 
 
@@ -28,6 +29,9 @@ def test_why_it_cannot_begin(host, panel):
     services.activity.end()
     panel.parameterNode.trainingModel = "gone-1.0.0"
     assert "gone-1.0.0 is not on this computer" in ui.trainButton.toolTip
+    addModel(panel, "contrasts", channels=("t1", "t2"))
+    panel.parameterNode.trainingModel = "contrasts"
+    assert "Contrasts takes 2 images of a patient" in ui.trainButton.toolTip and not ui.trainButton.enabled
     panel.parameterNode.trainingModel = ""
     panel.setParameterNode(None)
     assert "being closed" in ui.trainButton.toolTip

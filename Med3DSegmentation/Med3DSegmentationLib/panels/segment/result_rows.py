@@ -146,7 +146,7 @@ def rowsAsText(rows: Sequence[ResultRow], delimiter: str) -> str:
     """The rows with a header, in full precision, for a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow([_("Volume"), _("Segment"), _("mL"), _("Mean HU")])
+    writer.writerow([_("Volume"), _("Segment"), _("mL"), _("Mean")])
     for row in rows:
         ml = f"{row.measures.volumeMl:.3f}" if row.measures else ""
         mean = f"{row.measures.mean:.2f}" if row.measures and row.measures.mean is not None else ""

@@ -28,7 +28,8 @@ class ResultTable:
     def __init__(self, table: Any, onClicked: Callable[[ResultRow], None]) -> None:
         self._table, self._onClicked = table, onClicked
         self.rows: tuple[ResultRow, ...] = ()
-        setHeader(table, [_("Volume"), _("Segment"), _("mL"), _("Mean HU")], short=(2, 3))
+        setHeader(table, [_("Volume"), _("Segment"), _("mL"), _("Mean")], short=(2, 3))
+        table.horizontalHeaderItem(3).setToolTip(_("Mean of the scan's values in the segment: HU in a CT"))
         table.connect("cellClicked(int,int)", self._onCell)
 
     def show(self, rows: Sequence[ResultRow]) -> None:

@@ -116,6 +116,12 @@ class TrainPanel(Panel):
         name = self.parameterNode.trainingModel
         if name and services.catalogue.models is not None and services.catalogue.find(name) is None:
             return _("The model {name} is not on this computer; choose another one.").format(name=name)
+        model = self._startModel()
+        if model and model.channels:
+            text = _(
+                "{model} takes {count} images of a patient; models of one image can be fine-tuned. Choose another one."
+            )
+            return text.format(model=model.title, count=len(model.channels))
         return problemOf(self._cases.all(), self._modelLabels())
 
     def _startModel(self) -> ModelChoice | None:
