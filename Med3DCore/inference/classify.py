@@ -14,8 +14,6 @@ from Med3DCore.geometry import Triple
 from Med3DCore.inference.device import Device
 from Med3DCore.models.kinds import CLASSIFIER, SCAN_CLASSIFIER
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.weights import load_into
-from Med3DCore.networks import build_network
 from Med3DCore.networks.average import Average
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.cube import cut_block, require_inside
@@ -114,10 +112,8 @@ def stage_network(package: ModelPackage, device: Device) -> Network | Average:
     Raises:
         ModelError: It is damaged.
     """
-    stage = package.stages[0]
-    network = build_network(stage.network)
-    load_into(network, package.read_weights(stage.name), f"'{stage.name}' of {package.reference}")
-    device.place(network.eval())
+    network = package.network(package.stages[0].name)
+    device.place(network)
     return network
 
 

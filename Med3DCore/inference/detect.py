@@ -14,8 +14,6 @@ from Med3DCore.inference.find_boxes import box_device, find_boxes
 from Med3DCore.inference.link_boxes import LinkedBox, link_boxes
 from Med3DCore.models.kinds import DETECTOR
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.weights import load_into
-from Med3DCore.networks import build_network
 from Med3DCore.networks.network import Network
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -77,9 +75,8 @@ class Detector:
             )
         self.package, self.stage, self.device = package, package.stages[0], box_device(device)
         self.preprocessing = Preprocessing.from_dict(self.stage.preprocessing)
-        self.network = cast(Network, build_network(self.stage.network))
-        load_into(self.network, package.read_weights(self.stage.name), f"'{self.stage.name}' of {package.reference}")
-        self.device.place(self.network.eval())
+        self.network = cast(Network, package.network(self.stage.name))
+        self.device.place(self.network)
 
     def detect(self, volume: Volume, least_score: float = 0.3, progress: Progress | None = None) -> list[Finding]:
         """Look at every slice of a scan, at the model's distance of slices.

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry
 from Med3DCore.inference.border import MOST_ALIKE, alike_beside_label
+from Med3DCore.inference.postprocessing import numbered_pieces
 from Med3DCore.inference.stage_result import StageResult
 from Med3DCore.labels import Label
 from Med3DCore.preprocessing import resample
@@ -215,5 +215,4 @@ def _main_pieces(inside: np.ndarray, name: str) -> int:
     """Voxels in the largest pieces, as many as the organ has; all, if nobody knows how many it has."""
     if name not in TYPICAL:
         return int(np.count_nonzero(inside))
-    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(inside.view(np.uint8))))
-    return int(np.sort(np.bincount(pieces.ravel())[1:])[-TYPICAL[name].pieces :].sum())
+    return int(np.sort(np.bincount(numbered_pieces(inside).ravel())[1:])[-TYPICAL[name].pieces :].sum())

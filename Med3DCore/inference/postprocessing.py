@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
 from Med3DCore.errors import SettingError
 from Med3DCore.geometry import Geometry
@@ -56,7 +55,7 @@ def clean(score: np.ndarray, voxel_ml: float, cleaning: Cleaning) -> np.ndarray:
     mask = score > 0.5
     if not mask.any():
         return score
-    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(mask)))
+    pieces = numbered_pieces(mask)
     sizes = np.bincount(pieces.ravel())[1:]
     count = len(sizes)
     order = np.argsort(sizes, kind="stable")[::-1]
@@ -66,8 +65,7 @@ def clean(score: np.ndarray, voxel_ml: float, cleaning: Cleaning) -> np.ndarray:
     kept = np.isin(pieces, np.add(keep, 1)) if len(keep) < count else mask
     cleaned = np.where(mask & ~kept, np.float32(0), score)
     if cleaning.fill_holes:
-        filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(_image(kept)))
-        cleaned[(filled > 0) & ~kept] = 1.0
+        cleaned[_with_holes_filled(kept) & ~kept] = 1.0
     return cleaned
 
 
@@ -81,10 +79,21 @@ def distance_to(mask: np.ndarray, grid: Geometry) -> np.ndarray:
     Returns:
         float32 ``[z, y, x]`` in mm; 0 in the mask.
     """
+    import SimpleITK as sitk
+
     image = Volume(mask, grid).to_sitk()
     distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
     return np.maximum(sitk.GetArrayFromImage(distance), 0.0)
 
 
-def _image(mask: np.ndarray) -> sitk.Image:
-    return sitk.GetImageFromArray(mask.view(np.uint8))
+def numbered_pieces(mask: np.ndarray) -> np.ndarray:
+    """The pieces of a mask that hang together by voxels' faces, numbered from 1; 0 elsewhere."""
+    import SimpleITK as sitk  # here, since imported models need none of it, and it takes 90 MB
+
+    return sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+
+
+def _with_holes_filled(mask: np.ndarray) -> np.ndarray:
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(sitk.GetImageFromArray(mask.view(np.uint8)))) > 0

@@ -8,10 +8,9 @@ membrane is brighter than lung and the bridge is thinner than the lungs.
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 
 from Med3DCore.geometry import Geometry, triple
-from Med3DCore.inference.postprocessing import distance_to
+from Med3DCore.inference.postprocessing import distance_to, numbered_pieces
 from Med3DCore.labels import LABELS
 from Med3DCore.preprocessing import resample
 from Med3DCore.preprocessing.preprocessing import blocks_inside
@@ -92,6 +91,8 @@ def _right_of(
     labels: LabelMap, value: int, box: tuple[slice, slice, slice], scan: Volume, progress: Progress
 ) -> tuple[np.ndarray, Geometry]:
     """A map that is 1 on the right lung's side and 0 on the left one's, everywhere on a grid around both."""
+    import SimpleITK as sitk
+
     native = labels.geometry.crop(*(tuple(getattr(box[a], end) for a in (2, 1, 0)) for end in ("start", "stop")))
     low, high = native.bounds()
     grid = world_grid(native, (_SPACING_MM,) * 3, (low - 2 * _SPACING_MM, high + 2 * _SPACING_MM))
@@ -141,7 +142,7 @@ def _cores(depth: np.ndarray, grid: Geometry, x_body: np.ndarray, tissue: np.nda
     columns = np.count_nonzero(depth > 0, axis=(0, 1))
     width = np.ptp(x[columns > 0]) + grid.spacing[0]
     for least in np.arange(0, depth.max(), _SPACING_MM):
-        pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray((depth > least).view(np.uint8))))
+        pieces = numbered_pieces(depth > least)
         counts = np.stack([np.bincount(part.ravel(), minlength=pieces.max() + 1) for part in pieces.transpose(2, 0, 1)])
         counts[:, 0] = 0
         large = counts.sum(axis=0) >= _LEAST_PIECE * counts.sum()

@@ -15,8 +15,6 @@ from Med3DCore.inference.sliding_window import fitting_window, sliding_window
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.stage import Stage
-from Med3DCore.models.weights import load_into
-from Med3DCore.networks import build_network
 from Med3DCore.progress import Progress
 
 
@@ -92,10 +90,8 @@ class StageNetworks:
     def network(self, stage: Stage) -> torch.nn.Module:
         """The network of a stage, with its weights, on the device."""
         if stage.name not in self._built:
-            network = build_network(stage.network)
-            load_into(network, self.package.read_weights(stage.name), f"stage {stage.name} of {self.package.reference}")
-            self.device.place(network.eval())
-            self._built[stage.name] = network
+            network = self._built[stage.name] = self.package.network(stage.name)
+            self.device.place(network)
         return self._built[stage.name]
 
     def _plan(self, stage: Stage, wanted: tuple[int, int, int], progress: Progress) -> tuple[int, int, int]:

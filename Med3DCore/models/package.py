@@ -202,6 +202,20 @@ class ModelPackage:
         self._check_weights(part, weights)
         return weights
 
+    def network(self, part: str) -> nn.Module:
+        """The network of a stage, or the encoder, with its weights, in evaluation mode on the CPU.
+
+        Raises:
+            ModelError: As :meth:`read_weights`.
+        """
+        import torch
+
+        weights = self.read_weights(part)
+        with torch.device("meta"):  # no random weights, which take time and as much memory again
+            network = self._build(part)
+        network.load_state_dict(weights, assign=True)
+        return network.eval()
+
     def verify(self) -> None:
         """Read everything, check every hash, and check that all weights fit their networks.
 

@@ -39,11 +39,16 @@ class Conv3d(nn.Conv3d):
                     x.float(), self.weight.float(), bias, self.stride, self.padding, self.dilation, self.groups
                 )
             return y.bfloat16()
-        if not _torch_may_be_slow(x, self.weight):
-            return super().forward(x)
-        return torch.ops.aten.mkldnn_convolution(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
-        )
+        return convolved(x, self, self.padding)
+
+
+def convolved(x: Tensor, conv: nn.Conv3d, padding: tuple[int, ...]) -> Tensor:
+    """The convolution with so many zeros around the map, in the place of its own padding."""
+    if not _torch_may_be_slow(x, conv.weight):
+        return F.conv3d(x, conv.weight, conv.bias, conv.stride, padding, conv.dilation, conv.groups)
+    return torch.ops.aten.mkldnn_convolution(
+        x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups
+    )
 
 
 def _gradient_may_be_wrong(x: Tensor, conv: nn.Conv3d) -> bool:

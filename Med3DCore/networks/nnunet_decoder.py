@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from Med3DCore.errors import SettingError
@@ -65,7 +65,10 @@ class NnunetDecoder(nn.Module):
             self.logits.append(Conv3d(width, out_channels, 1))
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
-        """Maps, fine to coarse, to logits of ``size``; a list of them, finest first, under deep supervision."""
+        """Maps, fine to coarse, to logits of ``size``; a list of them, finest first, under deep supervision.
+
+        Where no gradient is wanted, the maps may be written over.
+        """
         if self.deep_supervision and self.training:
             climbed = zip(self.logits, self._climb(features), strict=True)
             return [logits(x) for logits, x in climbed][::-1]
@@ -88,5 +91,14 @@ class NnunetDecoder(nn.Module):
         """The maps of each level, coarse to fine."""
         x = features[-1]
         for level, skip in enumerate(reversed(features[:-1])):
-            x = self.stages[level](torch.cat([crop(self.climbs[level](x), skip.shape[2:]), skip], dim=1))
+            climbed = partial(_climbed, self.climbs[level], x, skip.shape[3:])
+            x = self.stages[level].over(skip, climbed)
             yield x
+
+
+def _climbed(climb: nn.ConvTranspose3d, x: Tensor, size: Sequence[int], first: int, stop: int) -> Tensor:
+    """Some slices of a map that was climbed to, of ``size`` (y, x)."""
+    step = climb.stride[0]
+    low = first // step
+    fine = climb(x[:, :, low : -(-stop // step)])
+    return fine[:, :, first - low * step : stop - low * step, : size[0], : size[1]]

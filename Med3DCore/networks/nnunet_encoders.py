@@ -12,7 +12,7 @@ from Med3DCore.geometry import triple
 from Med3DCore.networks.checks import check_choice, check_count, check_counts
 from Med3DCore.networks.layers import Stride
 from Med3DCore.networks.network import Encoder
-from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvNorm, ResidualBlock
+from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvNorm, ConvStack, ResidualBlock
 
 
 class PlainConvEncoder(Encoder):
@@ -123,11 +123,11 @@ def conv_stack(
     bias: bool,
     norm: str,
     slope: float,
-) -> nn.Sequential:
+) -> ConvStack:
     """Convolutions one after the other, the first with the stride."""
     first = ConvNorm(in_channels, out_channels, kernel, stride, bias, norm, slope)
     others = (ConvNorm(out_channels, out_channels, kernel, (1, 1, 1), bias, norm, slope) for _ in range(count - 1))
-    return nn.Sequential(first, *others)
+    return ConvStack(first, *others)
 
 
 def _maps(stages: nn.ModuleList, x: Tensor) -> list[Tensor]:

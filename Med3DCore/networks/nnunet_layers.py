@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from Med3DCore.geometry import triple
 from Med3DCore.networks.checks import check_choice
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.instance_norm import InstanceNormActivation
+from Med3DCore.networks.slabs import Part, can_be_written_over, convolve_over
 
 ACTIVATIONS = {"leaky_relu": 0.01, "relu": 0.0}
 """The slope below zero of each."""
@@ -67,6 +69,34 @@ class ConvNorm(nn.Module):
         """Float ``[n, in_channels, z, y, x]`` to ``[n, out_channels, z / stride, ...]``."""
         return self.norm(self.conv(x))
 
+    def over(self, x: Tensor, joined: Part | None = None) -> Tensor:
+        """As ``forward``, of a map that nobody else needs: where no gradient is wanted it may be written over.
+
+        Args:
+            x: As for ``forward``, or its last channels.
+            joined: The channels before them.
+        """
+        if can_be_written_over(x, self.conv):
+            return self.norm(convolve_over(x, self.conv, joined))
+        return self(x if joined is None else torch.cat([joined(0, x.shape[2]), x], dim=1))
+
+
+class ConvStack(nn.Sequential):
+    """Convolutions one after the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float ``[n, in_channels, z, y, x]`` to ``[n, out_channels, z / stride, ...]``."""
+        return self._rest(self[0](x))
+
+    def over(self, x: Tensor, joined: Part) -> Tensor:
+        """As ``forward``; see :meth:`ConvNorm.over`."""
+        return self._rest(self[0].over(x, joined))
+
+    def _rest(self, x: Tensor) -> Tensor:
+        for layer in self[1:]:
+            x = layer.over(x)
+        return x
+
 
 class ResidualBlock(nn.Module):
     """Two convolutions and a shortcut; where it strides, the shortcut takes the mean of what it steps over (ResNet-D).
@@ -104,4 +134,4 @@ class ResidualBlock(nn.Module):
         shortcut = self.pool(x)
         if self.skip is not None:
             shortcut = self.skip(shortcut)
-        return F.leaky_relu(self.conv2(self.conv1(x)) + shortcut, self.slope, inplace=True)
+        return F.leaky_relu(self.conv2.over(self.conv1(x)) + shortcut, self.slope, inplace=True)
