@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ def stage_network(package: ModelPackage, device: Device) -> Network | Average:
     Raises:
         ModelError: It is damaged.
     """
-    network = package.network(package.stages[0].name)
+    network = cast(Network | Average, package.network(package.stages[0].name))
     device.place(network)
     return network
 

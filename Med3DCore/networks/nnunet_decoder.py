@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from Med3DCore.networks.checks import check_choice, check_counts
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.layers import Stride, crop, per_axis, ratio
 from Med3DCore.networks.nnunet_encoders import conv_stack
-from Med3DCore.networks.nnunet_layers import ACTIVATIONS
+from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvStack
 
 
 class NnunetDecoder(nn.Module):
@@ -90,9 +91,9 @@ class NnunetDecoder(nn.Module):
     def _climb(self, features: Sequence[Tensor]) -> Iterator[Tensor]:
         """The maps of each level, coarse to fine."""
         x = features[-1]
-        for level, skip in enumerate(reversed(features[:-1])):
-            climbed = partial(_climbed, self.climbs[level], x, skip.shape[3:])
-            x = self.stages[level].over(skip, climbed)
+        for climb, stage, skip in zip(self.climbs, self.stages, reversed(features[:-1]), strict=True):
+            climbed = partial(_climbed, cast(nn.ConvTranspose3d, climb), x, skip.shape[3:])
+            x = cast(ConvStack, stage).over(skip, climbed)
             yield x
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -82,7 +83,7 @@ class ConvNorm(nn.Module):
 
 
 class ConvStack(nn.Sequential):
-    """Convolutions one after the other."""
+    """Convolutions one after the other: each is a :class:`ConvNorm`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Float ``[n, in_channels, z, y, x]`` to ``[n, out_channels, z / stride, ...]``."""
@@ -90,11 +91,11 @@ class ConvStack(nn.Sequential):
 
     def over(self, x: Tensor, joined: Part) -> Tensor:
         """As ``forward``; see :meth:`ConvNorm.over`."""
-        return self._rest(self[0].over(x, joined))
+        return self._rest(cast(ConvNorm, self[0]).over(x, joined))
 
     def _rest(self, x: Tensor) -> Tensor:
-        for layer in self[1:]:
-            x = layer.over(x)
+        for layer in self[1:].children():
+            x = cast(ConvNorm, layer).over(x)
         return x
 
 

@@ -49,7 +49,7 @@ def convolve_over(x: Tensor, conv: nn.Conv3d, joined: Part | None = None) -> Ten
     Returns:
         ``x``.
     """
-    depth, (reach, *around) = x.shape[2], conv.padding
+    depth, (reach, *around) = x.shape[2], (size // 2 for size in conv.kernel_size)
     before = x[:, :, :0]  # what lay before a slab, which is written over by now
     for first in range(0, depth, _SLICES):
         stop = min(first + _SLICES, depth)

@@ -13,6 +13,7 @@ import torch
 from bright_model import GEOMETRY, make_stage, make_volume, save_model
 
 from Med3DCore.errors import Cancelled, SettingError
+from Med3DCore.inference.nnunet.window import WindowMean
 from Med3DCore.inference.segment import segment
 from Med3DCore.inference.stage_networks import InferenceSettings
 from Med3DCore.io import read_volume
@@ -183,10 +184,13 @@ def test_the_preview_of_an_imported_model_is_what_its_network_gets(client, tmp_p
     """Voxel by voxel what the network is given when it segments, laid where it is in the patient."""
     package, scan = imported(tmp_path, program)
     given = []
-    monkeypatch.setattr(
-        "Med3DCore.inference.nnunet.segment.window_mean",
-        lambda _body, array, *_: given.append(array) or np.zeros((len(package.stages[0].labels), *array.shape[1:])),
-    )
+
+    class Given(WindowMean):
+        def __init__(self, body, array, *others):
+            given.append(array)
+            super().__init__(body, array, *others)
+
+    monkeypatch.setattr("Med3DCore.inference.nnunet.segment.WindowMean", Given)
     segment(scan, package.label_names, package, "cpu", not_ct=True)
     with new_exchange_folder() as folder:
         written = write_volume_array(scan, folder, "scan")

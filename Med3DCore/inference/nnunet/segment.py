@@ -12,15 +12,17 @@ from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import free_bytes
-from Med3DCore.inference.nnunet.logits import Logits, without_last_layer
+from Med3DCore.inference.nnunet.logits import Last, Logits, without_last_layer
+from Med3DCore.inference.nnunet.restore import Decide, Restorer
 from Med3DCore.inference.nnunet.tiling import TILINGS
-from Med3DCore.inference.nnunet.window import window_mean
+from Med3DCore.inference.nnunet.window import WindowMean
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
 from Med3DCore.models.stage import Stage
 from Med3DCore.preprocessing.channels import require_channels
 from Med3DCore.preprocessing.frame import Frame
 from Med3DCore.preprocessing.imported import MONAI, imported_preprocessing
+from Med3DCore.preprocessing.nnunet.axis import Neighbours
 from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
@@ -62,27 +64,42 @@ def segment_stage(
     require_channels(volumes, len(preprocessing.channels))
     result = np.zeros(volumes[0].array.shape, np.uint8)
     classes, regions = stage.network["out_channels"], stage.activation == "sigmoid"
-    program = stage.preprocessing["name"]
     body, kept, last = (network, classes, None) if regions else without_last_layer(network, classes)
     with progress.stage(f"{stage.name}: prepare", share=0.1):
         frame = preprocessing.frame(volumes)
         _require_memory(stage, frame, volumes, kept, device)
         array = preprocessing.apply(volumes, frame)
-    with progress.stage(f"{stage.name}: network", share=0.7):
-        maps = window_mean(body, array, stage.window, device, kept, mirror_axes, progress, TILINGS[program])
-    with progress.stage("restore", share=0.1):
-        channels, back = [stage.labels.index(name) for name in names], preprocessing.back(frame)
-        if regions:
-            shown = sorted(channels)
-            wanted = [maps[channel] for channel in shown]
-            above = [expit(each) - 0.5 for each in wanted] if program == MONAI else wanted
-            found = painted_regions(above, back, progress)
-            numbers = [0, *(channels.index(channel) + 1 for channel in shown)]
-        else:
-            found = exclusive_labels(Logits(maps, last, softmax=program == MONAI), back, progress, channels)
-            numbers = [names.index(name) + 1 if name in names else 0 for name in stage.labels]
-        frame.view(result)[:] = np.array(numbers, np.uint8)[found]
+    mean = WindowMean(body, array, stage.window, device, kept, mirror_axes, TILINGS[stage.preprocessing["name"]])
+    decide = _regions(stage, names) if regions else _classes(stage, names, last)
+    restorer = Restorer(decide, preprocessing.back(frame), frame.view(result))
+    for row in range(mean.rows):
+        with progress.stage(f"{stage.name}: network", share=0.7 / mean.rows):
+            mean.run(row, progress)
+        with progress.stage("restore", share=0.1 / mean.rows):
+            for maps in mean.finished(row):
+                progress.check()
+                restorer.add(maps)
     return result
+
+
+def _classes(stage: Stage, names: Sequence[str], last: Last | None) -> Decide:
+    """The number of a wanted name where its class is the highest."""
+    softmax, wanted = stage.preprocessing["name"] == MONAI, [stage.labels.index(name) for name in names]
+    numbers = np.array([names.index(name) + 1 if name in names else 0 for name in stage.labels], np.uint8)
+    return lambda maps, axes: numbers[exclusive_labels(Logits(maps, last, softmax), axes, wanted)]
+
+
+def _regions(stage: Stage, names: Sequence[str]) -> Decide:
+    """The number of the wanted name that is the last in the model's order of those whose probability is above half."""
+    shown = sorted(stage.labels.index(name) for name in names)
+    numbers = np.array([0, *(names.index(stage.labels[channel]) + 1 for channel in shown)], np.uint8)
+
+    def decide(maps: np.ndarray, axes: list[Neighbours]) -> np.ndarray:
+        wanted = [maps[channel] for channel in shown]
+        above = [expit(each) - 0.5 for each in wanted] if stage.preprocessing["name"] == MONAI else wanted
+        return numbers[painted_regions(above, axes)]
+
+    return decide
 
 
 def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept: int, device: Device) -> None:

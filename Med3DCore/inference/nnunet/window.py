@@ -1,8 +1,12 @@
-"""The sliding window of imported models: the weighted mean of what their patches give."""
+"""The sliding window of imported models: the weighted mean of what their patches give, as slices are finished.
+
+Patches lie in rows along the first axis. A slice that no further row reaches is handed on and its memory is given back,
+so a long scan needs no more than a short one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -13,18 +17,10 @@ from Med3DCore.inference.nnunet.tiling import NNUNET, Shape, Tiling
 from Med3DCore.inference.sliding_window import combinations
 from Med3DCore.progress import Progress
 
+_TOGETHER = 16  # slices that are handed on at once
 
-@torch.inference_mode()
-def window_mean(
-    network: Callable[[torch.Tensor], torch.Tensor],
-    array: np.ndarray,
-    patch: Shape,
-    device: Device,
-    channels: int,
-    mirror_axes: tuple[int, ...] = (),
-    progress: Progress | None = None,
-    tiling: Tiling = NNUNET,
-) -> np.ndarray:
+
+class WindowMean:
     """What a network gives for a whole volume, from patches of the size that it was taught.
 
     The size must not change, since instance norm takes mean and spread from a patch. A volume that is smaller gets
@@ -37,27 +33,70 @@ def window_mean(
         device: Where to run, and in which precision.
         channels: What it gives.
         mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
-        progress: Told after each patch; may cancel.
         tiling: Where patches lie, and their weights.
 
-    Returns:
-        float32 ``[channels, z, y, x]``.
+    Attributes:
+        rows: Of patches that begin at one slice.
     """
-    progress = progress or Progress()
-    padded, inner = _padded(array, patch)
-    shape = padded.shape[1:]
-    corners = list(product(*(tiling.starts(n, size) for n, size in zip(shape, patch, strict=True))))
-    flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
-    weight = torch.from_numpy(tiling.weights(patch))
-    total, weights = torch.zeros((channels, *shape)), torch.zeros(shape)
-    for number, corner in enumerate(corners):
-        progress.update(number / len(corners))
-        place = tuple(slice(first, first + size) for first, size in zip(corner, patch, strict=True))
-        values = torch.from_numpy(np.ascontiguousarray(padded[(slice(None), *place)]))[None].to(device.torch_device)
-        total[(slice(None), *place)].addcmul_(_mean(network, values, flips, device), weight)
-        weights[place] += weight
-    total /= weights
-    return total.numpy()[(slice(None), *inner)]
+
+    def __init__(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        array: np.ndarray,
+        patch: Shape,
+        device: Device,
+        channels: int,
+        mirror_axes: tuple[int, ...] = (),
+        tiling: Tiling = NNUNET,
+    ) -> None:
+        self._network, self._device, self._channels, self._patch = network, device, channels, patch
+        self._array, (depth, *self._inner) = _padded(array, patch)
+        self._depth = range(depth.start, depth.stop)  # of the volume among all slices
+        axes = zip(self._array.shape[1:], patch, strict=True)
+        self._starts, *self._across = (tiling.starts(n, size) for n, size in axes)
+        self._flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
+        self._weight = torch.from_numpy(tiling.weights(patch))
+        self._slices: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # sums and weights of those not handed on
+        self.rows = len(self._starts)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All rows, one after the other; see :meth:`finished`."""
+        for row in range(self.rows):
+            self.run(row)
+            yield from self.finished(row)
+
+    @torch.inference_mode()
+    def run(self, row: int, progress: Progress | None = None) -> None:
+        """Run the patches of a row, after those before it.
+
+        Args:
+            row: Its number.
+            progress: Told after each patch; may cancel.
+        """
+        progress, first, corners = progress or Progress(), self._starts[row], list(product(*self._across))
+        for z in range(first, first + self._patch[0]):
+            if z not in self._slices:
+                shape = self._array.shape[2:]
+                self._slices[z] = torch.zeros((self._channels, *shape)), torch.zeros(shape)
+        for number, corner in enumerate(corners):
+            progress.update(number / len(corners))
+            place = tuple(slice(a, a + size) for a, size in zip((first, *corner), self._patch, strict=True))
+            values = torch.from_numpy(np.ascontiguousarray(self._array[(slice(None), *place)]))[None]
+            maps = _mean(self._network, values.to(self._device.torch_device), self._flips, self._device)
+            for z, weight in enumerate(self._weight):
+                total, weights = self._slices[first + z]
+                total[(slice(None), *place[1:])].addcmul_(maps[:, z], weight)
+                weights[place[1:]] += weight
+
+    def finished(self, row: int) -> Iterator[np.ndarray]:
+        """The slices that this row was the last to reach: float32 ``[channels, some, y, x]``, each of them once."""
+        stop = self._starts[row + 1] if row + 1 < self.rows else self._array.shape[1]
+        ready = [z for z in sorted(self._slices) if z < stop]
+        for some in (ready[i : i + _TOGETHER] for i in range(0, len(ready), _TOGETHER)):
+            done = [(z, *self._slices.pop(z)) for z in some]
+            inside = [(total / weights).numpy() for z, total, weights in done if z in self._depth]
+            if inside:
+                yield np.stack(inside, axis=1)[(slice(None), slice(None), *self._inner)]
 
 
 def _mean(network: Callable, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 
 from Med3DCore.inference.nnunet.logits import Logits
 from Med3DCore.preprocessing.nnunet.axis import Neighbours
-from Med3DCore.progress import Progress
 from Med3DCore.system.threads import in_threads
 
 Block = tuple[slice, slice, slice]
@@ -33,7 +32,6 @@ _TOGETHER = 16  # classes that are interpolated in one go; as many as the proces
 def exclusive_labels(
     logits: Logits,
     axes: Sequence[Neighbours],
-    progress: Progress | None = None,
     wanted: Collection[int] | None = None,
 ) -> np.ndarray:
     """The class with the highest interpolated logit, the first one among equals.
@@ -41,7 +39,6 @@ def exclusive_labels(
     Args:
         logits: Of all classes, on the network's grid.
         axes: Linear or nearest interpolation along z, y, x.
-        progress: Followed, and may cancel.
         wanted: Classes that matter; where none of them can win, the result is left 0. None for all.
 
     Returns:
@@ -81,19 +78,16 @@ def exclusive_labels(
 
         return fill
 
-    _in_blocks(fill_slab, axes, progress)
+    _in_blocks(fill_slab, axes)
     return result
 
 
-def painted_regions(
-    logits: Sequence[np.ndarray], axes: Sequence[Neighbours], progress: Progress | None = None
-) -> np.ndarray:
+def painted_regions(logits: Sequence[np.ndarray], axes: Sequence[Neighbours]) -> np.ndarray:
     """The last of several regions, which may overlap, whose interpolated logit is above 0; 0 where there is none.
 
     Args:
         logits: float32 ``[z, y, x]`` of each region; the first one has the value 1.
         axes: As for :func:`exclusive_labels`.
-        progress: Followed, and may cancel.
     """
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
 
@@ -107,16 +101,14 @@ def painted_regions(
             elif inside.any():
                 np.copyto(target, np.uint8(value), where=_interpolated(part, _inner(axes, block, corners)) > 0)
 
-    _in_blocks(lambda _near: fill, axes, progress)
+    _in_blocks(lambda _near: fill, axes)
     return result
 
 
-def _in_blocks(fill_slab: Callable[[slice], Fill], axes: Sequence[Neighbours], progress: Progress | None) -> None:
+def _in_blocks(fill_slab: Callable[[slice], Fill], axes: Sequence[Neighbours]) -> None:
     """Fill all blocks, slab after slab, each by the function that ``fill_slab`` gives for its slices of the network."""
-    progress = progress or Progress()
     slabs, rows, columns = (_pieces(axis) for axis in axes)
-    for number, (z, near_z) in enumerate(slabs):
-        progress.update(number / len(slabs))
+    for z, near_z in slabs:
         fill = fill_slab(near_z)
 
         def row(piece: tuple[slice, slice], z: slice = z, near_z: slice = near_z, fill: Fill = fill) -> None:
