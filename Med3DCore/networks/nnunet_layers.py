@@ -135,4 +135,6 @@ class ResidualBlock(nn.Module):
         shortcut = self.pool(x)
         if self.skip is not None:
             shortcut = self.skip(shortcut)
-        return F.leaky_relu(self.conv2.over(self.conv1(x)) + shortcut, self.slope, inplace=True)
+        y = self.conv2.over(self.conv1(x))
+        y = y + shortcut if torch.is_grad_enabled() else y.add_(shortcut)
+        return F.leaky_relu(y, self.slope, inplace=True)

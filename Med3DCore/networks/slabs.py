@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from Med3DCore.networks.conv import convolved
@@ -19,7 +18,7 @@ from Med3DCore.networks.conv import convolved
 Part = Callable[[int, int], Tensor]
 """Slices ``[1, channels, first:stop, y, x]`` of a map that is never there as a whole."""
 
-_SLICES = 8  # of a slab
+_SLICES = 8  # of a slab; no fewer than a kernel's less one
 _LARGE = 1 << 20  # numbers; smaller maps are not worth it
 
 
@@ -50,14 +49,24 @@ def convolve_over(x: Tensor, conv: nn.Conv3d, joined: Part | None = None) -> Ten
         ``x``.
     """
     depth, (reach, *around) = x.shape[2], (size // 2 for size in conv.kernel_size)
-    before = x[:, :, :0]  # what lay before a slab, which is written over by now
+    room = _zeros(x, conv.in_channels, _SLICES + 2 * reach)  # a slab, and the slices before and behind it
+    own, others = room[:, -x.shape[1] :], room[:, : -x.shape[1]]
     for first in range(0, depth, _SLICES):
         stop = min(first + _SLICES, depth)
         low, high = max(0, first - reach), min(stop + reach, depth)
-        piece = torch.cat([before, x[:, :, first:high]], dim=2)
-        before = piece[:, :, stop - reach - low : stop - low].clone()
+        begin = reach - first  # where slice 0 would lie
+        if first:  # those that are written over by now, and some that are not, lie at the end of the slab before
+            own[:, :, : 2 * reach] = own[:, :, _SLICES:]
+        new = first + reach if first else 0
+        own[:, :, begin + new : begin + high] = x[:, :, new:high]
         if joined is not None:
-            piece = torch.cat([joined(low, high), piece], dim=1)
-        missing = (low - (first - reach), stop + reach - high)
-        x[:, :, first:stop] = convolved(F.pad(piece, (0, 0, 0, 0, *missing)), conv, (0, *around))
+            others[:, :, begin + low : begin + high] = joined(low, high)
+        room[:, :, begin + high :] = 0
+        x[:, :, first:stop] = convolved(room[:, :, : stop - first + 2 * reach], conv, (0, *around))
     return x
+
+
+def _zeros(x: Tensor, channels: int, slices: int) -> Tensor:
+    """A map of zeros like ``x``, whose channels lie next to each other."""
+    shape = (1, channels, slices, *x.shape[3:])
+    return torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last_3d).zero_()

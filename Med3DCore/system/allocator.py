@@ -1,8 +1,10 @@
 """Keep the memory of freed arrays for the next ones, instead of having the system clear new pages for each.
 
 glibc takes an array of many megabytes from the system and gives it back at once when it is freed, and the system clears
-each page anew: a sixth of the processor time of segmenting a scan. Only for processes of our own (the command, the
-worker), since it holds for the whole process; other systems than Linux with glibc are left as they are.
+each page anew: a sixth of the processor time of segmenting a scan. Arrays of 64 MB and more are left so: they are few,
+and one that is freed leaves a hole that the next ones split, so that the large ones would lie beside each other in the
+end. Only for processes of our own (the command, the worker), since it holds for the whole process; other systems than
+Linux with glibc are left as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from functools import cache
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 _KEPT_BYTES = 512 << 20
-_LARGEST = (1 << 31) - 1
+_LARGEST = 64 << 20
 
 
 def keep_freed_memory() -> None:

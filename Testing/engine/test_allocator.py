@@ -12,16 +12,16 @@ import resource, sys
 import numpy as np
 from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
 
-def faults():
+def faults(size=32 << 20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.empty(64 << 20, np.uint8).fill(1)
+    np.empty(size, np.uint8).fill(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if sys.argv[1] == "keep":
     keep_freed_memory()
 first, second = faults(), faults()
 return_freed_memory()
-print(first, second, faults())
+print(first, second, faults(), faults(96 << 20), faults(96 << 20))
 """
 
 
@@ -29,6 +29,7 @@ print(first, second, faults())
 @pytest.mark.parametrize("how", ["keep", "leave"])
 def test_pages_are_cleared_once_where_memory_is_kept(how):
     output = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True).stdout
-    first, second, later = map(int, output.split())
+    first, second, later, large, again = map(int, output.split())
     fresh = first // 2  # whatever the size of a page
     assert first > 0 and (second < fresh) is (how == "keep") and later > fresh
+    assert min(large, again) > fresh  # of those nothing is kept

@@ -7,6 +7,7 @@ import pytest
 from nnunet_folders import CASES, write_results, write_scan
 
 from Med3DCore.cli.main import main
+from Med3DCore.errors import ResourceError
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import load_package, save_package
@@ -52,3 +53,16 @@ def test_a_region_alone_is_whole_and_the_order_asked_for_changes_nothing(tmp_pat
         assert alone[together.mask(name)].all()
     beneath = found("whole").mask("whole") & ~together.mask("whole")
     assert beneath.any() and (together.mask("core") | together.mask("rim"))[beneath].all()
+
+
+def test_a_scan_without_memory_for_it_is_refused_before_the_network_starts(tmp_path, monkeypatch):
+    package, weights = import_nnunet(write_results(tmp_path, **CASES["regions"]), name="regions")
+    path = save_package(package, weights, tmp_path)
+    scan = read_volume(write_scan(tmp_path, **CASES["regions"])[0])
+    with monkeypatch.context() as patch:
+        patch.setattr("Med3DCore.inference.nnunet.segment.free_memory", lambda: 1 << 10)
+        patch.setattr("Med3DCore.inference.nnunet.segment.WindowMean", None)
+        with pytest.raises(ResourceError, match=r"voxels on this model's grid, for which .* GB of memory are needed"):
+            segment(scan, ["whole"], str(path), "cpu", not_ct=True)
+    monkeypatch.setattr("Med3DCore.inference.nnunet.segment.free_memory", lambda: 1 << 26)
+    assert segment(scan, ["whole"], str(path), "cpu", not_ct=True).labels.mask("whole").any()

@@ -34,9 +34,10 @@ class Restorer:
         """
         held = maps if self._held is None else np.concatenate([self._held, maps], axis=1)
         along, *across = self._axes
-        a, b = self._written, int(np.searchsorted(along.high, self._first + held.shape[1]))
+        end = self._first + held.shape[1]
+        a, b = self._written, int(np.searchsorted(along.high, end))
         if b > a:
             local = Neighbours(along.low[a:b] - self._first, along.high[a:b] - self._first, along.part[a:b])
             self._target[a:b] = self._decide(held, [local, *across])
-        needed = int(along.low[b]) if b < len(along.low) else self._first + held.shape[1]
+        needed = min(int(along.low[b]), end) if b < len(along.low) else end
         self._held, self._first, self._written = held[:, needed - self._first :].copy(), needed, b

@@ -15,7 +15,7 @@ from Med3DCore.inference.memory import free_bytes
 from Med3DCore.inference.nnunet.logits import Last, Logits, without_last_layer
 from Med3DCore.inference.nnunet.restore import Decide, Restorer
 from Med3DCore.inference.nnunet.tiling import TILINGS
-from Med3DCore.inference.nnunet.window import WindowMean
+from Med3DCore.inference.nnunet.window import TOGETHER, WindowMean
 from Med3DCore.inference.nnunet.winners import exclusive_labels, painted_regions
 from Med3DCore.io.memory import free_memory
 from Med3DCore.models.stage import Stage
@@ -27,8 +27,8 @@ from Med3DCore.progress import Progress
 from Med3DCore.volume import Volume
 
 # Feature maps of the finest level that are alive at once: the skip, the climbed one, both joined (twice as wide), and
-# one that is being made.
-_LIVE_MAPS = 5
+# one that is being made. Fewer of encoders whose convolutions are written over what they convolve, on a CPU (measured).
+_LIVE_MAPS, _LIVE_MAPS_OVER = 5, {"plain_conv": 2, "residual": 3}
 
 
 def segment_stage(
@@ -108,13 +108,13 @@ def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept:
     Raises:
         ResourceError: Less is free.
     """
-    grid = np.prod([max(n, p) for n, p in zip(frame.shape, stage.window, strict=True)], dtype=np.float64)
-    held = 4 * grid * (kept + 2 * len(volumes) + 2)
-    encoder = stage.network["encoder"]
+    depth, *plane = (float(max(n, p)) for n, p in zip(frame.shape, stage.window, strict=True))
+    slices = kept * (stage.window[0] + 2 * TOGETHER) + depth * (2 * len(volumes) + 2)
+    held = 4 * slices * plane[0] * plane[1]
+    encoder, on_gpu = stage.network["encoder"], device.torch_device.type != "cpu"
     itemsize = torch.empty(0, dtype=device.dtype).element_size()
-    maps = _LIVE_MAPS * encoder["channels"][0] * itemsize + kept * 8
-    patch = float(np.prod(stage.window)) * maps
-    on_gpu = device.torch_device.type != "cpu"
+    live = _LIVE_MAPS if on_gpu else _LIVE_MAPS_OVER.get(encoder["name"], _LIVE_MAPS)
+    patch = float(np.prod(stage.window)) * (live * encoder["channels"][0] * itemsize + kept * 4)
     on_gpu_free = free_bytes(device) if on_gpu else 0
     if on_gpu and patch > on_gpu_free:
         raise ResourceError(

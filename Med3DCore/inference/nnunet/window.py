@@ -17,7 +17,8 @@ from Med3DCore.inference.nnunet.tiling import NNUNET, Shape, Tiling
 from Med3DCore.inference.sliding_window import combinations
 from Med3DCore.progress import Progress
 
-_TOGETHER = 16  # slices that are handed on at once
+TOGETHER = 16
+"""Slices that are handed on at once."""
 
 
 class WindowMean:
@@ -92,7 +93,7 @@ class WindowMean:
         """The slices that this row was the last to reach: float32 ``[channels, some, y, x]``, each of them once."""
         stop = self._starts[row + 1] if row + 1 < self.rows else self._array.shape[1]
         ready = [z for z in sorted(self._slices) if z < stop]
-        for some in (ready[i : i + _TOGETHER] for i in range(0, len(ready), _TOGETHER)):
+        for some in (ready[i : i + TOGETHER] for i in range(0, len(ready), TOGETHER)):
             done = [(z, *self._slices.pop(z)) for z in some]
             inside = [(total / weights).numpy() for z, total, weights in done if z in self._depth]
             if inside:
