@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 from bench_segment import ROOT, environment, run_measured
 
+KEYS = ("seconds", "cpu_seconds", "peak_mb")
 FEATURES = [32, 64, 128, 256, 320, 320]
 
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--record", type=Path, help="a JSON file for the figures of all turns")
     parser.add_argument("--theirs", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.theirs:
@@ -63,12 +65,15 @@ def main() -> None:
         "med3d --fast": [*segment, "-o", folder / "med3d --fast.nii.gz", "--fast"],
     }
     commands = pair if arguments.only_ours else {**commands, **pair}
-    runs: dict[str, list[dict]] = {name: [] for name in commands}
+    runs: dict[str, list[dict]] = {side: [] for side in commands}
     for turn in range(arguments.repeats):
-        for name, command in commands.items():
-            runs[name].append(run_measured(command))
-            print(f"turn {turn + 1}: {name} {runs[name][-1]['seconds']:.1f} s", flush=True)
+        for side, command in commands.items():
+            runs[side].append(run_measured(command))
+            print(f"turn {turn + 1}: {side} {runs[side][-1]['seconds']:.1f} s", flush=True)
     tell(runs)
+    if arguments.record:
+        kept = {side: [{key: round(run[key], 1) for key in KEYS} for run in found] for side, found in runs.items()}
+        arguments.record.write_text(json.dumps({name: kept}, indent=1) + "\n")
     if not arguments.only_ours:
         compare(runs, folder)
 
@@ -90,8 +95,7 @@ def compare(runs: dict[str, list[dict]], folder: Path) -> None:
     """Print ratios, and how far the labels agree."""
     import SimpleITK as sitk
 
-    keys = ("seconds", "cpu_seconds", "peak_mb")
-    medians = {name: [median(run[key] for run in found) for key in keys] for name, found in runs.items()}
+    medians = {name: [median(run[key] for run in found) for key in KEYS] for name, found in runs.items()}
     labels = {name: sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{name}.nii.gz"))) for name in runs}
     for name in list(runs)[1:]:
         wall, cpu, memory = (their / our for their, our in zip(medians["nnU-Net"], medians[name], strict=True))

@@ -169,15 +169,15 @@ def restore_theirs(folder: Path, shape: tuple[int, int, int], spacing: float) ->
     measure(lambda: convert(*given, num_threads_torch=1), folder / "theirs.npy")
 
 
-def measure(work, path: Path) -> None:
-    """Do it, keep the labels, and print what it took."""
+def measure(work, path: Path, kept: type = np.uint8) -> None:
+    """Do it, keep the result as numbers of a type, and print what it took."""
     import resource
 
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    labels = work()
+    result = work()
     seconds = time.process_time() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    np.save(path, np.asarray(labels, np.uint8))
+    np.save(path, np.asarray(result, kept))
     print(json.dumps({"seconds": round(seconds, 2), "mb": round(peak / 1024)}))
 
 
