@@ -8,9 +8,11 @@ import pytest
 from Med3DCore.system.allocator import _glibc
 
 SCRIPT = """
-import resource, sys
+import ctypes, resource, sys
 import numpy as np
 from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, or a count says little of how much was cleared
 
 def faults(size=32 << 20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -32,4 +34,4 @@ def test_pages_are_cleared_once_where_memory_is_kept(how):
     first, second, later, large, again = map(int, output.split())
     fresh = first // 2  # whatever the size of a page
     assert first > 0 and (second < fresh) is (how == "keep") and later > fresh
-    assert min(large, again) > fresh  # of those nothing is kept
+    assert again > large // 2 > 0  # of those nothing is kept
