@@ -23,7 +23,7 @@ from Med3DCore.training.comparison.record import to_dict
 from Med3DCore.training.comparison.report import as_markdown, findings, saving_table, table
 
 SIX = (1, 2, 3, 4, 5, 6)
-INITS = (Init("scratch", "scratch"), Init("enc", "enc.zip"))
+INITS = (Init("scratch", "scratch"), Init("enc", "/home/me/enc.zip"))
 
 
 def made_up(scores, seeds=(1, 2, 3), rates=(0.1,), shares=(1.0,), late=None):
@@ -202,6 +202,7 @@ def test_the_report_holds_all_that_was_found_and_the_picture_can_be_drawn(tmp_pa
     assert text.startswith("# Title\n") and "![Curves](compare.png)" in text
     assert all(sentence in text for sentence in findings(comparison))
     values = to_dict(comparison)
+    assert values["plan"]["inits"][1] == {"name": "enc", "source": "enc.zip"}  # without the folders of a computer
     assert len(values["runs"]) == 24 and values["arms"][0]["steps_to_level"] == {1: None, 2: None, 3: 30}
     assert values["level"] == pytest.approx(0.72)
     draw(comparison, tmp_path / "compare.png")

@@ -22,6 +22,17 @@ class Init:
     name: str
     source: str
 
+    @property
+    def told(self) -> str:
+        """The source without folders, for files that leave this computer.
+
+        Examples:
+            >>> Init("I3D", "i3d:/home/me/resnet18.pth").told
+            'i3d:resnet18.pth'
+        """
+        way, model = split_way(self.source)
+        return ":".join(filter(None, (way, PurePath(model).name)))
+
     @classmethod
     def parse(cls, text: str) -> Init:
         """``SOURCE``, ``SOURCE=NAME``, or ``NAME=SOURCE`` where the source is a file.

@@ -12,8 +12,9 @@ from Med3DCore.training.comparison.report import findings
 def to_dict(comparison: Comparison) -> dict:
     """Plain values for JSON: the plan, every training with its curve, and what follows."""
     base = comparison.fastest(comparison.baseline)
+    inits = [{"name": init.name, "source": init.told} for init in comparison.plan.inits]
     return {
-        "plan": asdict(comparison.plan),
+        "plan": asdict(comparison.plan) | {"inits": inits},
         "labels": list(comparison.labels),
         "held_out": list(comparison.held_out),
         "level": round(comparison.level, 4),
