@@ -7,11 +7,12 @@ import pytest
 from nnunet_folders import CASES, write_results, write_scan
 
 from Med3DCore.cli.main import main
-from Med3DCore.errors import ResourceError
+from Med3DCore.errors import Cancelled, ResourceError
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import load_package, save_package
 from Med3DCore.models.nnunet.importing import import_nnunet
+from Med3DCore.progress import Progress
 
 ANSWERS = Path(__file__).with_name("nnunet_answers.npz")
 
@@ -66,3 +67,21 @@ def test_a_scan_without_memory_for_it_is_refused_before_the_network_starts(tmp_p
             segment(scan, ["whole"], str(path), "cpu", not_ct=True)
     monkeypatch.setattr("Med3DCore.inference.nnunet.segment.free_memory", lambda: 1 << 26)
     assert segment(scan, ["whole"], str(path), "cpu", not_ct=True).labels.mask("whole").any()
+
+
+def test_restoring_goes_on_visibly_and_can_be_cancelled(tmp_path, monkeypatch):
+    monkeypatch.setattr("Med3DCore.inference.nnunet.window.TOGETHER", 2)  # of a small scan's slices
+    package, weights = import_nnunet(write_results(tmp_path, **CASES["regions"]), name="regions")
+    path = str(save_package(package, weights, tmp_path))
+    scan = read_volume(write_scan(tmp_path, **CASES["regions"])[0])
+    told: list[float] = []
+
+    def tell(stage, whole, left):
+        told.extend([whole] if stage == "restore" else [])
+
+    segment(scan, ["whole"], path, "cpu", progress=Progress(tell), not_ct=True)
+    assert told == sorted(told) and len(set(told)) > 5  # of two rows of patches
+    told.clear()
+    with pytest.raises(Cancelled):
+        segment(scan, ["whole"], path, "cpu", progress=Progress(tell, lambda: len(told) == 3), not_ct=True)
+    assert len(told) == 3

@@ -60,8 +60,11 @@ def test_slices_that_come_bit_by_bit_give_the_labels_of_the_whole(cells, voxels,
         return painted_regions(list(held), local)
 
     restorer = Restorer(decide, axes, target)
+    parts = []
     for first in range(0, cells, together):
         restorer.add(maps[:, first : first + together])
+        parts.append(restorer.part)
+    assert parts == sorted(parts) and parts[-1] == 1
     assert np.array_equal(target, painted_regions(list(maps), axes))
     assert max(most) <= together + max(2, cells // voxels + 1)
 

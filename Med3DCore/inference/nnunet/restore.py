@@ -26,6 +26,11 @@ class Restorer:
         self._first, self._written = 0, 0  # the first slice that is held, and how many of the scan are written
         self._held: np.ndarray | None = None
 
+    @property
+    def part(self) -> float:
+        """How much of the scan is written, 0..1."""
+        return self._written / len(self._target)
+
     def add(self, maps: np.ndarray) -> None:
         """Take the next slices of the network's grid; write the scan's that need no further ones.
 

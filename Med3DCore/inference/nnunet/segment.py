@@ -76,8 +76,9 @@ def segment_stage(
         with progress.stage(f"{stage.name}: network", share=0.7 / mean.rows):
             mean.run(row, progress)
         with progress.stage("restore", share=0.1 / mean.rows):
+            before = restorer.part
             for maps in mean.finished(row):
-                progress.check()
+                progress.update(min(1.0, (restorer.part - before) * mean.rows))
                 restorer.add(maps)
     return result
 
