@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,8 +17,8 @@ from statistics import median
 
 import numpy as np
 from bench_nnunet import make_scan
-from bench_restore import measure
-from bench_segment import ROOT, run_measured
+from bench_restore import measure, run_alone
+from bench_segment import run_measured
 
 
 def main() -> None:
@@ -48,12 +46,7 @@ def main() -> None:
     for _ in range(arguments.repeats):
         for side, found in runs.items():
             python = arguments.python if side == "theirs" else sys.executable
-            command = [python, __file__, "--side", side, model, scan, folder / f"{side}.npy"]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-            done = subprocess.run(
-                list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, env=environment
-            )
-            found.append(json.loads(done.stdout.splitlines()[-1]))
+            found.append(run_alone([python, __file__, "--side", side, model, scan, folder / f"{side}.npy"]))
             print(side, found[-1], flush=True)
     seconds = {side: median(run["seconds"] for run in found) for side, found in runs.items()}
     theirs, ours = (np.load(folder / f"{side}.npy") for side in runs)

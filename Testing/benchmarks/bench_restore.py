@@ -66,8 +66,13 @@ def run(side: str, arguments: argparse.Namespace, folder: str) -> dict:
     python = arguments.python if side == "theirs" else sys.executable
     command = [python, __file__, "--side", side, folder]
     command += [text for key, value in values.items() for text in (f"--{key}", str(value))]
+    return run_alone(command)
+
+
+def run_alone(command: list) -> dict:
+    """A command on one thread: the JSON in the last line that it prints, see :func:`measure`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
