@@ -104,6 +104,25 @@ def test_holes_that_are_contours_of_their_own_and_contours_given_twice(series, t
     assert read.array[3, 5, 5] == 1 and read.array[3, 10, 10] == 0 and read.array[3, 17, 20] == 1
 
 
+def test_planes_closer_together_than_slices_make_no_holes_in_each_other(series, tmp_path):
+    labels, origin = series()
+    array = np.zeros(SHAPE, np.uint8)
+    for z in range(SHAPE[0]):
+        array[z, 4 + z : 14 + z // 2, 3:20] = 1
+    path = tmp_path / "r.rtstruct.dcm"
+    write_label_maps(replace(labels, array=array), [path], origin)
+    told, grid = Progress(), labels.geometry
+    # Slices three times as thick, whose middles are those of the second of every three
+    thick = replace(
+        grid,
+        size=(*grid.size[:2], SHAPE[0] // 3),
+        spacing=(*grid.spacing[:2], 3 * grid.spacing[2]),
+        origin=tuple(grid.index_to_physical[:3] @ (0, 0, 1, 1)),
+    )
+    assert np.array_equal(read_label_map(path, progress=told, grid=thick).array, array[1::3])
+    assert "took the nearest plane, 6 contours of others were left out" in told.warnings[0]
+
+
 def test_slices_left_out_between_drawn_ones_are_filled_and_told(series, tmp_path):
     labels, origin = series()
     array = np.zeros(SHAPE, np.uint8)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Slices in a row that are filled between two drawn ones; people who draw every third slice leave two out.
 _LONGEST_GAP = 3
+_ONE_PLANE = 0.02  # slices; as exact as contours are written
 _CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
 
 
@@ -34,8 +35,9 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
     """The structures of an RTSTRUCT as the labels 1, 2, ... in the order of its structures.
 
     A voxel is inside where its centre is. A contour within another one is a hole, whether it is one of its own or
-    joined to it by a keyhole. Slices left out between drawn ones are filled by the mean of the distances to both
-    outlines (Raya and Udupa, IEEE TMI 1990), with a warning. Where structures overlap both are kept.
+    joined to it by a keyhole. Of planes that lie closer together than slices each slice takes the nearest, with a
+    warning. Slices left out between drawn ones are filled by the mean of the distances to both outlines (Raya and
+    Udupa, IEEE TMI 1990), with a warning. Where structures overlap both are kept.
 
     Args:
         path: The file.
@@ -51,14 +53,14 @@ def read_structure_set(path: Path, grid: Geometry | None, warn: Callable[[str], 
     grid = grid or _grid_beside(path, made)
     structures = list(_structures(made))
     found = [_marked(contours, grid) for _, contours in structures]
-    if not any(slices for slices, _ in found):
+    if not any(slices for slices, _, _ in found):
         raise VolumeError(f"{path} holds no closed contour inside of the scan; is it of another series?")
     if len(structures) > 255:
         raise VolumeError(f"{path} holds {len(structures)} structures; Med3D reads at most 255, split the file.")
     overlay = Overlay(grid.shape, len(structures), str(path))
-    for value, ((label, _), (slices, lost)) in enumerate(zip(structures, found, strict=True), start=1):
+    for value, ((label, _), (slices, lost, passed)) in enumerate(zip(structures, found, strict=True), start=1):
         filled = _fill_gaps(slices)
-        _tell(path, label, slices, filled, lost, warn)
+        _tell(path, label, slices, filled, lost, passed, warn)
         for z, marked in filled.items():
             overlay.lay((marked * np.uint8(value))[None], (slice(z, z + 1), slice(None), slice(None)))
     labels = tuple(distinct(label for label, _ in structures))
@@ -113,8 +115,11 @@ def _codes(observation: Dataset | None) -> tuple[Code, Code, Code | None] | None
     return ("", "", ""), code_of(codes[0]), code_of(modifiers[0]) if modifiers else None
 
 
-def _marked(contours: list[np.ndarray], grid: Geometry) -> tuple[dict[int, np.ndarray], int]:
-    """What contours mark in each slice of a grid, bool ``[y, x]``, and how many lie across its slices or beyond."""
+def _marked(contours: list[np.ndarray], grid: Geometry) -> tuple[dict[int, np.ndarray], int, int]:
+    """What contours mark in each slice of a grid, bool ``[y, x]``.
+
+    Also how many lie across its slices or beyond, and how many on a plane that is not the nearest to its slice.
+    """
     to_voxels = np.linalg.inv(grid.index_to_physical)
     by_slice: dict[int, list[np.ndarray]] = {}
     lost = 0
@@ -123,9 +128,19 @@ def _marked(contours: list[np.ndarray], grid: Geometry) -> tuple[dict[int, np.nd
         z = int(np.rint(voxels[:, 2].mean()))
         if np.abs(voxels[:, 2] - z).max() > 0.51 or not 0 <= z < grid.size[2]:
             lost += 1
-        elif not any(np.array_equal(voxels[:, :2], other) for other in by_slice.get(z, [])):
-            by_slice.setdefault(z, []).append(voxels[:, :2])
-    return {z: inside(outlines, grid.shape[1:]) for z, outlines in sorted(by_slice.items())}, lost
+        elif not any(np.array_equal(voxels, other) for other in by_slice.get(z, [])):
+            by_slice.setdefault(z, []).append(voxels)
+    near = {z: _of_nearest_plane(z, outlines) for z, outlines in sorted(by_slice.items())}
+    passed = sum(map(len, by_slice.values())) - sum(map(len, near.values()))
+    return {z: inside(outlines, grid.shape[1:]) for z, outlines in near.items()}, lost, passed
+
+
+def _of_nearest_plane(z: int, outlines: list[np.ndarray]) -> list[np.ndarray]:
+    """(x, y) of the outlines on the plane nearest to a slice; those of two planes would be holes in each other."""
+    heights = np.array([voxels[:, 2].mean() for voxels in outlines])
+    nearest = heights[np.abs(heights - z).argmin()]
+    at_it = np.abs(heights - nearest) < _ONE_PLANE
+    return [voxels[:, :2] for voxels, here in zip(outlines, at_it, strict=True) if here]
 
 
 def _fill_gaps(slices: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -153,11 +168,17 @@ def _tell(
     slices: Mapping[int, np.ndarray],
     filled: Mapping[int, np.ndarray],
     lost: int,
+    passed: int,
     warn: Callable[[str], None],
 ) -> None:
     if lost:
         warn(
             f"{lost} contours of '{label.title}' in {path} lie beyond the scan or across its slices; they are left out."
+        )
+    if passed:
+        warn(
+            f"'{label.title}' in {path} is drawn on planes closer together than the scan's slices; each slice took the "
+            f"nearest plane, {passed} contours of others were left out."
         )
     if len(filled) > len(slices):
         warn(
