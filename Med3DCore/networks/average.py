@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from Med3DCore.networks.network import Network
@@ -30,7 +29,11 @@ class Average(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Float ``[n, c, z, y, x]`` to logits; a list of them, finest first, under deep supervision in training."""
-        outputs = [member(x) for member in self.members]
-        if isinstance(outputs[0], list):
-            return [torch.stack(maps).mean(dim=0) for maps in zip(*outputs, strict=True)]
-        return torch.stack(outputs).mean(dim=0)
+        totals: list[Tensor] = []
+        for member in self.members:
+            outputs = member(x)
+            levels = outputs if isinstance(outputs, list) else [outputs]
+            # in float32: sums of half precision would lose digits
+            totals = [a + b for a, b in zip(totals, levels, strict=True)] if totals else [a.float() for a in levels]
+        means = [(total / len(self.members)).to(levels[0].dtype) for total in totals]
+        return means if isinstance(outputs, list) else means[0]

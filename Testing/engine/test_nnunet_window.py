@@ -11,6 +11,7 @@ import torch
 
 from Med3DCore.errors import Cancelled
 from Med3DCore.inference.device import cpu
+from Med3DCore.inference.nnunet.logits import Member
 from Med3DCore.inference.nnunet.restore import Restorer
 from Med3DCore.inference.nnunet.tiling import MONAI, NNUNET
 from Med3DCore.inference.nnunet.window import WindowMean
@@ -31,7 +32,7 @@ def places(patch):
 @pytest.mark.parametrize("shape", [(50, 9, 20), (8, 16, 12), (3, 5, 30), (17, 12, 12), (101, 12, 12)])
 def test_finished_slices_are_the_weighted_mean_of_all_patches(tiling, shape):
     patch, array = (8, 12, 12), np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
-    found = np.concatenate(list(WindowMean(places, array, patch, CPU, 2, (), tiling)), axis=1)
+    found = np.concatenate(list(WindowMean([Member(places, 2)], array, patch, CPU, 2, (), tiling)), axis=1)
     assert found.shape == (2, *shape)
     np.testing.assert_allclose(found[0], array[0], atol=1e-6)
     before = max(0, patch[0] - shape[0]) // 2
@@ -70,7 +71,7 @@ def test_slices_that_come_bit_by_bit_give_the_labels_of_the_whole(cells, voxels,
 
 
 def test_a_row_of_patches_can_be_cancelled():
-    mean = WindowMean(places, np.zeros((1, 8, 8, 80), np.float32), (8, 8, 8), CPU, 2)
+    mean = WindowMean([Member(places, 2)], np.zeros((1, 8, 8, 80), np.float32), (8, 8, 8), CPU, 2)
     asked = []
     with pytest.raises(Cancelled):
         mean.run(0, Progress(is_cancelled=lambda: asked.append(0) or len(asked) > 3))
@@ -83,9 +84,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 from Med3DCore.inference.device import cpu
+from Med3DCore.inference.nnunet.logits import Member
 from Med3DCore.inference.nnunet.window import WindowMean
-array = np.zeros((1, int(sys.argv[1]), 64, 64), np.float32)
-mean = WindowMean(lambda x: x.expand(1, 64, -1, -1, -1), array, (16, 64, 64), replace(cpu(""), dtype=torch.float32), 64)
+array, member = np.zeros((1, int(sys.argv[1]), 64, 64), np.float32), Member(lambda x: x.expand(1, 64, -1, -1, -1), 64)
+mean = WindowMean([member], array, (16, 64, 64), replace(cpu(""), dtype=torch.float32), 64)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert sum(part.shape[1] for part in mean) == len(array[0])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)

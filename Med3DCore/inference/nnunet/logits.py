@@ -2,18 +2,20 @@
 
 That layer is linear, voxel by voxel: the weighted mean of the logits of overlapping patches, and of mirrored copies, is
 what it makes of the mean of its inputs. Of 118 classes and 32 maps before them, the maps are a quarter of the memory,
-and the layer runs once, a few slices at a time.
+and the layer runs once, a few slices at a time. Networks that answer together have last layers of their own: their
+logits are summed, slice by slice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from Med3DCore.networks.average import Average
 from Med3DCore.networks.network import Network
 from Med3DCore.networks.nnunet_decoder import NnunetDecoder
 from Med3DCore.networks.segresnet import SegResNetDecoder
@@ -75,6 +77,43 @@ class Logits:
             out = None if scratch is None else scratch[: shape[0] * shape[1]].view(shape)
             maps = torch.addmm(bias[:, None], weight, flat, out=out).numpy().reshape(-1, *maps.shape[1:])
         return torch.from_numpy(maps).softmax(dim=0).numpy() if self.softmax else maps
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network that answers alone, or one of several that answer together.
+
+    Args:
+        body: From a patch ``[1, c, z, y, x]`` to maps ``[1, maps, z, y, x]``; ready to run on the device.
+        maps: How many it gives.
+        last: What makes of them what is kept; None if they are kept.
+    """
+
+    body: Body
+    maps: int
+    last: Last | None = None
+
+    def kept(self, maps: Tensor) -> Tensor:
+        """What is kept of a slice of its maps: float32 ``[channels, y, x]``."""
+        if self.last is None:
+            return maps
+        weight, bias = self.last
+        return torch.addmm(bias[:, None], weight, maps.flatten(1)).unflatten(1, maps.shape[1:])
+
+
+def members_of(network: nn.Module, classes: int, as_logits: bool) -> tuple[list[Member], int, Last | None]:
+    """The networks that answer together, how many channels are kept of them, and what makes logits of these.
+
+    Args:
+        network: An :class:`.Average`, or one that answers alone.
+        classes: Channels of its logits.
+        as_logits: Whether logits must be kept.
+    """
+    networks = network.members if isinstance(network, Average) else [network]
+    members = [Member(*without_last_layer(each, classes)) for each in networks]
+    if as_logits or len(members) > 1:
+        return members, classes, None
+    return [replace(members[0], last=None)], members[0].maps, members[0].last
 
 
 def without_last_layer(network: nn.Module, classes: int) -> tuple[Body, int, Last | None]:

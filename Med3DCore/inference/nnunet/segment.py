@@ -12,7 +12,7 @@ from Med3DCore.errors import ResourceError
 from Med3DCore.geometry import triple
 from Med3DCore.inference.device import Device
 from Med3DCore.inference.memory import free_bytes
-from Med3DCore.inference.nnunet.logits import Last, Logits, without_last_layer
+from Med3DCore.inference.nnunet.logits import Last, Logits, members_of
 from Med3DCore.inference.nnunet.restore import Decide, Restorer
 from Med3DCore.inference.nnunet.tiling import TILINGS
 from Med3DCore.inference.nnunet.window import TOGETHER, WindowMean
@@ -64,12 +64,12 @@ def segment_stage(
     require_channels(volumes, len(preprocessing.channels))
     result = np.zeros(volumes[0].array.shape, np.uint8)
     classes, regions = stage.network["out_channels"], stage.activation == "sigmoid"
-    body, kept, last = (network, classes, None) if regions else without_last_layer(network, classes)
+    members, kept, last = members_of(network, classes, as_logits=regions)
     with progress.stage(f"{stage.name}: prepare", share=0.1):
         frame = preprocessing.frame(volumes)
-        _require_memory(stage, frame, volumes, kept, device)
+        _require_memory(stage, frame, volumes, kept, members[0].maps, device)
         array = preprocessing.apply(volumes, frame)
-    mean = WindowMean(body, array, stage.window, device, kept, mirror_axes, TILINGS[stage.preprocessing["name"]])
+    mean = WindowMean(members, array, stage.window, device, kept, mirror_axes, TILINGS[stage.preprocessing["name"]])
     decide = _regions(stage, names) if regions else _classes(stage, names, last)
     restorer = Restorer(decide, preprocessing.back(frame), frame.view(result))
     for row in range(mean.rows):
@@ -103,8 +103,10 @@ def _regions(stage: Stage, names: Sequence[str]) -> Decide:
     return decide
 
 
-def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept: int, device: Device) -> None:
-    """Stop before the network starts if what it gives (``kept`` maps), channels and one patch do not fit.
+def _require_memory(
+    stage: Stage, frame: Frame, volumes: Sequence[Volume], kept: int, maps: int, device: Device
+) -> None:
+    """Stop before the network starts if what is ``kept``, channels and one patch, which gives ``maps``, do not fit.
 
     Raises:
         ResourceError: Less is free.
@@ -115,7 +117,7 @@ def _require_memory(stage: Stage, frame: Frame, volumes: Sequence[Volume], kept:
     encoder, on_gpu = stage.network["encoder"], device.torch_device.type != "cpu"
     itemsize = torch.empty(0, dtype=device.dtype).element_size()
     live = _LIVE_MAPS if on_gpu else _LIVE_MAPS_OVER.get(encoder["name"], _LIVE_MAPS)
-    patch = float(np.prod(stage.window)) * (live * encoder["channels"][0] * itemsize + kept * 4)
+    patch = float(np.prod(stage.window)) * (live * encoder["channels"][0] * itemsize + maps * 4)
     on_gpu_free = free_bytes(device) if on_gpu else 0
     if on_gpu and patch > on_gpu_free:
         raise ResourceError(

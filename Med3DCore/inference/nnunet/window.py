@@ -6,13 +6,14 @@ so a long scan needs no more than a short one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
 import torch
 
 from Med3DCore.inference.device import Device
+from Med3DCore.inference.nnunet.logits import Member
 from Med3DCore.inference.nnunet.tiling import NNUNET, Shape, Tiling
 from Med3DCore.inference.sliding_window import combinations
 from Med3DCore.progress import Progress
@@ -22,17 +23,17 @@ TOGETHER = 16
 
 
 class WindowMean:
-    """What a network gives for a whole volume, from patches of the size that it was taught.
+    """What networks give together for a whole volume, their mean, from patches of the size that it was taught.
 
     The size must not change, since instance norm takes mean and spread from a patch. A volume that is smaller gets
     zeros around it, which is the mean of what was normalised.
 
     Args:
-        network: Maps ``[1, c, z, y, x]`` to logits, or what its last layer makes them of; ready to run on the device.
+        members: The networks; each adds what it gives, so they take the memory of one.
         array: float32 ``[c, z, y, x]``.
         patch: Size (z, y, x).
         device: Where to run, and in which precision.
-        channels: What it gives.
+        channels: What is kept of each.
         mirror_axes: Also average over mirroring along these axes (0=z, 1=y, 2=x) and their combinations.
         tiling: Where patches lie, and their weights.
 
@@ -42,7 +43,7 @@ class WindowMean:
 
     def __init__(
         self,
-        network: Callable[[torch.Tensor], torch.Tensor],
+        members: Sequence[Member],
         array: np.ndarray,
         patch: Shape,
         device: Device,
@@ -50,7 +51,7 @@ class WindowMean:
         mirror_axes: tuple[int, ...] = (),
         tiling: Tiling = NNUNET,
     ) -> None:
-        self._network, self._device, self._channels, self._patch = network, device, channels, patch
+        self._members, self._device, self._channels, self._patch = members, device, channels, patch
         self._array, (depth, *self._inner) = _padded(array, patch)
         self._depth = range(depth.start, depth.stop)  # of the volume among all slices
         axes = zip(self._array.shape[1:], patch, strict=True)
@@ -74,19 +75,20 @@ class WindowMean:
             row: Its number.
             progress: Told after each patch; may cancel.
         """
-        progress, first, corners = progress or Progress(), self._starts[row], list(product(*self._across))
+        progress, first = progress or Progress(), self._starts[row]
+        steps = list(product(product(*self._across), self._members))
         for z in range(first, first + self._patch[0]):
             if z not in self._slices:
                 shape = self._array.shape[2:]
                 self._slices[z] = torch.zeros((self._channels, *shape)), torch.zeros(shape)
-        for number, corner in enumerate(corners):
-            progress.update(number / len(corners))
+        for number, (corner, member) in enumerate(steps):
+            progress.update(number / len(steps))
             place = tuple(slice(a, a + size) for a, size in zip((first, *corner), self._patch, strict=True))
             values = torch.from_numpy(np.ascontiguousarray(self._array[(slice(None), *place)]))[None]
-            maps = _mean(self._network, values.to(self._device.torch_device), self._flips, self._device)
+            maps = _mean(member.body, values.to(self._device.torch_device), self._flips, self._device)
             for z, weight in enumerate(self._weight):
                 total, weights = self._slices[first + z]
-                total[(slice(None), *place[1:])].addcmul_(maps[:, z], weight)
+                total[(slice(None), *place[1:])].addcmul_(member.kept(maps[:, z]), weight)
                 weights[place[1:]] += weight
 
     def finished(self, row: int) -> Iterator[np.ndarray]:
