@@ -72,7 +72,7 @@ def draw_comparison(
             each.grid(axis="y", color="0.92", linewidth=0.8)
             each.set_axisbelow(True)
             each.spines[["top", "right"]].set_visible(False)
-            each.legend(frameon=False, fontsize=8, loc="lower right")
+            each.legend(frameon=False, fontsize=8)
 
 
 def _draw_curves(axes: Axes, curves: Sequence[CurveGroup], level: tuple[float, str], colours: dict) -> None:
