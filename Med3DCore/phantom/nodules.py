@@ -43,6 +43,11 @@ class PhantomNodule:
         if not 2 <= self.diameter_mm <= 60:
             raise SettingError(f"A phantom's nodule of {self.diameter_mm} mm cannot be made; choose 2 to 60 mm.")
 
+    @property
+    def looks_malignant(self) -> bool:
+        """Whether it is lobed or spiky: what somebody says who sees a scan of it and no more."""
+        return self._look(self._rng())
+
     def structures(self, centre: np.ndarray, scale: float) -> list[Structure]:
         """What is painted.
 
@@ -50,16 +55,22 @@ class PhantomNodule:
             centre: In the standard patient, mm.
             scale: mm of this patient for 1 mm of the standard patient.
         """
-        rng = np.random.default_rng([self.seed, 7])
+        rng = self._rng()
         radius, lung = self.diameter_mm / 2 / scale, "left_lung" if centre[0] > 0 else "right_lung"
-        look = self.malignant != (rng.random() < _LOOKS_OTHERWISE)
-        shapes, calibre = (_spiky if look else _smooth)(centre, radius, rng)
+        shapes, calibre = (_spiky if self._look(rng) else _smooth)(centre, radius, rng)
         result = [Structure("nodule", shapes[0], None, lung)]
         result += [Structure("nodule", spike, None, lung, calibre) for spike in shapes[1:]]
         if not self.malignant and rng.random() < _CALCIFIED:
             core = _ball(centre, radius * rng.uniform(0.35, 0.7), 0.1, rng)
             result.append(Structure("cortical_bone", core, None, lung))
         return result
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 7])
+
+    def _look(self, rng: np.random.Generator) -> bool:
+        """The first that is drawn of its shape."""
+        return self.malignant != (rng.random() < _LOOKS_OTHERWISE)
 
 
 def draw_diameter(malignant: bool, rng: np.random.Generator) -> float:

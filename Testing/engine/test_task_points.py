@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from Med3DCore.evaluation.classification import auc, roc_points
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.write_series import write_series
 from Med3DCore.phantom.layouts import chests
+from Med3DCore.phantom.nodules import PhantomNodule
 from Med3DCore.progress import Progress
-from Med3DCore.volume import Volume
+from Med3DCore.training.classification.malignancy import RULES
+from Med3DCore.volume import LabelMap, Volume
 
 LIDC, LUNA16 = find_task("lidc_malignancy"), find_task("luna16")
 GRID = Geometry((20, 20, 10), (0.7, 0.7, 2.0), (-50.0, 30.0, -120.0))
@@ -102,6 +105,24 @@ def test_the_phantom_of_lidc_is_read_back(tmp_path, monkeypatch):
     nodule = made[0].nodule
     assert np.linalg.norm(np.subtract(found.centre, nodule.centre)) < 2.0
     assert found.diameter_mm == pytest.approx(nodule.diameter_mm, rel=0.5)
+
+
+def test_readers_of_phantoms_rate_what_can_be_seen(tmp_path):
+    body = np.zeros(GRID.shape, np.uint8)
+    body[4:6, 8:12, 8:12] = 1
+    ct, outlines = Volume(body.astype(np.int16), GRID, "ct"), LabelMap(body, GRID, "outlines", ())
+    centre = tuple((GRID.index_to_physical @ [10.0, 10.0, 5.0, 1.0])[:3].tolist())
+    alike, likely = [], []
+    for seed in range(120):
+        nodule = PhantomNodule(centre, 12.0, malignant=seed % 2 == 1, seed=seed)
+        file = tmp_path / f"{seed}.xml"
+        chests._write_readings(file, chests._Scan(ct, nodule, outlines), "", "", [""] * 10, np.random.default_rng(seed))
+        ratings = [int(rated.text) for rated in ElementTree.parse(file).iter("{http://www.nih.gov}malignancy")]
+        assert 1 <= len(ratings) <= 4 and set(ratings) <= {1, 2, 3, 4, 5}
+        alike.append(RULES["med3d"](ratings) == nodule.looks_malignant)
+        likely.append(np.ptp(ratings) == 0)
+    assert np.mean(alike) > 0.93  # some are doubtful, but a classifier of looks can be right about nearly all
+    assert 0.2 < np.mean(likely) < 0.8
 
 
 # -- LUNA16 ------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ _CANDIDATES = 12  # that are no nodules, in a scan
 _FAR_MM = 14.0  # from a nodule, so that such a candidate does not show it
 _VESSEL_HU = -650.0
 _MISSED = 0.1  # chance that a reader does not see a nodule
-_RATINGS = {False: (1, 2, 2, 3), True: (3, 4, 4, 5)}
+_IMPRESSIONS = {False: (1, 2, 2, 3), True: (4, 5)}  # a nodule's, by its look
+_DOUBTS = 0.2  # chance that a reader is one off
 _NAMESPACE = "http://www.nih.gov"
 
 
@@ -138,6 +139,9 @@ def _write_readings(
     ElementTree.SubElement(header, "StudyInstanceUID").text = study
     body = _own_body(scan)
     seen = [reader for reader in range(4) if rng.random() >= _MISSED] or [0]
+    # Readers have only the scan, and mostly agree; were each right about the nodule by himself, the most frequent
+    # rating would contradict what can be seen of three nodules in ten, and nobody could learn it.
+    impression = int(rng.choice(_IMPRESSIONS[scan.nodule.looks_malignant]))
     for reader in range(4):
         session = ElementTree.SubElement(root, "readingSession")
         ElementTree.SubElement(session, "servicingRadiologistID").text = f"reader{reader}"
@@ -146,11 +150,17 @@ def _write_readings(
         nodule = ElementTree.SubElement(session, "unblindedReadNodule")
         ElementTree.SubElement(nodule, "noduleID").text = f"Nodule {reader:03}"
         about = ElementTree.SubElement(nodule, "characteristics")
-        ElementTree.SubElement(about, "malignancy").text = str(rng.choice(_RATINGS[scan.nodule.malignant]))
+        ElementTree.SubElement(about, "malignancy").text = str(_rating(impression, rng))
         drawn = ndimage.binary_dilation(body) if rng.random() < 0.3 else body
         for index in np.flatnonzero(drawn.any(axis=(1, 2))).tolist():
             _outline(nodule, drawn[index], scan.ct.geometry, index, slices[index])
     path.write_text(ElementTree.tostring(root, encoding="unicode"), encoding="utf-8")
+
+
+def _rating(impression: int, rng: np.random.Generator) -> int:
+    """What one of the readers says, 1 to 5."""
+    off = int(rng.choice((-1, 1))) if rng.random() < _DOUBTS else 0
+    return min(5, max(1, impression + off))
 
 
 def _own_body(scan: _Scan) -> np.ndarray:
