@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SimpleITK 2.5.7 and nibabel 5.4.2: a scan in micrometres, as of small animals, in three formats that have a field for that.
 # SimpleITK turns a NIfTI's micrometres into millimetres, but passes over "space units" of an NRRD and DistanceUnits of a
-# MetaImage; nibabel's affine passes over a NIfTI's (xyzt_units). So the same scan is a thousand times as large by format or by reader,
-# and a volume a thousand million times, without a word. One would guess one unit for all. Ends with 1 if that changes.
+# MetaImage; nibabel's affine passes over a NIfTI's (xyzt_units). So the same scan is a thousand times as large by format or by
+# reader, and a volume a thousand million times, without a word. One would guess one unit for all. Ends with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
