@@ -43,6 +43,7 @@ def write_phantom_cases(
     held_out: int = 0,
     progress: Progress | None = None,
     region: str | None = None,
+    organs: tuple[str, ...] = ORGANS,
 ) -> list[dict]:
     """Write phantoms as pairs of image and label.
 
@@ -52,7 +53,8 @@ def write_phantom_cases(
         weight: How often each is drawn, beside a real patient's 1.
         held_out: Every how many-th is for validation; 0 for none.
         progress: Follows and may cancel the work.
-        region: Of all of them, such as ``"pelvis"``, where neither organ is; None for any.
+        region: Of all of them, such as ``"pelvis"``, where neither of the usual organs is; None for any.
+        organs: What is labelled, see :class:`~Med3DCore.phantom.settings.PhantomSettings`.
 
     Returns:
         An entry each of a data set description, see :func:`Med3DCore.training.cases.description.read_cases`; files are
@@ -68,10 +70,10 @@ def write_phantom_cases(
             name = f"{region or 'phantom'}{seed:02}"
             image, label = folder / f"{name}_ct.nii.gz", folder / f"{name}_seg.nii.gz"
             if not label.exists():
-                phantom = make_phantom(seed, random_settings(seed, region=region))
+                phantom = make_phantom(seed, random_settings(seed, organs, region))
                 write_volume(phantom.ct, image)
                 write_label_map(phantom.labels, label)
-            values = {organ: number for number, organ in enumerate(ORGANS, start=1)}
+            values = {organ: number for number, organ in enumerate(organs, start=1)}
             files = {"image": image.name, "label": label.name, "values": values}
             split = "validation" if held_out and seed % held_out == held_out - 1 else "training"
             entries.append({"name": name, **files, "split": split, "weight": weight, "source": SOURCE})
