@@ -41,7 +41,6 @@ NOTHING_FROM = {
     "lidc_1011": 50,
     "lungdx_a0001": 60,
 }
-NOTHING_WEIGHT = 0.4
 
 # ... and of these from this part of the height of the lungs, which is above any spleen.
 NOTHING_ABOVE = (
@@ -57,13 +56,18 @@ NOTHING_ABOVE = (
     "acrinflt_013",
     "cmbcrc_01068",
 )
-UPPER_LUNGS, ABOVE_WEIGHT = 0.6, 0.3
+UPPER_LUNGS = 0.6
+NOTHING_WEIGHT = {"acrinflt_001a": 1.5}  # the only head; others:
+USUAL_WEIGHT = 0.6
 
-# Drafts looked at in axial slices on 2026-11-29, with the organs that are right in them; where two organs would be
-# specks of the chest, only slices below the given one count.
+# Chests that end above the kidneys: one with a bright aorta, one with a tumour of the lung.
+NO_KIDNEY = ("cmbcrc_01068", "lungdx_a0002")
+
+# Drafts looked at in axial and coronal slices on 2026-11-29 and -30, with the organs that are right in them; of one
+# only slices below the given one count.
 ACCEPTED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("lits_w1", "lctsc_s1-102", "lctsc_s1-103", "lctsc_s1-202", "lidc_0001", "lidc_0132a"), ORGANS),
-    **dict.fromkeys(("lidc_1011", "lungdx_a0001"), ORGANS),
+    **dict.fromkeys(("lidc_1011", "lungdx_a0001", "lits_00", "lits_09", "lidc_0002", "ohif_nlst101287"), ORGANS),
     "ohif_acrin042": ("left_kidney",),
 }
 ONLY_BELOW = {"lungdx_a0001": 25}
@@ -84,20 +88,29 @@ def describe_drawn(index: dict, data: Path, out: Path) -> list[dict]:
 
 def describe_nothing(index: dict, data: Path, out: Path) -> list[dict]:
     """Parts of scans without any of the organs, written into ``out``."""
-    starts = {name: (start, NOTHING_WEIGHT) for name, start in NOTHING_FROM.items()}
+    starts = dict(NOTHING_FROM)
     for name in NOTHING_ABOVE:
         lungs = _turned(data / (index[name].get("draft_lungs") or index[name]["labels"]))
         slices = np.flatnonzero((sitk.GetArrayViewFromImage(lungs) > 0).any(axis=(1, 2)))
-        starts[name] = (int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0])), ABOVE_WEIGHT)
+        starts[name] = int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0]))
     entries = []
-    for name, (start, weight) in starts.items():
+    for name, start in starts.items():
         part = _turned(data / index[name]["ct"])[:, :, start:]
         files = {"image": f"{name}_upper_ct.nii.gz", "label": f"{name}_upper_label.nii.gz"}
         sitk.WriteImage(part, str(out / files["image"]))
-        sitk.WriteImage(sitk.Cast(part * 0, sitk.sitkUInt8), str(out / files["label"]))
+        _write_empty(part, out / files["label"])
+        weight = NOTHING_WEIGHT.get(name, USUAL_WEIGHT)
         entry = _entry(name, index[name], data, out, weight, "nothing is there")
         entries.append(entry | files | {"name": f"{name}_upper", "absent": list(ORGANS)})
+    for name in NO_KIDNEY:
+        _write_empty(sitk.ReadImage(str(data / index[name]["ct"])), out / f"{name}_label.nii.gz")
+        entry = _entry(name, index[name], data, out, 1.0, "no kidney is there")
+        entries.append(entry | {"annotated": list(ORGANS[1:]), "absent": list(ORGANS[1:])})
     return entries
+
+
+def _write_empty(like: sitk.Image, path: Path) -> None:
+    sitk.WriteImage(sitk.Cast(like * 0, sitk.sitkUInt8), str(path))
 
 
 def describe_drafts(index: dict, data: Path, out: Path, model: str) -> list[dict]:

@@ -7,8 +7,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from organ_data import UNSURE, _sure_label  # noqa: E402
-from organ_labels import draw  # noqa: E402
+from organ_data import UNSURE, _sure_label
+from organ_labels import draw
 
 SHAPE = (30, 40, 50)
 
