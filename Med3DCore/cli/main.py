@@ -16,6 +16,7 @@ from Med3DCore.cli.console import say
 from Med3DCore.cli.refusals import sentence_of
 from Med3DCore.errors import Cancelled
 from Med3DCore.system.allocator import keep_freed_memory
+from Med3DCore.system.threads import wait_asleep
 
 _PATIENCE_SECONDS = 2.0
 
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         keep_freed_memory()
+        wait_asleep()
         stop = _Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)

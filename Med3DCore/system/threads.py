@@ -11,6 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 _MOST = 4
 
 
+def wait_asleep() -> None:
+    """From now on, torch's threads sleep while they wait for each other; call it before torch is imported.
+
+    They would spin, which takes the processor from the very thread that is waited for wherever another program is busy.
+    Who has chosen otherwise by the environment is heard.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def in_threads(function: Callable, items: Iterable) -> list:
     """The results for all items, in their order.
 

@@ -21,6 +21,7 @@ import Med3DCore
 from Med3DCore.errors import Cancelled, Med3DError, OutputError, system_refusal
 from Med3DCore.io.memory import is_out_of_memory
 from Med3DCore.system.allocator import keep_freed_memory, return_freed_memory
+from Med3DCore.system.threads import wait_asleep
 from Med3DCore.worker.connection import Connection
 from Med3DCore.worker.exchange import remove_forgotten_folders
 from Med3DCore.worker.fields import read_fields
@@ -206,6 +207,7 @@ def serve(idle_minutes: float) -> int:
         idle_minutes: End after so many minutes without a request.
     """
     keep_freed_memory()
+    wait_asleep()
     faulthandler.enable()  # a crash in native code leaves its stack in the log
     if hasattr(os, "setpgid") and not os.isatty(0):
         with suppress(PermissionError):  # it leads a session already

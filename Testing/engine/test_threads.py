@@ -1,7 +1,11 @@
 """Work in threads: in order, ahead of who takes it but not too far, and over when it fails or nobody wants more."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +48,32 @@ def test_what_came_before_a_failure_is_given():
     assert [next(results) for _ in range(13)] == list(range(13))
     with pytest.raises(ValueError, match="13"):
         next(results)
+
+
+SPINNING = """
+import sys, time
+from Med3DCore.system.threads import wait_asleep
+if sys.argv[1] == "asleep":
+    wait_asleep()
+import torch
+torch.set_num_threads(2)
+x = torch.ones(1 << 17)
+used = 0.0
+for _ in range(300):
+    x + x
+    before = time.process_time()
+    time.sleep(0.001)  # one of the threads has nothing to do
+    used += time.process_time() - before
+print(used)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or (os.cpu_count() or 1) < 2, reason="GNU's OpenMP, two cores")
+def test_threads_that_wait_leave_the_processor_to_others():
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+    def used(how):
+        command = [sys.executable, "-c", SPINNING, how]
+        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    assert used("asleep") < used("awake") / 2
