@@ -45,7 +45,7 @@ class PhantomNodule:
 
     @property
     def looks_malignant(self) -> bool:
-        """Whether it is lobed or spiky: what somebody says who sees a scan of it and no more."""
+        """Whether it is lobed or spiky, which is all that somebody can say who sees a scan of it and no more."""
         return self._look(self._rng())
 
     def structures(self, centre: np.ndarray, scale: float) -> list[Structure]:
