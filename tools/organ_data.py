@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from organ_labels import DRAWINGS, ORGANS, UNSURE
+from organ_labels import DRAWINGS, ORGANS, UNSURE, largest
+from prepare_data import entry_of
 from scipy import ndimage
 
 from Med3DCore.inference.segment import segment
@@ -29,7 +30,7 @@ VALUES = {organ: value for value, organ in enumerate(ORGANS, start=1)}
 # How often a scan is drawn, beside a draft's 1.
 DRAWN_WEIGHT = 2.0
 
-PHANTOMS = {"phantom": 15, "abdomen": 15, "torso": 14}  # of any region, and of two
+PHANTOMS = {None: 15, "abdomen": 15, "torso": 14}  # of any region, and of two
 PHANTOM_WEIGHT = 0.08
 
 # Where nothing is there: from this slice up (counted from the feet) of heads, necks and upper chests...
@@ -142,8 +143,7 @@ def _sure_label(hu: np.ndarray, found: np.ndarray, below: int | None) -> np.ndar
         if not organ.any():
             continue
         padded = np.pad(organ, _OPENING + 1, mode="edge")  # scans end in the middle of organs
-        pieces, _ = ndimage.label(ndimage.binary_opening(padded, cross, _OPENING))
-        core = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if pieces.any() else pieces > 0
+        core = largest(ndimage.binary_opening(padded, cross, _OPENING))
         inner = (np.s_[_OPENING + 1 : -_OPENING - 1],) * 3
         sure = ndimage.binary_erosion(core, cross)[inner] & (hu > _ORGAN_HU)
         label[sure] = value
@@ -157,19 +157,10 @@ def _turned(path: Path) -> sitk.Image:
 
 
 def _entry(name: str, info: dict, data: Path, out: Path, weight: float, by: str) -> dict:
-    return {
-        "name": name,
-        "image": os.path.relpath(data / info["ct"], out),
-        "label": f"{name}_label.nii.gz",
-        "values": VALUES,
-        "annotated": list(ORGANS),
-        "absent": [],
-        "ignore": UNSURE,
-        "patient": info["patient"],
-        "split": "training",
-        "weight": weight,
-        "source": {"data": info["dataset"], "licence": info["licence"], "labels": by},
-    }
+    """Of all organs, for training, labelled by a file of this name in ``out``."""
+    label = out / f"{name}_label.nii.gz"
+    entry = entry_of(name, data, info, label, out, set(ORGANS), weight, by)
+    return entry | {"values": VALUES, "split": "training"}
 
 
 def main() -> None:
@@ -185,8 +176,7 @@ def main() -> None:
     if arguments.drafts:
         entries += describe_drafts(index, data, out, arguments.drafts)
     for region, count in PHANTOMS.items():
-        region_of = None if region == "phantom" else region
-        entries += write_phantom_cases(out, count, PHANTOM_WEIGHT, region=region_of, organs=ORGANS)
+        entries += write_phantom_cases(out, count, PHANTOM_WEIGHT, region=region, organs=ORGANS)
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from liver_labels import UNSURE
 from matplotlib.path import Path as Outline
 from scipy import ndimage
 
 ORGANS = ("spleen", "left_kidney", "right_kidney")
-UNSURE = 254
 DRAWINGS = Path(__file__).with_name("organ_drawings.json")
 
 # Blood vessels and fat of a sinus smaller than so many voxels of a slice stay in the kidney.
@@ -59,7 +59,7 @@ def draw(hu: np.ndarray, organs: dict[str, Drawing]) -> np.ndarray:
             smooth, (low, high) = _smooth(hu, drawing), drawing["rim"]
             near = (nearest == place) & (far[place] <= drawing.get("grow", 1.5)) & (smooth >= low) & (smooth <= high)
             mask = (near | cores[place]) & _box(hu.shape, drawing) & ~_cut(hu.shape, drawing)
-            mask = ndimage.median_filter(_largest(mask).astype(np.uint8), 3, mode="nearest") > 0
+            mask = ndimage.median_filter(largest(mask).astype(np.uint8), 3, mode="nearest") > 0
             label[_fill_small_holes(mask) & (label == 0)] = value
     return label
 
@@ -113,7 +113,8 @@ def _ball(radius: float) -> np.ndarray:
     return (np.mgrid[-reach : reach + 1, -reach : reach + 1, -reach : reach + 1] ** 2).sum(axis=0) <= radius**2 + 1e-6
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest piece of a mask."""
     pieces, count = ndimage.label(mask)
     return pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if count else mask
 

@@ -104,13 +104,19 @@ def test_holes_that_are_contours_of_their_own_and_contours_given_twice(series, t
     assert read.array[3, 5, 5] == 1 and read.array[3, 10, 10] == 0 and read.array[3, 17, 20] == 1
 
 
-def test_planes_closer_together_than_slices_make_no_holes_in_each_other(series, tmp_path):
+def _of_every_slice_another(series, folder):
+    """A structure that every slice cuts otherwise, its scan, and the RTSTRUCT of it."""
     labels, origin = series()
     array = np.zeros(SHAPE, np.uint8)
     for z in range(SHAPE[0]):
         array[z, 4 + z : 14 + z // 2, 3:20] = 1
-    path = tmp_path / "r.rtstruct.dcm"
-    write_label_maps(replace(labels, array=array), [path], origin)
+    path, labels = folder / "r.rtstruct.dcm", replace(labels, array=array)
+    write_label_maps(labels, [path], origin)
+    return labels, origin, path
+
+
+def test_planes_closer_together_than_slices_make_no_holes_in_each_other(series, tmp_path):
+    labels, _, path = _of_every_slice_another(series, tmp_path)
     told, grid = Progress(), labels.geometry
     # Slices three times as thick, whose middles are those of the second of every three
     thick = replace(
@@ -119,17 +125,12 @@ def test_planes_closer_together_than_slices_make_no_holes_in_each_other(series, 
         spacing=(*grid.spacing[:2], 3 * grid.spacing[2]),
         origin=tuple(grid.index_to_physical[:3] @ (0, 0, 1, 1)),
     )
-    assert np.array_equal(read_label_map(path, progress=told, grid=thick).array, array[1::3])
+    assert np.array_equal(read_label_map(path, progress=told, grid=thick).array, labels.array[1::3])
     assert "took the nearest plane, 6 contours of others were left out" in told.warnings[0]
 
 
 def test_slices_left_out_between_drawn_ones_are_filled_and_told(series, tmp_path):
-    labels, origin = series()
-    array = np.zeros(SHAPE, np.uint8)
-    for z in range(SHAPE[0]):
-        array[z, 4 + z : 14 + z // 2, 3:20] = 1
-    path = tmp_path / "r.rtstruct.dcm"
-    write_label_maps(replace(labels, array=array), [path], origin)
+    labels, origin, path = _of_every_slice_another(series, tmp_path)
 
     def change(made):
         sequence = made.ROIContourSequence[0].ContourSequence
@@ -138,7 +139,7 @@ def test_slices_left_out_between_drawn_ones_are_filled_and_told(series, tmp_path
     told = Progress()
     read = read_label_map(edited(path, change), progress=told, grid=origin.series.geometry)
     assert any("drawn on 5 slices only; 4 between them" in sentence for sentence in told.warnings)
-    assert 2 * np.count_nonzero(read.array & array) / (read.array.sum() + array.sum()) > 0.95
+    assert 2 * np.count_nonzero(read.array & labels.array) / (read.array.sum() + labels.array.sum()) > 0.95
 
 
 def test_contours_beyond_the_scan_are_told_and_another_series_is_refused(series, tmp_path):
