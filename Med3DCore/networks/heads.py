@@ -11,7 +11,7 @@ from Med3DCore.networks.checks import check_choice
 from Med3DCore.networks.conv import Conv3d
 from Med3DCore.networks.layers import Stride
 
-POOLS = ("average", "attention", "label_attention")
+POOLS = ("average", "attention")
 
 
 class ClassificationHead(nn.Module):
@@ -19,14 +19,13 @@ class ClassificationHead(nn.Module):
 
     With ``"attention"`` the mean is weighted: each place says by two small layers and a softmax over all places how
     much it counts (Ilse et al., arXiv 1802.04712, eq. 8), so that a small finding in a large scan need not be averaged
-    away. With ``"label_attention"`` it says so for each class by itself (class-specific attention, as Zhu and Wu, arXiv
-    2108.02456): of many findings of a scan each is looked for at its own place.
+    away.
 
     Args:
         in_channels: Channels of the encoder's maps; only the last is used.
         strides: Not used; every decoder takes it.
         out_channels: Number of classes.
-        pool: ``"average"``, ``"attention"`` or ``"label_attention"``.
+        pool: ``"average"`` or ``"attention"``.
 
     Raises:
         SettingError: The pooling is unknown.
@@ -44,16 +43,15 @@ class ClassificationHead(nn.Module):
         super().__init__()
         check_choice("pool of the decoder", pool, POOLS)
         features = in_channels[-1]
-        if pool != "average":
-            hidden, kinds = max(4, features // 4), out_channels if pool == "label_attention" else 1
-            self.attention = nn.Sequential(Conv3d(features, hidden, 1), nn.Tanh(), Conv3d(hidden, kinds, 1, bias=False))
+        if pool == "attention":
+            hidden = max(4, features // 4)
+            self.attention = nn.Sequential(Conv3d(features, hidden, 1), nn.Tanh(), Conv3d(hidden, 1, 1, bias=False))
         self.pool = pool
         self.logits = Conv3d(features, out_channels, 1)
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:  # noqa: ARG002
         """The encoder's last map to logits ``[n, out_channels]``; ``size`` is not used."""
-        bias, logits = self.logits.bias, self.class_maps(features).mean(dim=(2, 3, 4))
-        return logits if bias is None else logits + bias
+        return self.logits(self._weighted(features[-1]).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
 
     def class_maps(self, features: Sequence[Tensor]) -> Tensor:
         """What each place adds to the logits: class activation maps (Zhou et al., arXiv 1512.04150, eq. 2).
@@ -63,17 +61,17 @@ class ClassificationHead(nn.Module):
 
         Returns:
             Float ``[n, out_channels, z, y, x]`` at the stride of the encoder's last map. The mean over all places is
-            the logit, but for the bias, which is of no place; exact for all poolings, since what follows is linear.
+            the logit, but for the bias, which is of no place; exact for both poolings, since what follows is linear.
         """
-        bias, last = self.logits.bias, features[-1]
-        maps = self.logits(last)
-        maps = maps if bias is None else maps - bias[:, None, None, None]
-        return maps if self.pool == "average" else maps * self._weights(last)
+        bias = self.logits.bias
+        maps = self.logits(self._weighted(features[-1]))
+        return maps if bias is None else maps - bias[:, None, None, None]
+
+    def _weighted(self, last: Tensor) -> Tensor:
+        """The encoder's last map, each place of it times how much it counts."""
+        return last if self.pool == "average" else last * self._weights(last)
 
     def _weights(self, last: Tensor) -> Tensor:
-        """How much each place counts, ``[n, 1, z, y, x]``, or of each class ``[n, out_channels, z, y, x]``.
-
-        It is 1 on the average.
-        """
+        """How much each place counts, ``[n, 1, z, y, x]``; 1 on the average."""
         scores = self.attention(last).float()
         return (torch.softmax(scores.flatten(2), dim=2) * scores[0, 0].numel()).view_as(scores)

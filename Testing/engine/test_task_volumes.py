@@ -194,7 +194,7 @@ def test_classes_that_exclude_each_other(tmp_path, capsys):
     task.write_text(json.dumps(values))
     assert ran("task", "check", task, tmp_path / "set", "--quiet") == 0
     assert "nothing: in 14 of 30 scans" in capsys.readouterr().out
-    words = ["--steps", 100, "--device", "cpu", "--no-cache", "--quiet"]
+    words = ["--steps", 60, "--device", "cpu", "--no-cache", "--quiet"]
     assert ran("task", "train", task, tmp_path / "set", "-o", tmp_path / "run", *words) == 0
     assert ran("task", "evaluate", task, tmp_path / "run", tmp_path / "set", "--device", "cpu", "--quiet") == 0
     figures = json.loads((tmp_path / "run" / "evaluation" / "results.json").read_text())["figures"]

@@ -24,7 +24,7 @@ def _in_stage(writer: Writer) -> Writer:
 
 def _write_deep_lesion(folder: Path, patients: int, seed: int, progress: Progress) -> None:
     """A slice with lesions and those around it of each patient: ``DL_info.csv`` and ``Images_png/``."""
-    write_lesion_data_set(folder, patients, seed=seed, hard=0.0, progress=progress)  # to be learned in minutes
+    write_lesion_data_set(folder, patients, seed=seed, hard=0.3, progress=progress)
 
 
 LAYOUTS: Mapping[str, tuple[Writer, int]] = {
@@ -32,10 +32,10 @@ LAYOUTS: Mapping[str, tuple[Writer, int]] = {
     "liver_cysts": (_in_stage(abdomens.write_liver_cysts), 30),
     "brats_mets": (_in_stage(brains.write_brats_mets), 36),
     "brats2019": (_in_stage(brains.write_brats2019), 36),
-    "ct_rate": (_in_stage(ct_rate.write_ct_rate), 240),
+    "ct_rate": (_in_stage(ct_rate.write_ct_rate), 120),
     "emphysema": (_in_stage(ct_rate.write_emphysema), 90),
     "uterine_anomalies": (_in_stage(uteri.write_uterine_anomalies), 240),
-    "deep_lesion": (_write_deep_lesion, 120),
+    "deep_lesion": (_write_deep_lesion, 60),
     "lidc": (_in_stage(chests.write_lidc), 200),
     "luna16": (_in_stage(chests.write_luna16), 40),
 }
