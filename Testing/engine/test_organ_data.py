@@ -4,10 +4,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
+
+from Med3DCore.phantom.data_set import write_phantom_cases
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from organ_data import UNSURE, _sure_label
+from organ_data import ORGANS, UNSURE, VALUES, _sure_label
 from organ_labels import draw
 
 SHAPE = (30, 40, 50)
@@ -46,3 +49,11 @@ def test_a_draft_counts_below_a_slice_only_and_fat_is_no_organ():
     label = _sure_label(hu, organ.astype(np.uint8), 16)
     assert not label[18:].any() and (label[10, 20, 15:25] == 1).all()
     assert not label[~organ].any(), "fat beside it is surely none"
+
+
+def test_phantoms_have_the_organs_that_are_asked_for(tmp_path):
+    (entry,) = write_phantom_cases(tmp_path, 1, region="abdomen", organs=ORGANS)
+    assert entry["values"] == VALUES
+    label = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / entry["label"])))
+    volumes = np.bincount(label.ravel(), minlength=4)[1:]
+    assert len(volumes) == 3 and (volumes > 500).all()  # voxels of 2.5 mm: 8 mL and more
