@@ -12,6 +12,7 @@ from torch.nn import functional
 from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.training.cases.case import UNKNOWN
+from Med3DCore.training.patches.bowel import paint_bowel
 from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import along_axes, blur, grains, thick_slices
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
@@ -48,6 +49,7 @@ class Augmentation:
         fluid: Chance that a label has shrunk, and that fluid of 0 to 25 HU fills the gap and the fat around, as in
             ascites; for CT, and where the label is seen or known to be absent. What is unknown beside it may be organ,
             and shrinks with it.
+        bowel: Chance of bowel full of bright contrast medium beside the labels, which is none of them; for CT.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
         mirror: Axes of the network's grid (0=z, 1=y, 2=x) along which half of the patches are mirrored. Only where the
@@ -68,6 +70,7 @@ class Augmentation:
     lesions: float = 0.0
     lesion_contrast: float = 0.2
     fluid: float = 0.0
+    bowel: float = 0.0
     probability: float = 0.3
     cut: float = 0.0
     mirror: tuple[int, ...] = ()
@@ -79,7 +82,7 @@ class Augmentation:
         object.__setattr__(self, "mirror", tuple(self.mirror))
         require_ranges(self, ("rotation", "bend", "shift", "noise", "grain", "organ_shift", "lesion_contrast"), 0)
         require_ranges(self, ("scale", "stretch", "contrast", "gamma"), 1)
-        require_ranges(self, ("probability", "cut", "lesions", "fluid"), 0, 1)
+        require_ranges(self, ("probability", "cut", "lesions", "fluid", "bowel"), 0, 1)
 
     def positions(
         self,
@@ -164,7 +167,7 @@ class Augmentation:
         rng: np.random.Generator,
         spacing: Triple = (1.0, 1.0, 1.0),
     ) -> None:
-        """Perhaps another intensity of each label, lesions in it, which stay part of it, fluid around it; in place.
+        """Perhaps another intensity of each label, lesions in it that stay part of it, fluid and bowel around; in place.
 
         Args:
             image: float32 ``[1, 1, z, y, x]`` in the scan's units, before normalisation.
@@ -192,6 +195,8 @@ class Augmentation:
                 organ = inside | ((label == UNKNOWN) & (values > _SOFT_HU))  # what is fluid now is known to be none
                 left = surround_with_fluid(values, organ, spacing, value, rng)
                 label[organ & ~left] = 0
+        if self.bowel and rng.random() < self.bowel:
+            paint_bowel(values, (target[0].numpy() == 1).any(axis=0), spacing, rng)
 
     def end_scan(
         self,

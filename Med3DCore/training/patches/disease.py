@@ -53,7 +53,7 @@ def surround_with_fluid(
         bool of the same shape: what is left of the organ.
     """
     mm = np.asarray(spacing[::-1])
-    uneven = 1 + rng.uniform(0, 1.3) * _bumps(inside.shape, rng.uniform(*_WAVE_MM) / mm, rng)
+    uneven = 1 + rng.uniform(0, 1.3) * bumps(inside.shape, rng.uniform(*_WAVE_MM) / mm, rng)
     layer = inside & (_distance(inside, mm) < rng.uniform(*_LAYER_MM) * uneven)
     low, high = _FAT_HU
     fat = ~inside & (image > low) & (image < high)
@@ -126,19 +126,19 @@ def _paint(
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     axes = [(np.arange(a, b) - c) * mm / r for a, b, c, mm, r in zip(low, high, centre, voxel, radii, strict=True)]
     distance = np.sqrt(axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2)
-    distance += _ROUGH * _bumps(distance.shape, radii / voxel / 2, rng)
+    distance += _ROUGH * bumps(distance.shape, radii / voxel / 2, rng)
     soft = float(np.mean(voxel)) / radius  # a border as wide as a voxel
     share = np.clip(0.5 + (1 - distance) / soft, 0, 1)
     profile = np.full_like(distance, difference)
     if radius > 3 * SMALLEST_MM and rng.random() < 0.4:
         core = np.clip(0.5 + (rng.uniform(0.4, 0.85) - distance) / soft, 0, 1)
         profile += core * rng.uniform(-1, 0.5) * abs(difference)
-    profile *= 1 + 0.2 * _bumps(distance.shape, radii / voxel / 4, rng)
+    profile *= 1 + 0.2 * bumps(distance.shape, radii / voxel / 4, rng)
     image[box] += (profile * share * inside[box]).astype(np.float32)
 
 
-def _bumps(shape: tuple[int, ...], size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Smooth random values about -1 to 1, with bumps of so many voxels along each axis."""
+def bumps(shape: tuple[int, ...], size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Smooth random values float ``[z, y, x]`` about -1 to 1, with bumps of so many voxels along each axis."""
     knots = [max(2, int(np.ceil(n / max(1.0, s))) + 1) for n, s in zip(shape, size, strict=True)]
     field = rng.uniform(-1, 1, knots)
     for axis, n in enumerate(shape):

@@ -54,10 +54,10 @@ def _check_channels(recipe: StageRecipe) -> None:
         )
     if channels > 1 and stage.network["decoder"].get("name") in KINDS:
         raise SettingError(f"Stage '{stage.name}' classifies or detects, for which one channel is possible.")
-    if channels > 1 and (augmentation.organ_shift or augmentation.lesions or augmentation.fluid):
+    if channels > 1 and (augmentation.organ_shift or augmentation.lesions or augmentation.fluid or augmentation.bowel):
         raise SettingError(
             f"Stage '{stage.name}' takes {channels} channels, in which disease cannot be painted; leave organ_shift, "
-            "lesions and fluid out."
+            "lesions, fluid and bowel out."
         )
 
 
