@@ -1,4 +1,4 @@
-"""What training paints into patches: another brightness of an organ, lesions, fluid around it, noise in grains."""
+"""What training paints into patches: another brightness of an organ, lesions, fluid and bowel around it, grains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.preprocessing.intensity import Window
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.patches.augmentation import Augmentation
+from Med3DCore.training.patches.bowel import paint_bowel
 from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import grains
 
@@ -164,6 +165,32 @@ def test_an_organ_that_is_known_in_part_is_not_shifted_but_shrinks_with_what_may
         assert np.median(ill[drowned]) < 40
 
 
+def test_bowel_full_of_contrast_medium_touches_the_organ_and_takes_nothing_of_it(organ):
+    image, inside = organ
+    bright, touching = [], 0
+    for seed in range(20):
+        painted, again = image.copy(), image.copy()
+        paint_bowel(painted, inside, SPACING, rng(seed))
+        paint_bowel(again, inside, SPACING, rng(seed))
+        assert np.array_equal(painted[inside], image[inside]) and np.array_equal(painted, again)
+        bowel = (painted != image) & (painted > 50)
+        bright += [float(np.percentile(painted[bowel], 80))] if bowel.any() else []
+        touching += bool((bowel & ndimage.binary_dilation(inside, iterations=2)).any())
+    assert min(bright) < 150 and max(bright) > 350  # as bright as an organ, and much brighter
+    assert touching >= 10
+
+
+def test_bowel_is_no_label_and_spares_bone_and_lung(organ):
+    image, inside = organ
+    image[:, :4], image[:, -4:] = 600, -850
+    values, label = patch(image, inside)
+    for seed in range(5):
+        Augmentation(bowel=1.0).paint_disease(values, label, STATISTICS, rng(seed), SPACING)
+    after = values[0, 0].numpy()
+    assert np.array_equal(after[:, :4], image[:, :4]) and np.array_equal(after[:, -4:], image[:, -4:])
+    assert (after > image + 50).any() and np.array_equal(label[0, 0].numpy(), inside)
+
+
 def test_nothing_is_painted_where_nobody_says_where_the_organ_is(organ):
     image, inside = organ
     values, label = patch(image, np.full(inside.shape, UNKNOWN, np.uint8))
@@ -180,7 +207,9 @@ def test_grains_keep_the_strength_of_noise_and_join_neighbours():
     assert grains(white, 0.1) is white
 
 
-@pytest.mark.parametrize("setting", [{"lesions": 2}, {"fluid": -0.1}, {"organ_shift": -1}, {"grain": "1"}])
+@pytest.mark.parametrize(
+    "setting", [{"lesions": 2}, {"fluid": -0.1}, {"bowel": 1.5}, {"organ_shift": -1}, {"grain": "1"}]
+)
 def test_settings_that_make_no_sense(setting):
     with pytest.raises(SettingError, match=next(iter(setting))):
         Augmentation(**setting)

@@ -167,7 +167,7 @@ class Augmentation:
         rng: np.random.Generator,
         spacing: Triple = (1.0, 1.0, 1.0),
     ) -> None:
-        """Perhaps another intensity of each label, lesions in it that stay part of it, fluid and bowel around; in place.
+        """Perhaps another intensity of each label, lesions that stay part of it, fluid and bowel around; in place.
 
         Args:
             image: float32 ``[1, 1, z, y, x]`` in the scan's units, before normalisation.
