@@ -74,8 +74,7 @@ def test_the_axis_that_is_resampled_by_itself():
 
 
 @pytest.mark.parametrize("classes", [3, 40])
-def test_enlarged_maps_give_the_labels_of_enlarged_logits(classes):
-    """The last layer is linear: with many classes it runs on enlarged maps, with few on the network's grid."""
+def test_what_the_last_layer_gets_gives_the_labels_of_its_logits(classes):
     rng = np.random.default_rng(classes)
     maps = rng.standard_normal((6, 9, 10, 11)).astype(np.float32)
     weight, bias = (
@@ -85,3 +84,14 @@ def test_enlarged_maps_give_the_labels_of_enlarged_logits(classes):
     axes = [neighbours(n, m, 1) for n, m in zip(maps.shape[1:], (21, 24, 30), strict=True)]
     found, expected = exclusive_labels(Logits(maps, (weight, bias)), axes), exclusive_labels(Logits(logits), axes)
     assert np.mean(found != expected) < 1e-3 and len(np.unique(found)) > classes // 2
+
+
+def test_where_most_classes_win_somewhere_in_a_block_the_labels_are_those_of_the_whole():
+    logits = np.random.default_rng(2).standard_normal((40, 9, 9, 9)).astype(np.float32)
+    logits[17] = np.delete(logits, 17, axis=0).max(axis=0) - 0.01  # wins between corners only
+    axes = [neighbours(9, m, 1) for m in (21, 24, 30)]
+    whole = enlarged(logits, axes)
+    best = np.sort(whole, axis=0)
+    sure = best[-1] - best[-2] > 1e-5
+    assert sure.mean() > 0.999
+    assert np.array_equal(exclusive_labels(Logits(logits), axes)[sure], whole.argmax(axis=0)[sure])

@@ -39,23 +39,6 @@ class Logits:
     last: Last | None = None
     softmax: bool = False
 
-    @property
-    def is_linear(self) -> bool:
-        """Whether interpolated maps give interpolated logits."""
-        return self.last is not None and not self.softmax
-
-    def highest(self, maps: np.ndarray) -> np.ndarray:
-        """The class with the highest logit, of the shape of the maps without channels.
-
-        Args:
-            maps: float32 ``[maps, z, y, x]``, what the last layer gets.
-        """
-        if self.last is None:
-            raise ValueError("the maps are logits")
-        weight, bias = self.last
-        flat = torch.from_numpy(maps.reshape(len(maps), -1)).T
-        return torch.addmm(bias, flat, weight.T).numpy().argmax(axis=1).reshape(maps.shape[1:])
-
     def scratch(self, slices: int) -> Tensor:
         """Memory for so many slices, to be used again for each slab; nothing where slabs need none."""
         classes = 0 if self.last is None else len(self.last[0])

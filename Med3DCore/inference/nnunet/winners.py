@@ -8,7 +8,8 @@ interpolated. That is most of a scan, and near borders two or three classes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,16 +18,29 @@ from Med3DCore.inference.nnunet.logits import Logits
 from Med3DCore.preprocessing.nnunet.axis import Neighbours
 from Med3DCore.system.threads import in_threads
 
-Block = tuple[slice, slice, slice]
-Fill = Callable[[Block, Block], None]
-"""Fills a block of the result; also gets the slices of the network's grid between whose voxels it lies."""
-
 # Voxels of the network's grid along an edge of a block: larger ones have more borders, smaller ones cost Python's time.
 _EDGE = 8
-# With more classes than this part of the maps that they are made of, the maps are interpolated, since the last layer is
-# linear.
-_FEW = 0.7
 _TOGETHER = 16  # classes that are interpolated in one go; as many as the processor's cache holds
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Voxels of the result along an axis that lie in the same few cells of the network's grid.
+
+    Args:
+        voxels: Which.
+        corners: Of these cells.
+        weights: Float32 ``[voxels, corners]``: each row gives a voxel from the corners.
+    """
+
+    voxels: slice
+    corners: slice
+    weights: np.ndarray
+
+
+Block = tuple[Piece, Piece, Piece]
+Fill = Callable[[Piece, Piece], None]
+"""Fills a block of the result, of the slab that it was made for."""
 
 
 def exclusive_labels(
@@ -45,36 +59,30 @@ def exclusive_labels(
         uint8 of the interpolation's shape.
     """
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
-    most = _FEW * len(logits.maps) if logits.is_linear else np.inf
     matters = np.ones(256, bool) if wanted is None else np.isin(np.arange(256), list(wanted))
     scratch = logits.scratch(_EDGE + 1)
 
-    def fill_slab(near: slice) -> Fill:
-        slab = logits.slab(near, scratch)
+    def fill_slab(z: Piece) -> Fill:
+        slab = logits.slab(z.corners, scratch)
         coarse, tops = _argmax(slab), _tops(slab)
 
-        def fill(block: Block, corners: Block) -> None:
-            place = (slice(None), *corners[1:])
-            winners = coarse[place]
+        def fill(y: Piece, x: Piece) -> None:
+            target, near = result[z.voxels, y.voxels, x.voxels], (slice(None), y.corners, x.corners)
+            winners = coarse[near]
             first = winners.flat[0]
             if (winners == first).all():
-                result[block] = first
+                target[:] = first
                 return
-            part, inner = slab[(slice(None), *place)], _inner(axes, block, corners)
-            likely = np.unique(winners)
-            if len(likely) > most:
-                result[block] = _of_maps(logits, corners, inner)
+            likely, part = np.unique(winners), slab[(slice(None), *near)]
+            if 2 * len(likely) > len(part):  # then looking for the others, too, costs more than to take all
+                target[:] = _of_classes(part, np.arange(len(part)), (z, y, x))[1]
                 return
-            best, label = _highest(part, likely, inner)
+            best, label = _of_classes(part, likely, (z, y, x))
             # Between its corners no class is above the highest of them.
-            highest = tops[(slice(None), *corners[1:])].reshape(len(part), -1).max(axis=1)
+            highest = tops[near].reshape(len(part), -1).max(axis=1)
             left = np.union1d(likely, np.flatnonzero(highest > best.min()))
-            if not matters[left].any():
-                return
-            if len(left) > most:
-                result[block] = _of_maps(logits, corners, inner)
-            else:
-                result[block] = label if len(left) == len(likely) else _highest(part, left, inner)[1]
+            if matters[left].any():
+                target[:] = label if len(left) == len(likely) else _of_classes(part, left, (z, y, x))[1]
 
         return fill
 
@@ -91,77 +99,88 @@ def painted_regions(logits: Sequence[np.ndarray], axes: Sequence[Neighbours]) ->
     """
     result = np.zeros([len(axis.low) for axis in axes], np.uint8)
 
-    def fill(block: Block, corners: Block) -> None:
-        target = result[block]
-        for value, logit in enumerate(logits, start=1):
-            part = logit[corners]
-            inside = part > 0
-            if inside.all():
-                target[:] = value
-            elif inside.any():
-                np.copyto(target, np.uint8(value), where=_interpolated(part, _inner(axes, block, corners)) > 0)
+    def fill_slab(z: Piece) -> Fill:
+        def fill(y: Piece, x: Piece) -> None:
+            target = result[z.voxels, y.voxels, x.voxels]
+            for value, logit in enumerate(logits, start=1):
+                part = logit[z.corners, y.corners, x.corners]
+                inside = part > 0
+                if inside.all():
+                    target[:] = value
+                elif inside.any():
+                    np.copyto(target, np.uint8(value), where=_interpolated(part[None], (z, y, x))[0] > 0)
 
-    _in_blocks(lambda _near: fill, axes)
+        return fill
+
+    _in_blocks(fill_slab, axes)
     return result
 
 
-def _in_blocks(fill_slab: Callable[[slice], Fill], axes: Sequence[Neighbours]) -> None:
-    """Fill all blocks, slab after slab, each by the function that ``fill_slab`` gives for its slices of the network."""
+def _in_blocks(fill_slab: Callable[[Piece], Fill], axes: Sequence[Neighbours]) -> None:
+    """Fill all blocks, slab after slab, each by the function that ``fill_slab`` gives."""
     slabs, rows, columns = (_pieces(axis) for axis in axes)
-    for z, near_z in slabs:
-        fill = fill_slab(near_z)
+    for z in slabs:
+        fill = fill_slab(z)
 
-        def row(piece: tuple[slice, slice], z: slice = z, near_z: slice = near_z, fill: Fill = fill) -> None:
-            for x, near_x in columns:
-                fill((z, piece[0], x), (near_z, piece[1], near_x))
+        def row(y: Piece, fill: Fill = fill) -> None:
+            for x in columns:
+                fill(y, x)
 
         in_threads(row, rows)
 
 
-def _pieces(axis: Neighbours) -> list[tuple[slice, slice]]:
-    """Runs of voxels of the result that lie in the same few cells of the network's grid, and these cells' corners."""
+def _pieces(axis: Neighbours) -> list[Piece]:
+    """All of an axis."""
     groups = axis.low // _EDGE
     starts = [0, *(np.flatnonzero(np.diff(groups)) + 1), len(groups)]
-    return [(slice(a, b), slice(int(axis.low[a]), int(axis.high[b - 1]) + 1)) for a, b in pairwise(starts)]
+    return [_piece(axis, slice(a, b)) for a, b in pairwise(starts)]
 
 
-def _inner(axes: Sequence[Neighbours], block: Block, corners: Block) -> list[Neighbours]:
-    """The interpolation of a block from its own corners."""
-    return [
-        Neighbours(axis.low[place] - near.start, axis.high[place] - near.start, axis.part[place])
-        for axis, place, near in zip(axes, block, corners, strict=True)
-    ]
+def _piece(axis: Neighbours, voxels: slice) -> Piece:
+    low, high, part = axis.low[voxels], axis.high[voxels], axis.part[voxels]
+    first, stop = int(low[0]), int(high[-1]) + 1
+    return Piece(voxels, slice(first, stop), Neighbours(low - first, high - first, part).matrix(stop - first))
 
 
-def _of_maps(logits: Logits, corners: Block, axes: Sequence[Neighbours]) -> np.ndarray:
-    """The highest of all classes at each voxel of a block: the last layer of interpolated maps."""
-    return logits.highest(_interpolated(logits.maps[(slice(None), *corners)], axes))
+def _of_classes(part: np.ndarray, classes: np.ndarray, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """The highest interpolated logit of some classes at each voxel of a block, and whose it is; the first of equals.
+
+    Args:
+        part: float32 ``[classes, z, y, x]`` at the block's corners.
+        classes: Which, ascending.
+        block: Where.
+    """
+    groups = np.array_split(classes, range(_TOGETHER, len(classes), _TOGETHER))
+    return _highest(pair for group in groups for pair in zip(group, _interpolated(part[group], block), strict=True))
 
 
-def _highest(part: np.ndarray, classes: np.ndarray, axes: Sequence[Neighbours]) -> tuple[np.ndarray, np.ndarray]:
-    """The highest interpolated logit of some classes at each voxel of a block, and whose it is; the first of equals."""
-    best: np.ndarray | None = None
-    for group in np.array_split(classes, range(_TOGETHER, len(classes), _TOGETHER)):
-        for candidate, values in zip(group, _interpolated(part[group], axes), strict=True):
-            if best is None:
-                best, label = values.copy(), np.full(values.shape, candidate, np.uint8)
-                continue
-            np.copyto(label, np.uint8(candidate), where=values > best)
-            np.maximum(best, values, out=best)
-    if best is None:
-        raise ValueError("there must be a class")
+def _interpolated(values: np.ndarray, block: Block) -> np.ndarray:
+    """Maps ``[maps, z, y, x]`` of a block's corners at its voxels.
+
+    These products are too small for numpy's library to use threads, which would wait by spinning.
+    """
+    z, y, x = (piece.weights for piece in block)
+    maps = len(values)
+    values = (z @ values.reshape(maps, z.shape[1], -1)).reshape(maps, -1, x.shape[1]) @ x.T
+    return y @ values.reshape(maps, len(z), y.shape[1], len(x))
+
+
+def _highest(maps: Iterable[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The highest of float32 maps at each voxel, and its number, uint8; of equals the first.
+
+    Args:
+        maps: Each with its number; these ascend.
+    """
+    rest = iter(maps)
+    first, values = next(rest)
+    best, label, higher = values.copy(), np.full(values.shape, first, np.uint8), np.empty(values.shape, bool)
+    as_number = higher.view(np.uint8)
+    for number, values in rest:
+        np.greater(values, best, out=higher)
+        # The highest number is the last one; writing it only where it belongs takes several times as long.
+        np.maximum(label, np.multiply(as_number, np.uint8(number), out=as_number), out=label)
+        np.maximum(best, values, out=best)
     return best, label
-
-
-def _interpolated(values: np.ndarray, axes: Sequence[Neighbours]) -> np.ndarray:
-    """Maps ``[..., z, y, x]``, interpolated along their first axis first: the longest runs in memory stay whole."""
-    for number, axis in enumerate(axes, start=-3):
-        part = axis.part.reshape([-1 if number == other else 1 for other in (-3, -2, -1)])
-        low, high = values.take(axis.low, axis=number), values.take(axis.high, axis=number)
-        high -= low
-        high *= part
-        values = np.add(low, high, out=low)
-    return values
 
 
 def _tops(logits: np.ndarray) -> np.ndarray:
@@ -177,13 +196,4 @@ def _tops(logits: np.ndarray) -> np.ndarray:
 
 def _argmax(logits: np.ndarray) -> np.ndarray:
     """The winner at each voxel of the network's grid; uint8."""
-    result = np.zeros(logits.shape[1:], np.uint8)
-
-    def decide(z: int) -> None:
-        best = logits[0, z].copy()
-        for label in range(1, len(logits)):
-            np.copyto(result[z], np.uint8(label), where=logits[label, z] > best)
-            np.maximum(best, logits[label, z], out=best)
-
-    in_threads(decide, range(logits.shape[1]))
-    return result
+    return np.stack(in_threads(lambda z: _highest(enumerate(logits[:, z]))[1], range(logits.shape[1])))
