@@ -54,7 +54,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "name in which {} stands for INPUT's, such as 'results/{}.nii.gz'",
     )
     parser.add_argument("--picture", type=path, metavar="PNG", help="also draw the result over the scan")
-    parser.add_argument("--model", help="name or file of a model (default: the newest that came with Med3D)")
+    default = "default: the one that came with Med3D and looks closest"
+    parser.add_argument("--model", help=f"name or file of a model ({default})")
     parser.add_argument(
         "--channel",
         action="append",

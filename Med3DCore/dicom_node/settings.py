@@ -95,7 +95,7 @@ class NodeSettings:
         host: The address it listens at: this computer alone, unless told otherwise.
         port: The port.
         organs: To be segmented; all that the model finds if empty.
-        model: Name or file; the newest that came with Med3D if empty.
+        model: Name or file; the one that came with Med3D and looks closest if empty.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         seg_labelmap: Store a SEG as label map.
         released_seconds: A series is complete so long after its last slice, once its association has ended.
@@ -134,7 +134,7 @@ ae_title = "MED3D"
 host = "127.0.0.1"                   # this computer alone; 0.0.0.0 for the whole network
 port = 11112
 organs = ["liver", "lungs"]
-# model = "liver-lungs-fast-0.5.0"   # without: the newest that came with Med3D
+# model = "liver-lungs-fast-0.5.0"   # without: the one that came with Med3D and looks closest
 
 [[callers]]                          # nobody else may send
 ae_title = "ORTHANC"

@@ -78,7 +78,8 @@ def segment(
     Args:
         volume: The scan.
         labels: Names of the organs, such as ``["liver", "lungs"]``; numbered 1, 2, ... in the result.
-        model: Name or file of a model, or a loaded one. None takes the newest that came with Med3D and knows them all.
+        model: Name or file of a model, or a loaded one. None takes the one that came with Med3D, knows them
+            all and looks closest.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         settings: Choices between speed and quality.
         progress: Followed, and may cancel.

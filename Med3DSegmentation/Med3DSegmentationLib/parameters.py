@@ -28,7 +28,7 @@ class Med3DParameters:
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode  # to add to; none makes one
     roi: slicer.vtkMRMLMarkupsROINode  # label only inside; none for all
-    model: str = ""  # name-version; empty takes the newest that ships with Med3D and knows the organ
+    model: str = ""  # name-version; empty takes the one that ships with Med3D and looks closest
     device: str = "auto"
     keepEdits: bool = True
     splitLungs: bool = False
@@ -52,7 +52,7 @@ class Med3DParameters:
     findPrevalence: Annotated[float, WithinRange(0, 99)] = 0.0  # %; 0 takes that of the classifier's training
 
     # Train; the device is that of Segment
-    trainingModel: str = ""  # to start from; empty takes the newest that ships with Med3D
+    trainingModel: str = ""  # to start from; empty takes the one that ships with Med3D and looks closest
     trainingTitle: str = ""  # of the new model; empty takes one made of its parent's
     trainingMinutes: Annotated[float, WithinRange(1, 1440)] = 10.0
     trainingQuality: TrainingQuality = TrainingQuality.BALANCED

@@ -101,7 +101,8 @@ class SegmentationLogic:
             organs: Names of labels, such as ``["liver", "lungs"]``.
             segmentationNode: Add to this one: segments of an earlier run of the same organs are replaced, all others
                 stay. None makes one beside the volume.
-            model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+            model: Name or file of a model; None takes the one that ships with Med3D, knows the organs and looks
+                closest.
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
             roiNode: Label only what lies inside; None for all.
             keepEdits: Whether a segment that was edited by hand since stays, as "Liver (edited)".

@@ -31,7 +31,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scan", type=Path)
-    parser.add_argument("--model", help="name or file; the newest that ships by default")
+    parser.add_argument("--model", help="name or file; by default the one that ships and looks closest")
     parser.add_argument("--clicks", type=int, default=4)
     arguments = parser.parse_args()
     volume = read_volume(arguments.scan or make_scan())

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with the CTs")
     parser.add_argument("cases", nargs="+", choices=[name for name, line in HEART_LINES.items() if line])
-    parser.add_argument("--model", help="name or file of the model; the newest if left out")
+    parser.add_argument("--model", help="name or file of the model; the one that ships and looks closest if left out")
     parser.add_argument("--out", type=Path, default=Path("runs/livers"), help="folder for the results")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def test_the_users_own_file_wins_over_the_shipped_one(models):
     assert models.find("liver-lungs-1.0.0").path == own
 
 
-def test_default_is_the_newest_shipped_model_with_all_labels(models):
+def test_default_is_a_shipped_model_with_all_labels_and_the_one_made_last_of_equals(models):
     fine = [replace(make_package().stages[0], preprocessing=make_package().stages[-1].preprocessing)]
     add(models.shipped, **liver_only(name="liver", created="2025-12-01T00:00:00Z", stages=tuple(fine)))
     add(models.shipped, name="old", created="2024-01-01T00:00:00Z")

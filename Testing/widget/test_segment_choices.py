@@ -145,6 +145,7 @@ def test_models_are_described_and_say_what_they_find(module, panel, ct):
     assert "gone-1.0.0 is not on this computer" in reason(panel)
     choose(box, "")
     assert reason(panel) == "" and panel.ui.chosenOrgansButton.isHidden()
+    assert panel.ui.modelDescription.text.endswith("the one that looks closest.")  # as Catalogue.default_for takes it
 
 
 MANY = ["liver", "lungs", "spleen", "left_kidney", "right_kidney", *(f"rib_left_{number}" for number in range(1, 13))]

@@ -30,7 +30,7 @@ class Fields:
     Args:
         volume: Description of the scan, see :mod:`Med3DCore.worker.exchange`.
         organs: Names of the labels, by which model and stage are found.
-        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        model: Name or file of a model; None takes the one that ships with Med3D, knows the organs and looks closest.
         stage: Name of a stage of the model; None takes the last one for the first organ.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; for the stages that find the crop box.
         region: Lowest and highest LPS mm (x, y, z) to show; then no network runs. None lets the model find it. Of an

@@ -21,7 +21,7 @@ class Fields:
     Args:
         volume: Description of the scan, see :mod:`Med3DCore.worker.exchange`.
         organs: Names of the wanted labels; they are numbered 1, 2, ... in this order.
-        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        model: Name or file of a model; None takes the one that ships with Med3D, knows the organs and looks closest.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Lowest and highest LPS mm (x, y, z); only what lies inside is labelled. None for all.
         mirror: Also average over mirrored copies, where the model was taught mirrored anatomy: slower, a little better.

@@ -36,7 +36,7 @@ class Fields:
             and ``values`` (label name to its value); ``annotated``: the labels that were looked for, by default all of
             the label map's; ``patient``, by default its name; ``held_out``: whether it is kept to check on, null leaves
             it to the engine; ``untouched``: whether the labels are a model's result that nobody has looked at.
-        model: Name or file of the model to start from; None takes the newest that ships with Med3D.
+        model: Name or file of the model to start from; None takes the one that ships with Med3D and looks closest.
         title: Of the new model.
         minutes: Time for all of it.
         quality: ``"fast"``, ``"balanced"`` or ``"thorough"``.

@@ -22,7 +22,7 @@ class Choices:
 
     Args:
         organs: Names of labels.
-        model: Name or file of a model; None takes the newest that ships with Med3D and knows the organs.
+        model: Name or file of a model; None takes the one that ships with Med3D, knows the organs and looks closest.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         region: Only what lies inside is labelled or shown; None for all.
         splitLungs: Whether left and right lung become segments of their own; not for a preview.

@@ -95,8 +95,9 @@ def hidePreviews(box: Any, scene: slicer.vtkMRMLScene) -> None:
 
 
 def modelChoices(catalogue: ModelChoices) -> list[Choice]:
-    """Entries for a model that segments; the first, "", takes the newest that knows the organ."""
-    automatic = Choice("", _("Automatic"), _("The newest model that came with Med3D and knows the organ."))
+    """Entries for a model that segments; the first, "", takes the engine's choice."""
+    description = _("Of the models that came with Med3D and know the organ, the one that looks closest.")
+    automatic = Choice("", _("Automatic"), description)
     found = [
         Choice(model.reference, f"{model.title} ({model.reference})", model.description)
         for model in catalogue.segmenting()

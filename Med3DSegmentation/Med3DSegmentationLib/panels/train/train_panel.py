@@ -253,7 +253,7 @@ def _startingPoints(catalogue: ModelChoices) -> list[Choice]:
     """Entries for the models and encoders that can be trained on; the first, "", takes what came with Med3D."""
     start = catalogue.find(catalogue.start)
     title = _("Automatic: {model}").format(model=f"{start.title} ({start.reference})") if start else _("Automatic")
-    choices = [Choice("", title, _("The newest model that came with Med3D."))]
+    choices = [Choice("", title, _("Of the models that came with Med3D, the one that looks closest."))]
     for model in catalogue.models or ():
         if not model.problem:
             title = model.title if model.organs else _("{title} (encoder)").format(title=model.title)
