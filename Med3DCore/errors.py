@@ -7,6 +7,8 @@ The command line prints it and exits with code 2; the worker sends it with its c
 from __future__ import annotations
 
 import errno
+import json
+import re
 from typing import Any
 
 _LONGEST = 2000
@@ -84,3 +86,29 @@ def system_refusal(error: BaseException) -> str | None:
     if error.errno == errno.ENOSPC:
         return f"{error.filename or 'A file'} cannot be written: {error.strerror}; make space there and start again."
     return None
+
+
+def fault_in_settings(error: Exception) -> str:
+    """What is wrong with a file of settings, without Python's words.
+
+    Args:
+        error: What reading the file, or making something of its values, raised. A sentence of ours is kept.
+    """
+    text = str(error.args[0] if error.args else error).removesuffix(".")
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON: {error}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, KeyError) and " " not in text:
+        return f"'{text}' is missing"
+    if not isinstance(error, TypeError | ValueError | AttributeError):
+        return text
+    if missing := re.search(r"missing \d+ required .*?arguments?: (.*)", text):
+        return f"{missing[1]} is missing"
+    if number := re.match(r"(?:invalid literal for int|could not convert string to float).*?('.*')", text):
+        return f"{number[1]} is no number"
+    if re.search(r"'\w+' object |indices must be |\w\(\) argument ", text):
+        return f"a value is of the wrong kind ({text})"
+    return text

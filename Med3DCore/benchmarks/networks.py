@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from Med3DCore.benchmarks.task import SEGMENTATION, BenchmarkTask
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import SettingError, fault_in_settings
 from Med3DCore.training.learning.recipe import Recipe, recipe_of
 
 _VALIDATIONS = 5
@@ -43,8 +43,9 @@ def task_recipe(
     try:
         stages = [_with_encoder(stage, encoder) for stage in task.stages] if encoder else task.stages
         recipe = recipe_of({"model": model, "stages": stages, "seed": 1 if seed is None else seed})
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"The task {task.file} has a wrong or missing setting in 'stages': {error}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = fault_in_settings(error)
+        raise SettingError(f"The task {task.file} has a wrong or missing setting in 'stages': {reason}.") from None
     return recipe if steps is None else _shortened(recipe, steps)
 
 

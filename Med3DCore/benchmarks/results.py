@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from Med3DCore.errors import DataError
+from Med3DCore.errors import DataError, fault_in_settings
 from Med3DCore.evaluation.classification import Estimate
 from Med3DCore.io import written_beside
 
@@ -82,7 +82,7 @@ def read_results(folder: Path) -> Results:
     except OSError:
         raise DataError(f"{folder} holds no {RESULTS}; run `med3d task evaluate` first.") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error!r}); run `med3d task evaluate` again.") from None
+        raise DataError(f"{file} is damaged ({fault_in_settings(error)}); run `med3d task evaluate` again.") from None
 
 
 def _plain(value: Any) -> Any:

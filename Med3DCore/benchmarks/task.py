@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import SettingError, fault_in_settings
 
 Values = int | tuple[int, ...]
 
@@ -109,16 +109,15 @@ def read_task(file: Path) -> BenchmarkTask:
             which.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(f"The task {file} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise SettingError(f"The task {file} is no JSON: {error}.") from None
+        raise SettingError(f"The task {file} cannot be used: {fault_in_settings(error)}.") from None
     try:
         return _task(file, values)
     except (SettingError, ValueError, KeyError, TypeError) as error:
-        reason = error.args[0] if error.args else repr(error)
-        raise SettingError(f"The task {file}: {str(reason).removesuffix('.')}.") from None
+        raise SettingError(f"The task {file}: {fault_in_settings(error)}.") from None
 
 
 def _task(file: Path, values: Any) -> BenchmarkTask:

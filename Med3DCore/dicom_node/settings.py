@@ -164,7 +164,7 @@ def read_settings(path: Path) -> NodeSettings:
         SettingError: It cannot be read, or something in it is unknown, missing or makes no sense.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}; give a configuration (.toml).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,9 +6,13 @@ import re
 import pytest
 from training_boxes import changed, command, second_stage, train, write_boxes, write_case, write_data, write_recipe
 
+from Med3DCore.benchmarks.task import read_task
 from Med3DCore.cli.main import main
 from Med3DCore.errors import DataError, SettingError
+from Med3DCore.training.cases.description import read_json
+from Med3DCore.training.co_training.domains import read_co_training
 from Med3DCore.training.learning.recipe import read_recipe
+from Med3DCore.training.pictures.recipe import read_picture_recipe
 
 
 @pytest.fixture
@@ -99,3 +103,37 @@ def test_no_time_is_refused(data, tmp_path, capsys, minutes):
     with pytest.raises(SystemExit, match="2"):
         main(command(data, write_recipe(tmp_path), tmp_path / "run", f"--minutes={minutes}"))
     assert "is no number of minutes above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda values: values.pop("stages"), r"setting: 'stages' is missing\.$"),
+        (lambda values: values["stages"][0].pop("name"), r"setting: 'name' is missing\.$"),
+        (lambda values: values.update(seed="x"), r"setting: 'x' is no number\.$"),
+        (lambda values: values.update(stages=3), "setting: a value is of the wrong kind"),
+        (lambda values: values.update(sead=3), r"setting: unknown setting \['sead'\] .*, seed\.$"),
+    ],
+)
+def test_what_python_says_of_a_recipe_is_told_in_words(tmp_path, change, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        read_recipe(changed(write_recipe(tmp_path), change))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"{", "it is no JSON: "), (b"\xff", "it is no UTF-8 text"), (b"[" * 100_000, "it is nested too deeply")],
+)
+def test_files_that_hold_no_settings_are_refused_everywhere(tmp_path, content, sentence):
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    for read in (read_recipe, read_co_training, read_picture_recipe, read_task, read_json):
+        with pytest.raises((SettingError, DataError), match=sentence):
+            read(path)
+
+
+def test_a_recipe_that_an_editor_of_windows_saved_is_read(tmp_path):
+    path = write_recipe(tmp_path)
+    recipe = read_recipe(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_recipe(path) == recipe

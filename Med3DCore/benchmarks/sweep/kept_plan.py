@@ -44,7 +44,7 @@ def _described(plan: SweepPlan) -> dict[str, dict[str, Any]]:
     """All that a result depends on besides its seed and the data, of which each run keeps who is in them."""
     training = plan.training
     tasks = {
-        name: {"steps": plan.steps.get(name), "file": json.loads(task.file.read_text(encoding="utf-8"))}
+        name: {"steps": plan.steps.get(name), "file": json.loads(task.file.read_text(encoding="utf-8-sig"))}
         for name, task in plan.tasks.items()
     }
     return {

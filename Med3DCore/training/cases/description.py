@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from Med3DCore.errors import DataError
+from Med3DCore.errors import DataError, fault_in_settings
 from Med3DCore.progress import Progress
 from Med3DCore.training.cases.case import SPLITS, Case, Values
 
@@ -37,7 +37,7 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"The data set description {path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a data set description: {error!r}.") from error
+        raise DataError(f"{path} is not a data set description: {fault_in_settings(error)}.") from error
 
 
 def parse_cases(description: Any, path: Path) -> list[Case]:
@@ -56,7 +56,7 @@ def parse_cases(description: Any, path: Path) -> list[Case]:
             _check_entry(entry)
         return [case_from_dict(entry, path.parent) for entry in entries]
     except (AttributeError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a data set description: {error!r}.") from error
+        raise DataError(f"{path} is not a data set description: {fault_in_settings(error)}.") from error
 
 
 # What else than numbers an entry of a description may hold, since Python would take nearly anything.

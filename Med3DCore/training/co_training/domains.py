@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import DataError, SettingError
+from Med3DCore.errors import DataError, SettingError, fault_in_settings
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description
 from Med3DCore.progress import Progress
@@ -126,14 +126,14 @@ def read_co_training(path: Path) -> CoTrainingRecipe:
         SettingError: It cannot be read, or has an unknown or missing setting, which the sentence names.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         encoder, training = values["encoder"], values["training"]
         domains = tuple(_domain(entry, encoder, training) for entry in values.pop("domains"))
         return CoTrainingRecipe(**{**values, "domains": domains, "training": domains[0].recipe.training})
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise SettingError(f"The recipe {path} has a wrong or missing setting: {fault_in_settings(error)}.") from error
 
 
 def gather_cases(recipe: CoTrainingRecipe, paths: Sequence[Path], progress: Progress) -> dict[str, list[Case]]:

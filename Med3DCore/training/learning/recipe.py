@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import SettingError, fault_in_settings
 from Med3DCore.geometry import Triple
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.stage import Stage
@@ -133,11 +133,11 @@ def read_recipe(path: Path) -> Recipe:
         SettingError: It cannot be read, or has an unknown or missing setting, which the sentence names.
     """
     try:
-        return recipe_of(json.loads(Path(path).read_text()))
+        return recipe_of(json.loads(Path(path).read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SettingError(f"The recipe {path} has a wrong or missing setting: {fault_in_settings(error)}.") from error
 
 
 def recipe_of(values: dict) -> Recipe:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from Med3DCore.errors import SettingError
+from Med3DCore.errors import SettingError, fault_in_settings
 from Med3DCore.models.package import ModelPackage
 from Med3DCore.models.package_file import check_description
 from Med3DCore.training.learning.loop_settings import LoopSettings
@@ -96,7 +96,7 @@ def read_picture_recipe(path: Path, flat: bool = False, seed: int | None = None)
         SettingError: It cannot be read, or has an unknown or missing setting, which the sentence names.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         unknown = sorted(set(values) - {item.name for item in fields(PictureRecipe)})
         if unknown:
             raise KeyError(f"unknown setting {unknown}")
@@ -108,5 +108,5 @@ def read_picture_recipe(path: Path, flat: bool = False, seed: int | None = None)
         return PictureRecipe(**{**values, "training": settings, "views": views}).in_form(flat)
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingError(f"The recipe {path} has a wrong or missing setting: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SettingError(f"The recipe {path} has a wrong or missing setting: {fault_in_settings(error)}.") from error

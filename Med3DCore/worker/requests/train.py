@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Med3DCore.errors import DataError
+from Med3DCore.errors import DataError, fault_in_settings
 from Med3DCore.io import read_label_map
 from Med3DCore.labels import Label
 from Med3DCore.models.catalogue import Catalogue
@@ -133,7 +133,9 @@ def _read_cases(
             cases.append(case_from_dict(values, Path()))
         except (KeyError, TypeError, ValueError) as error:
             name = entry.get("name", "without a name")
-            raise DataError(f"The case {name} is not described as the worker's protocol says: {error!r}.") from error
+            raise DataError(
+                f"The case {name} is not described as the worker's protocol says: {fault_in_settings(error)}."
+            ) from error
     return cases, list(labels.values()), arrays
 
 
