@@ -56,3 +56,11 @@ def test_decisions_are_numbered_in_their_order_and_each_is_in_the_table_of_rooms
     rows = re.findall(r"^\| ([^|]+) \| ([\d, ]+) \|$", page, re.MULTILINE)
     assert len({room for room, _ in rows}) == len(rows)
     assert {int(number) for _, listed in rows for number in listed.split(",")} == set(numbers)
+
+
+def test_the_page_of_the_architecture_names_every_room():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    parts = ("Med3DCore", "Med3DCore/training", "Med3DSegmentation/Med3DSegmentationLib")
+    rooms = {file.parent.name for part in parts for file in (ROOT / part).glob("*/__init__.py")} - {"training"}
+    assert {"io", "finding"} <= rooms
+    assert not [room for room in sorted(rooms) if f"{room}/`" not in page]
