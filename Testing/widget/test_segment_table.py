@@ -75,3 +75,11 @@ def test_the_table_is_copied_and_saved(module, panel, ct, tmp_path, monkeypatch)
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "table"))
     press(panel, "csvButton")
     assert (tmp_path / "table.csv").read_text("utf-8-sig").splitlines() == [line.replace("\t", ",") for line in copied]
+    dated = tmp_path / "table 2026.11.30"
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(dated))
+    press(panel, "csvButton")
+    assert sorted(path.name for path in tmp_path.glob("table*")) == ["table 2026.11.30.csv", "table.csv"]
+    dated.with_name("table 2026.11.30.csv").write_text("another's")
+    press(panel, "csvButton")  # of which the dialogue has not asked whether it may go
+    assert dated.with_name("table 2026.11.30.csv").read_text() == "another's"
+    assert "exists already" in module.ui.messageLabel.text

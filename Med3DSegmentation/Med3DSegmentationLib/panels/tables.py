@@ -9,7 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from Med3DCore.errors import Med3DError
+from Med3DCore.errors import Med3DError, OutputError
 from Med3DCore.io.write import written_beside
 
 
@@ -92,8 +92,10 @@ def saveCsv(parent: Any, text: str, showError: Callable[[Med3DError], None]) -> 
     chosen = qt.QFileDialog.getSaveFileName(parent, _("Save the table"), "Med3D.csv", _("Table (*.csv)"))
     if not chosen:
         return
-    path = Path(chosen).with_suffix(".csv")
+    path = Path(chosen if chosen.lower().endswith(".csv") else f"{chosen}.csv")  # a name may have dots, as dates do
     try:
+        if str(path) != chosen and path.exists():  # the dialogue asked about the name that it knew, and no other
+            raise OutputError(_("{file} exists already; choose it in the dialogue to replace it.").format(file=path))
         with written_beside(path) as temporary:
             temporary.write_text(text, encoding="utf-8-sig", newline="")
     except Med3DError as error:
