@@ -119,3 +119,11 @@ def test_all_and_none_of_the_volumes(module):
     assert panel._volumes.chosen() == volumes and panel.ui.liverButton.enabled
     panel.ui.noVolumesButton.click()
     assert panel._volumes.chosen() == [] and not panel.ui.liverButton.enabled
+
+
+def test_names_that_look_like_html_are_shown_as_they_are(module):
+    qt = module.host.qt
+    labels = [label for panel in module.panels.values() for label in panel.widget.findChildren(qt.QLabel)]
+    labels = [label for label in labels if str(label.objectName).endswith("Label")]
+    assert len(labels) > 20
+    assert all(int(label.textFormat) == int(qt.Qt.PlainText) for label in labels)

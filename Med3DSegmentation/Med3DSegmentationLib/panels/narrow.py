@@ -21,3 +21,13 @@ def letNamesShrink(root: Any) -> None:
             label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
     for box in slicer.util.findChildren(root, className="qMRMLNodeComboBox"):
         box.setProperty("sizeAdjustPolicy", qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+
+
+def showNamesAsTheyAre(root: Any) -> None:
+    """Let no name of a volume, case or model be taken for HTML: part of it would be hidden, or a picture loaded.
+
+    Args:
+        root: A panel's widget.
+    """
+    for label in slicer.util.findChildren(root, className="QLabel"):
+        label.setTextFormat(qt.Qt.PlainText)

@@ -8,7 +8,7 @@ import slicer.util
 import vtk
 
 from Med3DCore.errors import Med3DError
-from Med3DSegmentationLib.panels.narrow import letNamesShrink
+from Med3DSegmentationLib.panels.narrow import letNamesShrink, showNamesAsTheyAre
 from Med3DSegmentationLib.panels.services import PanelServices
 
 
@@ -30,6 +30,7 @@ class Panel:
         self.services = services
         self.widget = services.loadUi(self.UI)
         letNamesShrink(self.widget)
+        showNamesAsTheyAre(self.widget)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.parameterNode: Any = None
         self._guiTag = self._observerTag = None
