@@ -135,6 +135,7 @@ def test_what_is_drawn_but_not_learned_is_told(scene):
     assert adviceOn(cases, LIVER_AND_LUNGS) == ""
     segment = drawn(node, name="Abscess")
     assert adviceOn(cases, LIVER_AND_LUNGS).startswith("Not learned: Abscess. Select a case")
+    assert '; "Nothing" leaves them out.' in adviceOn(cases, LIVER_AND_LUNGS)
     abscess = next(label for label in labelChoices(segment, LIVER_AND_LUNGS) if label.name == "abscess")
     for choice in (abscess, None):  # to be learned, or on purpose not
         chooseLabel(segment, choice)

@@ -207,9 +207,13 @@ def adviceOn(cases: Sequence[TrainingCase], modelLabels: Mapping[str, Label]) ->
     advice = []
     names = list(dict.fromkeys(name for case in cases for name in case.unlearned(modelLabels)))
     if names:
-        sentence = _("Not learned: {names}. Select a case and choose what its segments mean; Nothing keeps them out.")
-        more = ", ..." if len(names) > _MOST_NAMES else ""
-        advice.append(sentence.format(names=", ".join(names[:_MOST_NAMES]) + more))
+        sentence = _(
+            'Not learned: {names}. Select a case and choose what its segments mean; "Nothing" leaves them out.'
+        )
+        shown = ", ".join(names[:_MOST_NAMES])
+        if len(names) > _MOST_NAMES:
+            shown = _("{names} and {count} more").format(names=shown, count=len(names) - _MOST_NAMES)
+        advice.append(sentence.format(names=shown))
     if len(cases) < _ENOUGH_TO_CHECK:
         advice.append(
             _(
