@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # VTK 9.7.2: an image may have a direction, and vtkMarchingCubes, vtkFlyingEdges3D and vtkDiscreteFlyingEdges3D put a surface where
 # GetPoint() has its voxels. vtkContourFilter, which picks a faster filter for images by itself (vtkSynchronizedTemplates3D), leaves
-# the direction out: the surface of the same image is not turned and lies beside the organ, and nothing is said. The same file
-# read twice gives two surfaces that do not meet. Ends with 1 if that changes.
+# the direction out: the surface of the same image is not turned and lies beside the organ, and nothing is said. One image put
+# through two filters gives two surfaces that do not meet. Ends with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # VTK 9.7.2: vtkMetaImageReader takes the TransformMatrix of a MetaImage, in which ITK's MetaIO has the direction of one axis after
-# the other, for a matrix of rows: the direction is transposed. A scan that is turned by 90 degrees, or oblique, is turned the other
+# the other, for a matrix of rows: the direction is transposed. A scan that is turned by 90 degrees is turned the other
 # way than in SimpleITK 2.5.7, and vtkMetaImageWriter does the same in reverse. Scans along the axes that are only mirrored are
 # right, for their matrix is symmetric. Nothing is said. Ends with 1 if that changes.
 set -euo pipefail
