@@ -58,7 +58,10 @@ NOTHING_ABOVE = (
     "cmbcrc_01068",
 )
 UPPER_LUNGS = 0.6
-NOTHING_WEIGHT = {"acrinflt_001a": 1.5}  # the only head; others:
+
+# ... and of this below the given slice, below the kidneys.
+NOTHING_BELOW = {"acrinflt_001b": 64}
+NOTHING_WEIGHT = {"acrinflt_001a": 1.5, "acrinflt_001b": 2.0}  # the only head and the only bowel below; others:
 USUAL_WEIGHT = 0.6
 
 # Chests that end above the kidneys: one with a bright aorta, one with a tumour of the lung.
@@ -89,20 +92,21 @@ def describe_drawn(index: dict, data: Path, out: Path) -> list[dict]:
 
 def describe_nothing(index: dict, data: Path, out: Path) -> list[dict]:
     """Parts of scans without any of the organs, written into ``out``."""
-    starts = dict(NOTHING_FROM)
+    parts = {name: ("upper", slice(start, None)) for name, start in NOTHING_FROM.items()}
+    parts |= {name: ("lower", slice(end)) for name, end in NOTHING_BELOW.items()}
     for name in NOTHING_ABOVE:
         lungs = _turned(data / (index[name].get("draft_lungs") or index[name]["labels"]))
         slices = np.flatnonzero((sitk.GetArrayViewFromImage(lungs) > 0).any(axis=(1, 2)))
-        starts[name] = int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0]))
+        parts[name] = ("upper", slice(int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0])), None))
     entries = []
-    for name, start in starts.items():
-        part = _turned(data / index[name]["ct"])[:, :, start:]
-        files = {"image": f"{name}_upper_ct.nii.gz", "label": f"{name}_upper_label.nii.gz"}
+    for name, (side, of) in parts.items():
+        part = _turned(data / index[name]["ct"])[:, :, of]
+        files = {"image": f"{name}_{side}_ct.nii.gz", "label": f"{name}_{side}_label.nii.gz"}
         sitk.WriteImage(part, str(out / files["image"]))
         _write_empty(part, out / files["label"])
         weight = NOTHING_WEIGHT.get(name, USUAL_WEIGHT)
         entry = _entry(name, index[name], data, out, weight, "nothing is there")
-        entries.append(entry | files | {"name": f"{name}_upper", "absent": list(ORGANS)})
+        entries.append(entry | files | {"name": f"{name}_{side}", "absent": list(ORGANS)})
     for name in NO_KIDNEY:
         _write_empty(sitk.ReadImage(str(data / index[name]["ct"])), out / f"{name}_label.nii.gz")
         entry = _entry(name, index[name], data, out, 1.0, "no kidney is there")

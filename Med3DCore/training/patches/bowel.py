@@ -22,6 +22,7 @@ _WALL_MM, _WALL_HU = 2.5, (20.0, 90.0)
 _AWAY_MM = (8.0, 50.0)  # of a loop's beginning from a voxel of the organ
 _BESIDE = 0.7  # part of the loops that begin beside an organ, if one is seen
 _STEPS, _STEP_MM, _TURN = (2, 6), 18.0, 0.8  # of the walk along its middle
+_UPRIGHT = np.array((2.0, 1.0, 1.0))  # colon beside the kidneys goes up and down more than across
 _POINT_MM = 3.0  # between two points of that line
 _ROUGH = 0.25  # how much the radius goes in and out, part of it
 _UNEVEN = 0.25  # how much the medium differs from place to place, part of its brightness
@@ -78,9 +79,9 @@ def _paint_loop(
 
 def _walk(start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Points ``[n, 3]`` in mm along a random course."""
-    nodes, heading = [start], _direction(rng)
+    nodes, heading = [start], _UPRIGHT * _direction(rng)
     for _ in range(rng.integers(*_STEPS)):
-        heading = heading + _TURN * _direction(rng)
+        heading = heading + _TURN * _UPRIGHT * _direction(rng)
         nodes.append(nodes[-1] + _STEP_MM * heading / np.linalg.norm(heading))
     parts = np.arange(0, 1, _POINT_MM / _STEP_MM)[:, None]
     return np.concatenate([a + parts * (b - a) for a, b in pairwise(nodes)])
