@@ -14,10 +14,9 @@ from Med3DCore.cli.segment_one import report_text, segment_one
 from Med3DCore.cli.segment_places import Places, places_of, reserved
 from Med3DCore.errors import Cancelled, Med3DError, SettingError
 from Med3DCore.models import Catalogue, ModelPackage
+from Med3DCore.models.catalogue import USUAL_ORGANS
 from Med3DCore.progress import Progress
 from Med3DCore.system.leftovers import own_name
-
-DEFAULT_ORGANS = ("liver", "lungs")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -113,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.input:
         args.misuse("which scan? Give an image file or a DICOM folder, or --dicomweb with --series.")
     scans = places_of(args.input, args.output or (), args.picture)
-    organs = args.organ or (() if args.model else DEFAULT_ORGANS)
+    organs = args.organ or (() if args.model else USUAL_ORGANS)
     package = _choose(organs, args)
     organs = organs or package.label_names
     if len(scans) > 1:

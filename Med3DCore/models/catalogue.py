@@ -26,6 +26,7 @@ from Med3DCore.system.locks import locked
 if TYPE_CHECKING:
     from torch import Tensor
 
+USUAL_ORGANS = ("liver", "lungs")  # what is meant by who names neither organs nor a model
 MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
 _PATIENCE_SECONDS = 60.0  # copying a large model to a slow disk
 
@@ -82,9 +83,10 @@ class Catalogue:
     def default_for(self, labels: Sequence[str]) -> ModelPackage:
         """The model to use when the user asks for labels and names no model.
 
-        It is, of the shipped models with all labels, the one that looks closest (so no fast model), of equals the one
-        that was made last. A model of the user takes its place if it has the same name, all labels too, a version that
-        is not older, and was made from more than a few cases and checked on others (:mod:`.proof`).
+        It is, of the shipped models with all labels (with none named, that with most of the usual organs), the one that
+        looks closest (so no fast model), of equals the one that was made last. A model of the user takes its place if
+        it has the same name, all labels too, a version that is not older, and was made from more than a few cases and
+        checked on others (:mod:`.proof`).
 
         Raises:
             ModelError: No shipped model has all these labels.
@@ -95,7 +97,8 @@ class Catalogue:
         shipped = [sound.package for sound in fitting if sound.shipped and sound.package.kind == PIPELINE]
         if not shipped:
             raise _nothing_fits(labels, entries, fitting)
-        name = max(shipped, key=lambda package: (-_finest_mm(package), package.created, package.version_numbers)).name
+        wanted = set(labels or USUAL_ORGANS)
+        name = max(shipped, key=lambda package: _rank(package, wanted)).name
         named = [sound for sound in fitting if sound.package.name == name]
         trusted = [sound for sound in named if sound.shipped or why_unproven(sound.package) is None]
         return max(trusted, key=lambda sound: sound.age).package
@@ -228,9 +231,10 @@ class Catalogue:
         return ModelError(f"There is no model '{name}'; known models: {known}.")
 
 
-def _finest_mm(package: ModelPackage) -> float:
-    """The spacing of its closest look, in mm."""
-    return min(max(stage.preprocessing["spacing"]) for stage in package.stages)
+def _rank(package: ModelPackage, wanted: set[str]) -> tuple:
+    """Higher for more of these labels, of equals for a closer look, of equals for one that was made later."""
+    finest_mm = min(max(stage.preprocessing["spacing"]) for stage in package.stages)
+    return len(wanted & set(package.label_names)), -finest_mm, package.created, package.version_numbers
 
 
 def _nothing_fits(labels: Sequence[str], entries: list[ModelEntry], fitting: list[SoundModel]) -> Med3DError:

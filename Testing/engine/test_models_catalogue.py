@@ -101,6 +101,13 @@ def test_a_coarser_model_is_no_default_though_it_was_made_last(models):
     assert models.default_for(["liver"]).name == "liver-lungs"
 
 
+def test_who_names_no_organ_means_the_usual_ones(models):
+    look = replace(make_package().stages[1], labels=("spleen",), region=None, postprocessing={})
+    add(models.shipped, name="spleen", created="2027-01-01T00:00:00Z", labels=find_labels(["spleen"]), stages=(look,))
+    assert models.default_for(["spleen"]).name == "spleen"
+    assert models.default_for([]).name == "liver-lungs", "and no closer look of another organ, made later"
+
+
 def test_what_to_do_without_a_default(models):
     next(models.shipped.iterdir()).unlink()
     with pytest.raises(ModelError, match="no model for liver and lungs on this computer; add one"):
