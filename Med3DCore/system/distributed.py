@@ -95,6 +95,9 @@ class Ranks:
                 distributed.init_process_group(backend, timeout=_TIMEOUT)
                 atexit.register(distributed.destroy_process_group)
             yield
+            # The last tensors that Python owns are dropped before anybody ends: a thread of gloo that drops one after
+            # Python has ended stops the process ("terminate called"), and torchrun stops all others.
+            distributed.barrier()
         except RuntimeError as error:
             if not any(word in f"{type(error)} {error}".lower() for word in _LOST):
                 raise
