@@ -24,6 +24,7 @@ from Med3DCore.training.learning.checkpoint import LAST, TrainingLog, save_check
 from Med3DCore.training.learning.loop import train
 from Med3DCore.training.learning.loop_settings import LoopSettings
 from Med3DCore.training.learning.optimization import ParameterGroup, rate_factor
+from Med3DCore.training.learning.run import _with_defaults
 from Med3DCore.training.learning.task import Task, Validation
 
 CPU = Device("cpu", "CPU", torch.float32, "test")
@@ -157,6 +158,29 @@ def test_a_run_of_other_settings_is_not_taken(tmp_path, change):
         run(tmp_path, settings=replace(SETTINGS, **change))
     with pytest.raises(DataError, match="training with other settings"):
         run(tmp_path, seed=1)
+
+
+@pytest.mark.parametrize("unknown", ["clip_norm", "ema"])
+def test_a_run_of_a_version_that_did_not_know_a_setting_is_taken_if_that_is_at_its_default(tmp_path, unknown):
+    first, task = run(tmp_path), Line()
+    state = torch.load(tmp_path / LAST, weights_only=True)
+    identity = json.loads(state["identity"])
+    del identity[1][unknown]
+    save_checkpoint(tmp_path, {**state, "identity": json.dumps(identity)})
+    if unknown == "ema":  # which is not at its default here
+        with pytest.raises(DataError, match="training with other settings"):
+            run(tmp_path, task)
+    else:
+        assert same(first.weights, run(tmp_path, task).weights) and not task.drawn
+
+
+def test_settings_that_are_groups_may_lack_some_too():
+    defaults = {"steps": 1, "augmentation": {"noise": 0.1, "bowel": 0.0}, "region": None}
+    assert _with_defaults({"steps": 2, "augmentation": {"noise": 0.2}, "region": {"shift": 1}}, defaults) == {
+        "steps": 2,
+        "augmentation": {"noise": 0.2, "bowel": 0.0},
+        "region": {"shift": 1},
+    }
 
 
 def test_a_damaged_checkpoint_says_so(tmp_path):

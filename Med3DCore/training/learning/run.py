@@ -74,7 +74,7 @@ class Run:
         self.earlier_seconds = 0.0
         self.begin = self.saved = time.monotonic()
         self.clock = self.validation_ended = self.validation_seconds = 0.0
-        self.identity = json.dumps([task.identity, asdict(settings), seed], sort_keys=True)
+        self.identity = _plain([task.identity, asdict(settings), seed])
         self.log = TrainingLog(folder)
 
     # -- where it stands -----------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Run:
             DataError: The checkpoint is damaged or of another training.
         """
         state = self.ranks.from_main(lambda: load_checkpoint(self.folder, torch.device("cpu")))
-        if state is not None and state["identity"] != self.identity:
+        if state is not None and not self._is_identity(state["identity"]):
             raise DataError(
                 f"{self.folder} holds a training with other settings, data or labels; choose another folder or remove "
                 "it."
@@ -216,6 +216,21 @@ class Run:
         self.validation_seconds = state["validation_seconds"]
         self.best, self.stale = state["best"], state["stale"]
         return True
+
+    def _is_identity(self, stored: str) -> bool:
+        """Whether a checkpoint is of this training; an older version's may lack settings that are at their default."""
+        (task, settings, seed), defaults = json.loads(stored), asdict(type(self.settings)())
+        return _plain([task, _with_defaults(settings, defaults), seed]) == self.identity
+
+
+def _plain(identity: list) -> str:
+    return json.dumps(identity, sort_keys=True)
+
+
+def _with_defaults(values: dict, defaults: dict) -> dict:
+    """Settings, and the defaults of those that are not there, also within settings that are groups of some."""
+    groups = {n: _with_defaults(v, defaults[n]) for n, v in values.items() if isinstance(defaults.get(n), dict)}
+    return {**defaults, **values, **groups}
 
 
 class _Loss(nn.Module):
