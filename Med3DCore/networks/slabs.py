@@ -3,7 +3,8 @@
 The finest maps of a patch of 112x112x128 voxels and 32 channels take 205 MB each. Where no gradient is wanted, nobody
 needs the map before a convolution once that has run, and a voxel needs its neighbours alone. So a few slices at a time
 are read, with those around them, and what comes of them lies in their place. What is joined to a map before it is
-convolved is then never there as a whole either. The numbers are those of the convolution of the whole.
+convolved is then never there as a whole either. The numbers are those of the convolution of the whole, but for
+rounding where float32 takes fewer products (:mod:`.winograd`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from Med3DCore.networks.conv import convolved
+from Med3DCore.networks.winograd import Winograd
 
 Part = Callable[[int, int], Tensor]
 """Slices ``[1, channels, first:stop, y, x]`` of a map that is never there as a whole."""
 
-_SLICES = 8  # of a slab; no fewer than a kernel's less one
+_SLICES = 8  # of a slab; a multiple of four, no fewer than a kernel's less one
 _LARGE = 1 << 20  # numbers; smaller maps are not worth it
 
 
@@ -50,6 +52,7 @@ def convolve_over(x: Tensor, conv: nn.Conv3d, joined: Part | None = None) -> Ten
     """
     depth, (reach, *around) = x.shape[2], (size // 2 for size in conv.kernel_size)
     room = _zeros(x, conv.in_channels, _SLICES + 2 * reach)  # a slab, and the slices before and behind it
+    fewer_products = Winograd(conv, (x.shape[3], x.shape[4])) if Winograd.takes(x, conv) else None
     own, others = room[:, -x.shape[1] :], room[:, : -x.shape[1]]
     for first in range(0, depth, _SLICES):
         stop = min(first + _SLICES, depth)
@@ -62,8 +65,16 @@ def convolve_over(x: Tensor, conv: nn.Conv3d, joined: Part | None = None) -> Ten
         if joined is not None:
             others[:, :, begin + low : begin + high] = joined(low, high)
         room[:, :, begin + high :] = 0
-        x[:, :, first:stop] = convolved(room[:, :, : stop - first + 2 * reach], conv, (0, *around))
+        if fewer_products is None:
+            x[:, :, first:stop] = convolved(room[:, :, : stop - first + 2 * reach], conv, (0, *around))
+        else:
+            fewer_products.write(_slices(x)[first:stop], _slices(room))
     return x
+
+
+def _slices(x: Tensor) -> Tensor:
+    """The map as it lies in memory: ``[z, y, x, channels]``."""
+    return x[0].permute(1, 2, 3, 0)
 
 
 def _zeros(x: Tensor, channels: int, slices: int) -> Tensor:
