@@ -22,9 +22,10 @@ from Med3DSegmentationLib.engine.scene_jobs import SceneJobs, calling
 from Med3DSegmentationLib.engine.segment_steps import FrameStep, SegmentStep
 from Med3DSegmentationLib.scene.dicom_database import canWrite, exportBySlicer
 from Med3DSegmentationLib.scene.edit_watch import EditWatch
+from Med3DSegmentationLib.scene.frames import framesOf
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_history import SegmentationHistory
-from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence, framesOf
+from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
 from Med3DSegmentationLib.scene.surfaces import Surfaces, removeSurfaces
 
 OnError = Callable[[Med3DError], None]

@@ -2,7 +2,7 @@
 
 import numpy as np
 from logic_helpers import Ear, emptyVolume, segmentations, until, voxels
-from mrml_helpers import GEOMETRIES, addTransform, addVolume, segmentArray
+from mrml_helpers import GEOMETRIES, addTransform, addVolume, edit, segmentArray
 from test_segmentation_nodes import segmentsOf
 
 from Med3DCore.errors import Cancelled
@@ -92,3 +92,49 @@ def test_a_sequence_that_is_removed_cancels_its_job(scene, logic):
     scene.RemoveNode(browser.GetSequenceNode(proxy))
     until(lambda: not job.isRunning)
     assert isinstance(ear.errors[0], Cancelled) and not segmentations(scene)
+
+
+def shownFrame(browser, index):
+    """Show a frame, as by the slider of the Sequences toolbar."""
+    import slicer
+
+    browser.SetSelectedItemNumber(index)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+
+
+def test_what_is_corrected_in_a_frame_stays_when_others_are_shown(scene, logic):
+    browser, proxy = makeSequence(scene, GEOMETRIES["straight"])
+    node = logic.segmentSequence(proxy, ["liver"], wait=True).segmentationNode
+    counts = [_voxels(node, proxy)]
+    edit(node, "liver", proxy)
+    counts.append(_voxels(node, proxy))
+    shownFrame(browser, 1)
+    counts.append(_voxels(node, proxy))
+    shownFrame(browser, 0)
+    counts.append(_voxels(node, proxy))
+    assert [count - counts[0] for count in counts] == [0, 1, 0, 1]
+
+
+def _voxels(node, proxy):
+    return int((segmentArray(node, "liver", proxy) > 0).sum())
+
+
+def test_a_result_and_its_undo_are_of_the_frame_that_was_segmented(scene, logic):
+    browser, proxy = makeSequence(scene, GEOMETRIES["straight"])
+    node = logic.segmentSequence(proxy, ["liver"], wait=True).segmentationNode
+    ear, of = Ear(), {"segmentationNode": node}
+    job = logic.segment(proxy, ["lungs"], **of, **ear.callbacks)
+    shownFrame(browser, 1)
+    until(lambda: not job.isRunning)
+    assert "shows another frame" in str(ear.errors[0]) and list(segmentsOf(node)) == ["Liver"]
+    shownFrame(browser, 0)
+    assert logic.segment(proxy, ["lungs"], wait=True, **of).segmentationNode is node
+    shownFrame(browser, 1)
+    assert list(segmentsOf(node)) == ["Liver"]
+    assert not logic.restorePrevious(node)
+    shownFrame(browser, 0)
+    assert list(segmentsOf(node)) == ["Liver", "Lungs"]
+    assert logic.restorePrevious(node)
+    shownFrame(browser, 2)
+    shownFrame(browser, 0)
+    assert list(segmentsOf(node)) == ["Liver"]

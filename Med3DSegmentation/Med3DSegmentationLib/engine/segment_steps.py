@@ -16,7 +16,8 @@ from Med3DSegmentationLib.engine.choices import Choices
 from Med3DSegmentationLib.engine.results import OrganResult, SegmentationResult
 from Med3DSegmentationLib.scene.dicom_database import knownFilesInPieces
 from Med3DSegmentationLib.scene.dicom_series import seriesOf
-from Med3DSegmentationLib.scene.pieces import Pieces
+from Med3DSegmentationLib.scene.frames import frameOf
+from Med3DSegmentationLib.scene.pieces import Pieces, atOnce
 from Med3DSegmentationLib.scene.segment_arrays import LabelPart, partsOfLabels
 from Med3DSegmentationLib.scene.segment_writing import WrittenSegments, writeSegments
 from Med3DSegmentationLib.scene.segmentation_history import Changes, SegmentationHistory
@@ -51,6 +52,7 @@ class SegmentStep:
     type: str = field(default="segment", init=False)
     _sent: tuple = field(default=(), init=False)
     _sentTimes: list[int] = field(default_factory=list, init=False)
+    _frame: str = field(default="", init=False)
 
     @property
     def title(self) -> str:
@@ -61,6 +63,7 @@ class SegmentStep:
         """Send the volume as it lies in the world."""
         if self.segmentationNode is not None:
             requireWritable(self.segmentationNode)
+            self._frame = frameOf(self.segmentationNode)
         self._sent, self._sentTimes = _grid(self.volumeNode), list(map(_voxelTime, self._images))  # as it is now
         return self._handOver(scanInPieces(self.volumeNode), folder)
 
@@ -75,7 +78,7 @@ class SegmentStep:
         The volume may have been moved meanwhile, with its transform, and the result goes along.
 
         Raises:
-            VolumeError: The volume has another grid than it had.
+            VolumeError: The volume has another grid than it had, or the segmentation shows another frame.
             SettingError: See :func:`.segmentation_nodes.requireWritable`.
         """
         yield _("Showing the result")
@@ -94,6 +97,7 @@ class SegmentStep:
         node = self.segmentationNode
         if node is not None and node.GetScene() is not None:
             requireWritable(node)
+            self._requireFrame(node)
             shown = removeSurfaces(node)
         elif any(part.mask.size for part in parts):
             node, shown = None, True
@@ -102,7 +106,8 @@ class SegmentStep:
         target = node or newSegmentationNode(self.scene, self.volumeNode)
         with self.history.noting(target, madeNode=node is None) as changes:
             pieces = labelMapInPieces(changes, labelMap, self.volumeNode, self.keepEdits, model, parts)
-            written = yield from self._whileItFits(pieces)
+            # The user may show another frame whenever this yields: what is written to one is written at once.
+            written = atOnce(pieces) if self._frame else (yield from self._whileItFits(pieces))
         if target.GetScene() is None:  # somebody removed it just now
             return (yield from self._write(labelMap, parts, model))
         if shown:
@@ -139,6 +144,14 @@ class SegmentStep:
     @property
     def _images(self) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
         return (self.volumeNode, *self.choices.channels)
+
+    def _requireFrame(self, node: slicer.vtkMRMLSegmentationNode) -> None:
+        if frameOf(node) != self._frame:
+            sentence = _(
+                "{segmentation} shows another frame than when it began, and nothing was written;"
+                " show the frame again and segment it."
+            )
+            raise VolumeError(sentence.format(segmentation=node.GetName()))
 
     def _requireGrid(self) -> None:
         if _grid(self.volumeNode) != self._sent:

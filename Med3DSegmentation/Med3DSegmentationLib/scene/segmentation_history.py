@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import slicer
 
+from Med3DSegmentationLib.scene.frames import frameOf
 from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TAGS, OWN_TAGS, wasEdited
 from Med3DSegmentationLib.scene.segment_arrays import holdsVoxels, imageOfSegment
 from Med3DSegmentationLib.scene.terminology import tagOfSegment
@@ -22,12 +23,14 @@ class Changes:
         madeNode: Whether the node was made for the result.
         former: Copies of the segments that it replaced, removed or renamed, by their ID.
         written: IDs of the segments that it wrote or removed.
+        frame: Which frame of a sequence it was done to.
     """
 
     segmentationNode: slicer.vtkMRMLSegmentationNode
     madeNode: bool = False
     former: dict[str, slicer.vtkSegment] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
+    frame: str = ""
 
     def keep(self, segmentId: str) -> None:
         """Remember a segment that will be replaced, removed or renamed next."""
@@ -63,7 +66,7 @@ class SegmentationHistory:
             segmentationNode: Where it is written to.
             madeNode: Whether the node was made for it.
         """
-        changes = Changes(segmentationNode, madeNode)
+        changes = Changes(segmentationNode, madeNode, frame=frameOf(segmentationNode))
         try:
             yield changes
         except BaseException:  # also where a job is cancelled between two segments
@@ -74,9 +77,9 @@ class SegmentationHistory:
             self._results[segmentationNode.GetID()] = changes
 
     def canRestore(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
-        """Whether there is a state to go back to."""
-        known = segmentationNode is not None and segmentationNode.GetID() in self._results
-        return known and holdsVoxels(segmentationNode)  # the user may have made surfaces of them since
+        """Whether there is a state to go back to: of this frame, and of voxels, which may be surfaces by now."""
+        changes = segmentationNode and self._results.get(segmentationNode.GetID())
+        return bool(changes) and changes.frame == frameOf(segmentationNode) and holdsVoxels(segmentationNode)
 
     def losesEdits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Whether the user edited a segment that going back would take away or replace."""

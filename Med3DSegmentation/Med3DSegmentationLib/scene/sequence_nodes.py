@@ -1,38 +1,11 @@
-"""Sequences of volumes: their frames, and the sequence of segmentations beside them."""
+"""The sequence of segmentations beside a sequence of volumes."""
 
 from __future__ import annotations
 
 import slicer
 from slicer.i18n import tr as _
 
-from Med3DCore.errors import VolumeError
 from Med3DSegmentationLib.scene.segmentation_nodes import newSegmentationNode
-
-
-def findBrowser(
-    scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode
-) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """The sequence browser that plays a volume, or None if the volume is no sequence's."""
-    browsers = scene.GetNodesByClass("vtkMRMLSequenceBrowserNode")
-    browsers.UnRegister(None)
-    found = (browsers.GetItemAsObject(i) for i in range(browsers.GetNumberOfItems()))
-    return next((browser for browser in found if browser.GetSequenceNode(volumeNode)), None)
-
-
-def framesOf(
-    scene: slicer.vtkMRMLScene, volumeNode: slicer.vtkMRMLScalarVolumeNode
-) -> tuple[slicer.vtkMRMLSequenceBrowserNode, slicer.vtkMRMLSequenceNode]:
-    """The browser and the sequence that a volume shows.
-
-    Raises:
-        VolumeError: It shows none, or an empty one.
-    """
-    browser = findBrowser(scene, volumeNode)
-    sequence = browser and browser.GetSequenceNode(volumeNode)
-    if not sequence or sequence.GetNumberOfDataNodes() == 0:
-        sentence = _("{volume} shows no frames of a sequence; segment it as a single volume.")
-        raise VolumeError(sentence.format(volume=volumeNode.GetName()))
-    return browser, sequence
 
 
 class SegmentationSequence:
@@ -62,9 +35,13 @@ class SegmentationSequence:
         self.sequenceNode.SetDataNodeAtValue(segmentationNode, indexValue)
 
     def toScene(self, scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSegmentationNode:
-        """Add the sequence and its proxy, which the browser plays together with the volume; returns the proxy."""
+        """Add the sequence and its proxy, which the browser plays together with the volume; returns the proxy.
+
+        What is changed in a frame stays in it: by default Slicer would drop it as soon as another one is shown.
+        """
         proxy = newSegmentationNode(scene, self._volumeNode)
         scene.AddNode(self.sequenceNode)
         self.browserNode.AddProxyNode(proxy, self.sequenceNode, False)
+        self.browserNode.SetSaveChanges(self.sequenceNode, True)
         proxy.SetReferenceImageGeometryParameterFromVolumeNode(self._volumeNode)
         return proxy

@@ -29,9 +29,9 @@ from Med3DSegmentationLib.panels.segment.volume_list import VolumeList
 from Med3DSegmentationLib.panels.segment.why_not import whyNot
 from Med3DSegmentationLib.panels.selector import Selector, deviceChoices, hidePreviews, modelChoices
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.scene.frames import findBrowser
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
-from Med3DSegmentationLib.scene.sequence_nodes import findBrowser
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.scene.volume_nodes import plainVolumes
 
