@@ -49,12 +49,12 @@ class Segmenter:
 
         Args:
             slices: Its files, in one folder. Others may be there: of a slow sender one may just be written.
-            results: Folder to be made; one that is there is whole, and stays.
+            results: Folder to be made; one that is there with all that is to be sent stays.
 
         Raises:
             Med3DError: The series cannot be used.
         """
-        if results.is_dir():
+        if self.is_made(results):
             return
         from Med3DCore.inference.segment import segment
 
@@ -77,7 +77,12 @@ class Segmenter:
         write_label_maps(result.labels, [made / FILES[kind] for kind in kinds if kind != "picture"], origin)
         if "picture" in kinds:
             _write_picture(volume, result.labels, origin, made / FILES["picture"])
+        shutil.rmtree(results, ignore_errors=True)
         made.rename(results)
+
+    def is_made(self, results: Path) -> bool:
+        """Whether a folder holds all that is to be sent by these settings."""
+        return all((results / FILES[kind]).is_file() for kind in self.settings.kinds)
 
 
 def _write_picture(volume: Volume, labels: LabelMap, origin: Origin, path: Path) -> None:

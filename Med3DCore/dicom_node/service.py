@@ -16,7 +16,7 @@ from Med3DCore.dicom_node.queue import DONE, FAILED, SENDING, WAITING, Job, Queu
 from Med3DCore.dicom_node.receiver import Receiver
 from Med3DCore.dicom_node.sender import NotSent, context, send
 from Med3DCore.dicom_node.settings import NodeSettings
-from Med3DCore.errors import Med3DError, ResourceError, SettingError
+from Med3DCore.errors import Med3DError, OutputError, ResourceError, SettingError
 from Med3DCore.system.locks import locked
 
 # A series that ends the process again and again is given up; so many, since a computer may be switched off often, too.
@@ -56,6 +56,7 @@ class Node:
         self._settings, self._queue = settings, queue
         self._receiver = Receiver(settings, queue)
         self._segmenter = Segmenter(settings)
+        self._told = ""
         for key, _, _ in queue.arriving():
             self._receiver.suspect(key)
 
@@ -77,10 +78,20 @@ class Node:
         try:
             started(server.socket.getsockname()[1])
             while not stop():
-                if not self.step():
+                if not self._step_or_wait():
                     time.sleep(_SECONDS_BETWEEN_LOOKS)
         finally:
             server.shutdown()
+
+    def _step_or_wait(self) -> bool:
+        """A step; a queue that cannot be written, such as on a full disk, is waited for, and nothing in it is lost."""
+        try:
+            worked, self._told = self.step(), ""
+        except (OutputError, OSError) as error:
+            if str(error) != self._told:  # once, not five times a second
+                _log.error("the queue cannot be written, which is tried again: %s", error)
+            worked, self._told = False, str(error)
+        return worked
 
     def step(self) -> bool:
         """One job further, if there is one; whether there was."""
@@ -105,9 +116,10 @@ class Node:
         job, start = self._queue.save(job, attempts=job.attempts + 1), time.monotonic()
         try:
             self._segmenter.make(self._queue.slices_of(job.key), self._queue.results / job.key)
-        except (ResourceError, OSError, MemoryError) as error:  # which may be over in a minute
-            self._queue.save(job, error=str(error), not_before=time.time() + min(_LONGEST_WAIT, 15.0 * 4**job.attempts))
-            _log.error("%s: %s", job.key, error)
+        except (ResourceError, MemoryError) as error:  # which may be over in a minute
+            self._try_later(job, error)
+        except (OutputError, OSError) as error:  # a full disk, which is no reason to give a series up
+            self._try_later(job, error, attempts=min(job.attempts, _ATTEMPTS - 1))
         except Med3DError as error:
             self._fail(job, str(error))
         except Exception as error:
@@ -117,8 +129,16 @@ class Node:
             _log.info("%s: segmented in %.1f s", job.key, time.monotonic() - start)
             self._queue.save(job, state=SENDING, error="", attempts=0)
 
+    def _try_later(self, job: Job, error: BaseException, **changes: int) -> None:
+        _log.error("%s: %s", job.key, error)
+        wait = min(_LONGEST_WAIT, 15.0 * 4**job.attempts)
+        self._queue.save(job, error=str(error), not_before=time.time() + wait, **changes)
+
     def _send(self, job: Job) -> None:
         """Send what no peer has taken yet; what one has taken is written down at once."""
+        if not self._segmenter.is_made(self._queue.results / job.key):  # before the settings were changed
+            self._queue.save(job, state=WAITING, attempts=0)
+            return
         error = ""
         for peer in self._settings.send_to:
             for kind in peer.kinds:
@@ -137,7 +157,7 @@ class Node:
         elif time.time() - job.received > self._settings.retry_hours * 3600:
             self._fail(job, error)
         else:
-            wait = min(_LONGEST_WAIT, 5.0 * 2**job.attempts)
+            wait = min(_LONGEST_WAIT, 5.0 * 2 ** min(job.attempts, 9))
             self._queue.save(job, error=error, attempts=job.attempts + 1, not_before=time.time() + wait)
             _log.warning("%s: %s Tried again in %.0f s.", job.key, error, wait)
 

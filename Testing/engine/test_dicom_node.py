@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -25,8 +26,9 @@ from node_helpers import Archive, associate, configuration, free_port, running, 
 from Med3DCore.cli.main import main
 from Med3DCore.dicom_node.processing import Segmenter
 from Med3DCore.dicom_node.queue import DONE, FAILED, SENDING, WAITING, Queue
+from Med3DCore.dicom_node.service import Node
 from Med3DCore.dicom_node.settings import EXAMPLE, read_settings
-from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.errors import OutputError, SettingError, VolumeError
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
 from Med3DCore.models import catalogue
@@ -368,3 +370,52 @@ def test_the_example_is_printed_and_status_needs_no_node(tmp_path, capsys):
     path.write_text(capsys.readouterr().out.replace("/var/lib/med3d-node", str(tmp_path / "q")), encoding="utf-8")
     assert main(["dicom-node", "status", str(path)]) == 0
     assert "no series yet" in capsys.readouterr().out and not Path(tmp_path / "q").exists()
+
+
+@pytest.fixture
+def waiting(node, series):
+    """A node that does not run, and the one job in its queue."""
+    folder, port, archive_port = node
+    made = Node(read_settings(configuration(folder, port, archive_port)), Queue(folder / "queue"))
+    queue = made._queue
+    for number, file in enumerate(sorted((series / "a").glob("*.dcm"))):
+        key = queue.add("1.2", f"1.2.{number}", file.read_bytes())
+    queue.complete(key, 0.0)
+    return made, lambda: queue.job(key)
+
+
+def on_full_disk(*_arguments, **_options):
+    raise OutputError("it cannot be written: No space left on device")
+
+
+def test_a_full_disk_is_waited_for_and_no_series_is_lost(waiting, monkeypatch):
+    node, job = waiting
+    queue = node._queue
+    with monkeypatch.context() as full:
+        full.setattr("Med3DCore.dicom_node.processing.write_label_maps", on_full_disk)
+        for _ in range(12):
+            assert node._step_or_wait() and "No space" in job().error
+            queue.save(job(), not_before=0.0)
+    with monkeypatch.context() as full:
+        full.setattr(queue, "save", on_full_disk)
+        assert not node._step_or_wait()
+    assert node._step_or_wait() and job().state == SENDING and len(queue.slices_of(job().key)) == job().slices
+
+
+def test_results_of_other_settings_are_made_anew_before_they_are_sent(waiting, monkeypatch):
+    node, job = waiting
+    assert node.step() and job().state == SENDING
+    peer = dataclasses.replace(node._settings.send_to[0], kinds=("seg", "rtstruct"))
+    changed = Node(dataclasses.replace(node._settings, send_to=(peer,)), node._queue)
+    sent = []
+    monkeypatch.setattr("Med3DCore.dicom_node.service.send", lambda _settings, _peer, file: sent.append(file.name))
+    assert changed.step() and changed.step() and changed.step()
+    assert job().state == DONE and sent == ["r.seg.dcm", "r.rtstruct.dcm"]
+
+
+def test_a_peer_that_is_away_for_weeks_does_not_end_the_node(waiting):
+    node, job = waiting
+    assert node.step()
+    patient = Node(dataclasses.replace(node._settings, retry_hours=1e6), node._queue)
+    node._queue.save(job(), attempts=5000, received=time.time())
+    assert patient.step() and "is it running?" in job().error and job().state == SENDING
