@@ -53,6 +53,7 @@ def places_of(sources: Sequence[Path], outputs: Sequence[Path], picture: Path | 
     for source in sources:
         named = tuple(_for(source, output, _ENDING) for output in outputs) if several else tuple(outputs)
         drawn = _for(source, picture, ".png") if several and picture is not None else picture
+        named = tuple({output.resolve(): output for output in reversed(named)}.values())[::-1]  # each file once
         found.append(Places(source, named or (_default_output(source),), drawn, not named))
     _require_different(found)
     for places in found:

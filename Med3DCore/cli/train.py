@@ -18,8 +18,8 @@ from Med3DCore.cli.training import (
     train_as_asked,
     warn_of,
 )
-from Med3DCore.errors import DataError
-from Med3DCore.models.kinds import DETECTING
+from Med3DCore.errors import DataError, SettingError
+from Med3DCore.models.kinds import CLASSIFYING, DETECTING, SCAN_CLASSIFYING
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from Med3DCore.system.distributed import Ranks
     from Med3DCore.training.cases.case import Case
     from Med3DCore.training.learning.recipe import Recipe, StageRecipe
+
+_ELSEWHERE = {
+    CLASSIFYING: "{recipe} is of a classifier of points, which learns from a table of them: "
+    "med3d classify train CSV --recipe {recipe}.",
+    SCAN_CLASSIFYING: "{recipe} is of a classifier of whole scans, which learns in a task: med3d task train "
+    "(docs/tasks.md).",
+}
+"""What other commands train, by the decoder's name."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -66,7 +74,10 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.training.learning.recipe import read_recipe
 
     recipe = read_recipe(args.recipe)
-    if recipe.stages[0].stage.network["decoder"].get("name") == DETECTING:
+    learned = recipe.stages[0].stage.network["decoder"].get("name")
+    if learned in _ELSEWHERE:
+        raise SettingError(_ELSEWHERE[learned].format(recipe=args.recipe))
+    if learned == DETECTING:
         from Med3DCore.cli.train_detector import key_slices, train_detector
 
         return train_detector(recipe, lambda: key_slices(args), args, ranks)

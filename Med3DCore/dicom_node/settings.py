@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from Med3DCore.errors import SettingError
+from Med3DCore.models.catalogue import USUAL_ORGANS
 
 KINDS = ("seg", "rtstruct", "picture")
 
@@ -111,7 +112,7 @@ class NodeSettings:
     ae_title: str = "MED3D"
     host: str = "127.0.0.1"
     port: int = 11112
-    organs: tuple[str, ...] = ("liver", "lungs")
+    organs: tuple[str, ...] = USUAL_ORGANS
     model: str = ""
     device: str = "auto"
     seg_labelmap: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import neg
@@ -186,6 +187,14 @@ def _mask(array: np.ndarray, values: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
+def _cure(name: str, there: Sequence[str]) -> str:
+    """What to do about a name that nobody has, where these labels are there."""
+    number = re.fullmatch(r"label_(\d+)", there[0]) if there else None
+    if number:
+        return f"values without names have to be said, such as --labels {name}={number[1]}"
+    return f"check the name: there is {', '.join(there)}" if there else "check the name"
+
+
 def _pairs(
     prediction: Volume,
     reference: Volume,
@@ -204,7 +213,7 @@ def _pairs(
         if isinstance(label, str) and not (pair.prediction or pair.reference):
             raise SettingError(
                 f"Neither the prediction {prediction.name} nor the reference {reference.name} has a label called "
-                f"'{label}'; check the name."
+                f"'{label}'; {_cure(label, labels_present(reference, ignore_value))}."
             )
         if ignore_value in pair.reference:
             raise SettingError(

@@ -89,7 +89,7 @@ def read_scan(
 
     Raises:
         VolumeError: It cannot be read, or nothing can be seen in it.
-        SettingError: The region, the orientation or the offset makes no sense, or the region lies outside of the scan.
+        SettingError: Region, orientation or offset make no sense, or the region holds no voxel of the scan.
     """
     grid, whole = _read(description, progress, orientation, offset)
     start = seen_start = (0, 0, 0)
@@ -98,7 +98,9 @@ def read_scan(
         low, high = _box(region)
         start, stop = voxels_inside(grid, (low, high))
         if any(a >= b for a, b in zip(start, stop, strict=True)):
-            raise SettingError(f"The region lies outside of {whole.name}; place it over the organ.")
+            raise SettingError(
+                f"The region holds no voxel of {whole.name}; place it over the organ, or make it larger."
+            )
         seen_start, seen_stop = voxels_inside(grid, (low - _CONTEXT_MM, high + _CONTEXT_MM))
     whole = replace(whole, modality=modality)
     return Scan(whole, grid, _part(whole, seen_start, seen_stop), seen_start, start, stop)

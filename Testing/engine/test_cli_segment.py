@@ -98,6 +98,8 @@ def test_several_files_hold_the_same_result(med3d):
     both = [read_label_map(name) for name in ("r.seg.nrrd", "r.nii.gz")]
     assert both[0].array.any() and np.array_equal(both[0].array, both[1].array)
     assert both[0].labels[0].name == "liver" and both[1].labels[0].name == "label_1"
+    code, out, _ = med3d("scan.nii.gz", "-o", "r.nii.gz", "-o", "./r.nii.gz", "-o", "t.nii.gz", "--json")
+    assert json.loads(out)["outputs"] == ["r.nii.gz", "t.nii.gz"]
 
 
 def test_of_several_files_all_are_written_or_none(med3d, monkeypatch):

@@ -141,6 +141,15 @@ def test_bad_labels(folders, text, sentence):
         med3d(*folders, "--labels", text)
 
 
+def test_a_name_that_nobody_has_is_answered_with_what_there_is(tmp_path):
+    named = write(tmp_path / "named.seg.nrrd", spleen=(2, 5))
+    values = write(tmp_path / "values.nii.gz", spleen=(2, 5))
+    with pytest.raises(SettingError, match="check the name: there is spleen"):
+        med3d(named, named, "--labels", "heart")
+    with pytest.raises(SettingError, match="such as --labels heart=2"):
+        med3d(values, values, "--labels", "heart")
+
+
 def test_a_value_that_nobody_has_is_said(folders, capsys):
     one = folders[0] / "one.nii.gz"
     assert med3d(one, one, "--labels", "liver=1", "rest=77") == 0

@@ -87,6 +87,8 @@ def test_unknown_and_wrong_settings_are_named(tmp_path, training, named):
         (lambda v: v["stages"][0].update(window=[32, 32]), "window of stage 'only' is"),
         (lambda v: v["stages"][0]["network"].update(out_channels=3), "2 labels but 3 output channels"),
         (lambda v: v.update(stages=[]), "it has no stage"),
+        (lambda v: v["stages"][0]["network"].update(decoder={"name": "classification"}), "med3d classify train CSV"),
+        (lambda v: v["stages"][0]["network"].update(decoder={"name": "scan_classification"}), "med3d task train"),
         (lambda v: second_stage(v, preprocessing={"spacing": [0, 1, 1], "intensity": {"name": "window"}}), "spacing"),
         (lambda v: v["stages"][0]["preprocessing"].update(spacing="finest"), "Unknown spacing rule 'finest'"),
         (lambda v: second_stage(v, labels=["liver", "heart"]), "No training case shows where 'heart' is"),

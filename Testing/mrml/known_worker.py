@@ -2,7 +2,8 @@
 
 What to do comes in the field ``model``: None or a name answers at once; "slow" takes half a minute and can be
 cancelled; "deaf" cannot; "crash" and "refuse" fail; "reveal" answers and says in a warning where the scan lay, and
-which further images came; "many" takes the scan's values as labels, whatever the organs are called.
+which further images came; "doubt" answers and warns of each organ; "many" takes the scan's values as labels, whatever
+the organs are called.
 """
 
 import os
@@ -49,6 +50,8 @@ def segment(fields, job):
             labels = tuple(label_for(name, position) for position, name in enumerate(fields.organs))
         else:
             labels = find_labels(fields.organs)
+        for name in fields.organs if fields.model == "doubt" else ():
+            progress.warn(f"Is it {name}?", name, "odd")
         labels = LabelMap(array, scan.seen.geometry, "labels", labels)
         if fields.split_lungs:
             labels = split_lungs(labels, scan.whole)
@@ -65,6 +68,7 @@ def segment(fields, job):
             "device_reason": "",
             "fast": fields.fast,
             "warnings": [*revealed(fields)] if fields.model == "reveal" else progress.warnings,
+            "flags": progress.flags,
         },
         "seconds": {"known": 0.1},
         "total_seconds": 0.1,

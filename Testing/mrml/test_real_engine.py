@@ -85,7 +85,7 @@ def test_the_logic_finds_what_the_engine_finds(logic, model, volumeNode):
 def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
     import slicer
 
-    from Med3DSegmentationLib.panels.segment.result_section import _summary
+    from Med3DSegmentationLib.panels.segment.notes import Notes
 
     def asked(**more):
         return logic.segment(volumeNode, ["liver"], model=str(model), device="cpu", wait=True, **more)
@@ -107,7 +107,9 @@ def test_the_dicom_series_is_named(scene, logic, model, volumeNode):
     result = asked(notCt=True)
     assert result.series == f"MR '3: Thorax' (series number 3), {slices} slices"
     assert any("is MR, and" in one for one in result.warnings)
-    assert f"Of {result.series}" in _summary([result])
+    notes = Notes()
+    notes.add(volumeNode, [result])
+    assert f"Of {result.series}" in notes.lines([volumeNode])
 
 
 def test_the_preview_is_what_the_network_sees(scene, logic, model, volumeNode):

@@ -5,7 +5,7 @@ import signal
 import time
 
 from module_helpers import addModel
-from mrml_helpers import GEOMETRIES, addVolume
+from mrml_helpers import GEOMETRIES, addVolume, edit
 from segment_panel_helpers import press, reason, rows, settle, wait
 
 
@@ -153,6 +153,25 @@ def test_all_frames_of_a_sequence(module, panel):
     wait(panel)
     assert [row[:2] for row in rows(panel)] == [["Frame 1", "Liver"], ["Frame 2", "Liver"]]
     assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 2
+    browser.SetSelectedItemNumber(1)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    edit(panel.parameterNode.segmentation, "liver", panel.parameterNode.inputVolume)
+    assert [row[:2] for row in rows(panel)] == [["Frame 1", "Liver"], ["Frame 2", "Liver (edited)"]]
+
+
+def test_a_warning_stays_as_long_as_the_segment_that_it_is_about(module, panel, ct):
+    addModel(module, "doubt")
+    panel.parameterNode.model = "doubt"
+    texts = []
+    for button in ("liverButton", "lungsButton", "undoButton"):
+        press(panel, button)
+        wait(panel)
+        texts.append([line for line in panel.ui.resultLabel.text.splitlines() if "?" in line or "undone" in line])
+    doubts = ["\u26a0 Is it liver?", "\u26a0 Is it lungs?"]
+    assert texts == [doubts[:1], doubts[::-1], ["The last result was undone.", doubts[0]]]
+    press(panel, "bothButton")
+    wait(panel)
+    assert panel.ui.resultLabel.text.splitlines()[1:] == doubts
 
 
 def test_closing_the_scene_during_a_run(module, panel, ct):

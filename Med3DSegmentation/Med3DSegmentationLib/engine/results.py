@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import slicer
 
@@ -43,6 +44,7 @@ class SegmentationResult:
         keptEdits: Names under which segments that were edited by hand stay.
         series: Which DICOM series it was, for people; empty if it is from none.
         fast: Whether an imported model ran in its faster way.
+        labelOf: Names of the labels that warnings are about, of those that are about one.
     """
 
     volumeNode: slicer.vtkMRMLScalarVolumeNode
@@ -56,6 +58,7 @@ class SegmentationResult:
     keptEdits: tuple[str, ...] = ()
     series: str = ""
     fast: bool = False
+    labelOf: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -272,4 +272,5 @@ def _segmentationResult(
         keptEdits=written.kept,
         series=answer["report"].get("series", ""),
         fast=answer["report"]["fast"],
+        labelOf={flag["sentence"]: flag["label"] for flag in answer["report"]["flags"]},
     )

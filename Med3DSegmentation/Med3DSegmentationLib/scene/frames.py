@@ -8,9 +8,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import VolumeError
 
 
-def findBrowser(
-    scene: slicer.vtkMRMLScene, proxyNode: slicer.vtkMRMLNode
-) -> slicer.vtkMRMLSequenceBrowserNode | None:
+def findBrowser(scene: slicer.vtkMRMLScene, proxyNode: slicer.vtkMRMLNode) -> slicer.vtkMRMLSequenceBrowserNode | None:
     """The sequence browser that plays a volume or a segmentation, or None if it is no sequence's."""
     browsers = scene.GetNodesByClass("vtkMRMLSequenceBrowserNode")
     browsers.UnRegister(None)

@@ -130,15 +130,21 @@ class LiveRows:
             yield
 
 
-def rowsOfFrames(result: SequenceResult) -> list[ResultRow]:
-    """Rows of all frames, as they were when they were segmented: the proxy shows one of them at a time."""
-    rows = []
-    for number, frame in enumerate(result.frames, start=1):
-        title = _("Frame {number}").format(number=number)
+def titleOfFrame(index: int) -> str:
+    """For people, who count from one."""
+    return _("Frame {number}").format(number=index + 1)
+
+
+def rowsOfFrames(result: SequenceResult) -> list[list[ResultRow]]:
+    """Rows of each frame, as they were when they were segmented: the proxy shows one of them at a time."""
+    segmentation, rows = result.segmentationNode.GetSegmentation(), []
+    for index, frame in enumerate(result.frames):
+        rows.append([])
         for organ in frame.organs:
-            segment = result.segmentationNode.GetSegmentation().GetSegment(organ.segmentId)
+            segment = segmentation.GetSegment(organ.segmentId)
             colour, measures = segment and segment.GetColor(), Measures(organ.volumeMl, organ.mean)
-            rows.append(ResultRow(title, organ.title, colour, measures, frame.volumeNode, frame.segmentationNode))
+            nodes = frame.volumeNode, frame.segmentationNode
+            rows[-1].append(ResultRow(titleOfFrame(index), organ.title, colour, measures, *nodes))
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import qt
@@ -12,7 +13,15 @@ from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.engine.results import SegmentationResult, SequenceResult
 from Med3DSegmentationLib.panels.panel import allow
-from Med3DSegmentationLib.panels.segment.result_rows import LiveRows, Pair, ResultRow, rowsAsText, rowsOfFrames
+from Med3DSegmentationLib.panels.segment.notes import Notes
+from Med3DSegmentationLib.panels.segment.result_rows import (
+    LiveRows,
+    Pair,
+    ResultRow,
+    rowsAsText,
+    rowsOfFrames,
+    titleOfFrame,
+)
 from Med3DSegmentationLib.panels.segment.result_table import ResultTable
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import saveCsv
@@ -31,11 +40,12 @@ class ResultSection:
     def __init__(self, services: PanelServices, ui: Any, onChosen: Callable[[Any, Any], None]) -> None:
         self._services, self._ui = services, ui
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
-        self._notes: dict[str, list[str]] = {}  # volume's ID: what is to be known of its last result
+        self._notes = Notes()
         self._withoutResult: set[str] = set()  # IDs of volumes in which the last run found nothing
         self._frames: SequenceResult | None = None
+        self._rowsOfFrames: list[list[ResultRow]] = []
         self._table = ResultTable(ui.resultTable, lambda row: onChosen(row.volumeNode, row.segmentationNode))
-        self._rows = LiveRows(self._show)
+        self._rows = LiveRows(self._onRows)
         ui.undoButton.connect("clicked()", self._undo)
         ui.trainingCaseButton.connect("clicked()", self._addTrainingCase)
         ui.copyButton.connect("clicked()", self._copy)
@@ -49,25 +59,24 @@ class ResultSection:
             frames: The sequence, if they are of one.
         """
         if frames is not None:
-            self._frames = frames
-        for volumeId in {result.volumeNode.GetID() for result in results}:
-            of = [result for result in results if result.volumeNode.GetID() == volumeId]
-            self._notes[volumeId] = _summary(of)
+            self._frames, self._rowsOfFrames = frames, rowsOfFrames(frames)
+        for volume in {result.volumeNode for result in results}:
+            of = [result for result in results if result.volumeNode is volume]
+            self._notes.add(volume, of)
             if any(result.segmentationNode is None for result in of):
-                self._withoutResult.add(volumeId)
+                self._withoutResult.add(volume.GetID())
             else:
-                self._withoutResult.discard(volumeId)
+                self._withoutResult.discard(volume.GetID())
         self._rows.measure()
 
     def note(self, volume: slicer.vtkMRMLScalarVolumeNode | None, line: str) -> None:
         """Tell what has become of a volume's result, under what is told of it already."""
         if volume is not None:
-            told = [each for each in self._notes.get(volume.GetID(), ()) if each != line]
-            self._notes[volume.GetID()] = [*told, line]
+            self._notes.tell(volume, line)
 
     def forget(self, node: slicer.vtkMRMLNode) -> None:
-        """Drop what was noted of a volume that goes: in another scene, another patient's volume may have its ID."""
-        self._notes.pop(node.GetID(), None)
+        """Drop what was noted of a volume that goes."""
+        self._notes.forget(node)
         self._withoutResult.discard(node.GetID())
 
     def refresh(
@@ -85,15 +94,11 @@ class ResultSection:
         """
         ui, self._segmentation = self._ui, segmentation
         known = {*self._withoutResult, *(volume.GetID() for volume, _segmentation in pairs)}
-        ui.resultLabel.text = "\n".join(self._linesOf([volume for volume in volumes if volume.GetID() in known]))
+        ui.resultLabel.text = "\n".join(self._notes.lines([volume for volume in volumes if volume.GetID() in known]))
         ui.resultLabel.visible = bool(ui.resultLabel.text)
-        if self._frames is not None and segmentation is self._frames.segmentationNode and segmentation is not None:
-            self._rows.close()
-            self._show(rowsOfFrames(self._frames))
-        else:
-            self._rows.follow(pairs)
-            if not pairs:
-                self._show([])
+        self._rows.follow(pairs)
+        if not pairs:
+            self._show([])
         ui.show3DButton.setSegmentationNode(segmentation)
         busy = self._services.activity.reason
         allow(ui.undoButton, busy or self._whyNoUndo(), _("Go back to how it was before the last result"))
@@ -104,6 +109,16 @@ class ResultSection:
         """Follow the scene no longer."""
         self._rows.close()
 
+    def _onRows(self, rows: Sequence[ResultRow]) -> None:
+        """Show what was measured; of a sequence, the frame that is shown is that by now, the others as they were."""
+        frames = self._frames
+        if frames is not None and self._segmentation is frames.segmentationNode and rows:
+            shown = frames.browserNode.GetSelectedItemNumber()
+            if 0 <= shown < len(self._rowsOfFrames):
+                self._rowsOfFrames[shown] = [replace(row, title=titleOfFrame(shown)) for row in rows]
+            rows = [row for of in self._rowsOfFrames for row in of]
+        self._show(rows)
+
     def _show(self, rows: Sequence[ResultRow]) -> None:
         ui = self._ui
         self._table.show(rows)
@@ -112,14 +127,6 @@ class ResultSection:
         nothing = "" if rows else _("There is no result.")
         allow(ui.copyButton, nothing, _("Copy the table, to paste it into a spreadsheet or a text"))
         allow(ui.csvButton, nothing, _("Save the table as a CSV file"))
-
-    def _linesOf(self, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[str]:
-        """What is to be known of these volumes; with their names if there are several."""
-        lines = []
-        for volume in volumes:
-            name = f"{volume.GetName()}: " if len(volumes) > 1 else ""
-            lines += [name + line for line in self._notes.get(volume.GetID(), ())]
-        return lines
 
     def _copy(self) -> None:
         qt.QApplication.clipboard().setText(rowsAsText(self._table.rows, "\t"))
@@ -143,7 +150,7 @@ class ResultSection:
         if not lost:
             volume = sourceVolume(self._segmentation)
             if volume is not None:
-                self._notes[volume.GetID()] = [_("The last result was undone.")]
+                self._notes.undo(volume)
             self._services.logic.restorePrevious(self._segmentation)
             self._rows.measure()
             self._services.activity.tell()  # another segmentation is chosen by now, or none, if it was removed
@@ -151,19 +158,3 @@ class ResultSection:
     def _addTrainingCase(self) -> None:
         self._services.addTrainingCase(sourceVolume(self._segmentation), self._segmentation)
         self._services.showTab("TrainPanel")
-
-
-def _summary(results: Sequence[SegmentationResult]) -> list[str]:
-    """Lines under the table: with what, what to know."""
-    first, seconds = results[0], sum(result.totalSeconds for result in results)
-    text = (
-        _("{model} on {device}, in half precision, {seconds} s")
-        if first.fast
-        else _("{model} on {device}, {seconds} s")
-    )
-    lines = [text.format(model=first.model, device=first.device, seconds=f"{seconds:.1f}")]
-    for result in results:
-        lines += [_("Of {series}").format(series=result.series)] if result.series else []
-        lines += [f"\u26a0 {warning}" for warning in result.warnings]
-        lines += [_('Your edited segment stays as "{name}".').format(name=kept) for kept in result.keptEdits]
-    return list(dict.fromkeys(lines))
