@@ -1,7 +1,9 @@
 """What is shown can be read: contrast in light and dark themes, long names, tool tips."""
 
+import numpy as np
 import pytest
 from module_helpers import addModel, openModule
+from segment_panel_helpers import press, rows, wait
 
 THEMES = {
     "light": (255, 255, 255),
@@ -127,3 +129,31 @@ def test_names_that_look_like_html_are_shown_as_they_are(module):
     labels = [label for label in labels if str(label.objectName).endswith("Label")]
     assert len(labels) > 20
     assert all(int(label.textFormat) == int(qt.Qt.PlainText) for label in labels)
+
+
+def test_tool_tips_and_questions_take_no_name_for_html(module):
+    from mrml_helpers import addVolume
+
+    from Med3DSegmentationLib.scene.volume_nodes import toMatrix
+
+    qt, panel = module.host.qt, module.panels["SegmentPanel"]
+    panel.host = module.host
+    volume = addVolume(module.services.scene, name="<b>CT</b> & co")
+    module.host.process_events(0.1)
+    press(panel, "bothButton")
+    wait(panel)
+    addModel(module, "<i>lesions</i>", channels=["<img src=t1> & co", "T2"])
+    panel.parameterNode.model = "<i>lesions</i>"
+    panel.parameterNode.segmentation.GetSegmentation().GetNthSegment(0).SetName("<h1>Liver</h1>")
+    volume.SetIJKToRASMatrix(toMatrix(np.diag([0.0, 1.0, 1.0, 1.0])))
+    rows(panel)
+    panel.refresh()
+    assert "<b>CT</b> & co has no usable grid" in panel.ui.hintLabel.text
+    assert "&lt;b&gt;CT&lt;/b&gt; &amp; co has no usable grid" in panel.ui.liverButton.toolTip
+    tips = [widget.toolTip for each in module.panels.values() for widget in each.widget.findChildren(qt.QWidget)]
+    tables = [table for each in module.panels.values() for table in each.widget.findChildren(qt.QTableWidget)]
+    tips += [table.item(i, k).toolTip() for table in tables for i in range(table.rowCount) for k in range(2)]
+    tips = [tip for tip in tips if "lt;" in tip or "<" in tip]
+    assert len(tips) > 5 and all(tip.startswith("<qt>") and tip.count("<") == 2 for tip in tips)
+    labels = [label for each in module.panels.values() for label in each.widget.findChildren(qt.QLabel)]
+    assert all(int(label.textFormat) == int(qt.Qt.PlainText) for label in labels if "<" in label.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import qt
@@ -21,6 +22,12 @@ def letNamesShrink(root: Any) -> None:
             label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
     for box in slicer.util.findChildren(root, className="qMRMLNodeComboBox"):
         box.setProperty("sizeAdjustPolicy", qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+
+
+def notHtml(text: str) -> str:
+    """A text for a tool tip or a message box, which Qt would take for HTML if a name in it looks like that."""
+    escaped = html.escape(text, quote=False).replace("\n", "<br>")
+    return f"<qt>{escaped}</qt>" if "<" in text else text
 
 
 def showNamesAsTheyAre(root: Any) -> None:

@@ -8,7 +8,7 @@ import slicer.util
 import vtk
 
 from Med3DCore.errors import Med3DError
-from Med3DSegmentationLib.panels.narrow import letNamesShrink, showNamesAsTheyAre
+from Med3DSegmentationLib.panels.narrow import letNamesShrink, notHtml, showNamesAsTheyAre
 from Med3DSegmentationLib.panels.services import PanelServices
 
 
@@ -86,4 +86,4 @@ def allow(button: Any, reason: str, toolTip: str = "") -> None:
         toolTip: What it does.
     """
     button.enabled = not reason
-    button.toolTip = reason or toolTip
+    button.toolTip = notHtml(reason or toolTip)

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
 from Med3DCore.preprocessing.hounsfield import NOT_CT
+from Med3DSegmentationLib.panels.narrow import notHtml
 
 
 def isNotCt(outcome: Any) -> bool:
@@ -32,7 +33,7 @@ def askAboutScans(errors: Sequence[Med3DError], allTheSame: str) -> dict[str, An
     box = qt.QMessageBox(slicer.util.mainWindow())
     box.windowTitle = _("Not a CT?")
     box.icon = qt.QMessageBox.Question
-    box.text = "\n".join(dict.fromkeys(map(str, errors)))
+    box.text = notHtml("\n".join(dict.fromkeys(map(str, errors))))
     box.informativeText = _("A model for CT finds little of use in other images.")
     offsets = {error.facts.get("offset") for error in errors}
     offset = offsets.pop() if len(offsets) == 1 else None

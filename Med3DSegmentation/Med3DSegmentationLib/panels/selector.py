@@ -12,6 +12,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.engine.model_choices import ModelChoices
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.scene.volume_nodes import PREVIEW_ATTRIBUTE
 
 
@@ -71,7 +72,7 @@ class Selector:
         self._box.clear()
         for choice in shown:
             self._box.addItem(choice.title, choice.name)
-            self._box.setItemData(self._box.count - 1, choice.title, qt.Qt.ToolTipRole)
+            self._box.setItemData(self._box.count - 1, notHtml(choice.title), qt.Qt.ToolTipRole)
         self._box.setCurrentIndex([choice.name for choice in shown].index(self._name))
         self._describe(shown)
 

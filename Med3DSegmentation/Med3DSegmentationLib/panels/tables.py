@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, OutputError
 from Med3DCore.io.write import written_beside
+from Med3DSegmentationLib.panels.narrow import notHtml
 
 
 def setHeader(table: Any, titles: Sequence[str], short: Sequence[int] = ()) -> None:
@@ -35,7 +36,7 @@ def setTexts(table: Any, row: int, texts: Sequence[str], toolTip: str = "") -> N
     """Texts of a row, each in full in its tool tip, or all with one."""
     for column, text in enumerate(texts):
         item = qt.QTableWidgetItem(text)
-        item.setToolTip(toolTip or text)
+        item.setToolTip(notHtml(toolTip or text))
         table.setItem(row, column, item)
 
 

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import Cancelled, Med3DError
 from Med3DCore.models.catalogue import MODEL_EXISTS
 from Med3DSegmentationLib.panels.models.nnunet_button import NnunetButton, Outcome
+from Med3DSegmentationLib.panels.narrow import notHtml
 
 _CHECKPOINTS = (".pth", ".pt", ".pth.tar")
 
@@ -48,7 +49,7 @@ class Imports:
             return
         question = _("Licence of the weights in {file}, as their source states it:").format(file=Path(file).name)
         licence = qt.QInputDialog.getText(
-            self._button, _("Import a checkpoint"), question, qt.QLineEdit.Normal, _("not stated")
+            self._button, _("Import a checkpoint"), notHtml(question), qt.QLineEdit.Normal, _("not stated")
         )
         if licence:  # empty: Cancel
             self._add("import_checkpoint", {"file": file, "licence": licence}, self._onAdded)

@@ -15,6 +15,7 @@ from Med3DCore.models.archive import SUFFIX
 from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.models.imports import Imports
 from Med3DSegmentationLib.panels.models.model_card import cardHtml, originText, safeMarkdown, sizeText
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.services import PanelServices
@@ -58,8 +59,8 @@ class ModelsPanel(Panel):
             texts = (f"{model.title} {version}".strip(), originText(model), sizeText(model))
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
-                table.item(row, column).setToolTip(text)
-            table.item(row, 0).setToolTip(f"{texts[0]} ({model.reference})")
+                table.item(row, column).setToolTip(notHtml(text))
+            table.item(row, 0).setToolTip(notHtml(f"{texts[0]} ({model.reference})"))
         table.blockSignals(False)
         self._choose(self._path)
         self.refresh()
@@ -191,7 +192,7 @@ class ModelsPanel(Panel):
     def _remove(self) -> None:
         question = _("Delete the model {model} from this computer?\n\n{file}")
         question = question.format(model=self._model.title, file=self._path)
-        if slicer.util.confirmYesNoDisplay(question, parent=self.widget):
+        if slicer.util.confirmYesNoDisplay(notHtml(question), parent=self.widget):
             fields = {"model": Path(self._path).name}
             self._ask("remove_model", fields, _("A model is being removed."), self._onRemoved)
 

@@ -11,6 +11,7 @@ import qt
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
+from Med3DSegmentationLib.panels.narrow import notHtml
 
 Outcome = dict[str, Any] | Med3DError
 
@@ -65,7 +66,7 @@ class NnunetButton:
             chosen = chosen if answer == every else [answer]
         question = _("Licence of the weights in {file}, as their source states it:").format(file=Path(path).name)
         licence = qt.QInputDialog.getText(
-            self._button, _("Import from nnU-Net"), question, qt.QLineEdit.Normal, _("not stated")
+            self._button, _("Import from nnU-Net"), notHtml(question), qt.QLineEdit.Normal, _("not stated")
         )
         if licence:  # empty: Cancel
             self._addNext([{"path": path, "folder": folder, "licence": licence} for folder in chosen], [])

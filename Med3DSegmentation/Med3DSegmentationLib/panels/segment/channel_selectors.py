@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.selector import hidePreviews
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes, rememberFurther
@@ -62,6 +63,7 @@ class ChannelSelectors:
 
     def _addRow(self) -> None:
         index, label, box = len(self._rows), qt.QLabel(), slicer.qMRMLNodeComboBox()
+        label.setTextFormat(qt.Qt.PlainText)
         box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
         box.showChildNodeTypes = box.addEnabled = box.removeEnabled = False
         box.noneEnabled = True
@@ -81,4 +83,4 @@ class ChannelSelectors:
 def _name(label: Any, name: str) -> None:
     """Show a name, cut if it is long, and whole in the tool tip."""
     label.text = f"{name}:" if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026:"
-    label.toolTip = name
+    label.toolTip = notHtml(name)

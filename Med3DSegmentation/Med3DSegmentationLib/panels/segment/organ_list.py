@@ -8,6 +8,7 @@ from typing import Any
 import qt
 
 from Med3DSegmentationLib.engine.model_choices import ModelChoice
+from Med3DSegmentationLib.panels.narrow import notHtml
 
 _SETTING = "Med3DSegmentation/Organs/{model}"
 _SWATCH = 12  # pixels
@@ -44,7 +45,7 @@ class OrganList:
         for name, title in organs.items():
             item = qt.QListWidgetItem(title)
             item.setIcon(_swatch(colours[name]))
-            item.setToolTip(title if title == name else f"{title} ({name})")
+            item.setToolTip(notHtml(title if title == name else f"{title} ({name})"))
             item.setData(qt.Qt.UserRole, name)
             item.setCheckState(qt.Qt.Checked if name in ticked else qt.Qt.Unchecked)
             self._view.addItem(item)

@@ -8,6 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.segment.result_rows import ResultRow
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, swatch
 
@@ -40,7 +41,7 @@ class ResultTable:
         for index, row in enumerate(self.rows):
             for column, text in enumerate((row.title, row.name, _volume(row), _mean(row))):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(notHtml(text))
                 if column >= 2:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 table.setItem(index, column, item)

@@ -9,6 +9,7 @@ import qt
 import slicer
 import slicer.util
 
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.scene.volume_nodes import plainVolumes
 
 _ROLE = "severalVolumes"  # of the parameter node's references; the wrapper's lists of nodes keep removed ones
@@ -45,7 +46,7 @@ class VolumeList:
         self._view.clear()
         for nodeId, name, ticked in shown:
             item = qt.QListWidgetItem(name)
-            item.setToolTip(name)  # a long one is cut
+            item.setToolTip(notHtml(name))  # a long one is cut
             item.setData(qt.Qt.UserRole, nodeId)
             item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
             self._view.addItem(item)

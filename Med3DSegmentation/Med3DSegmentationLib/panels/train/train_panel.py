@@ -16,6 +16,7 @@ from Med3DCore.labels import Label
 from Med3DCore.worker.protocol import Metric
 from Med3DCore.worker.requests.train import UNTOUCHED_RESULTS
 from Med3DSegmentationLib.engine.model_choices import ModelChoice, ModelChoices
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.panel import Panel, allow
 from Med3DSegmentationLib.panels.progress_row import ProgressRow
 from Med3DSegmentationLib.panels.selector import Choice, Selector
@@ -221,7 +222,7 @@ class TrainPanel(Panel):
             return
         question = _("{problem}\n\nAre they right as they are, and shall the model learn from them?")
         if slicer.util.confirmYesNoDisplay(
-            question.format(problem=error), windowTitle=_("Results that nobody changed")
+            notHtml(question.format(problem=error)), windowTitle=_("Results that nobody changed")
         ):
             self._takeUntouched()
         else:

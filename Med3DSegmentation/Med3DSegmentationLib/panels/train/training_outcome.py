@@ -10,6 +10,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.panels.colours import BAD, GOOD, RGB, textColour
+from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
 from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, COLOURS
@@ -70,7 +71,7 @@ class TrainingOutcome:
         if comparison is None:
             return
         ui.comparisonLabel.text = _("In the views, {case}:").format(case=comparison.case)
-        ui.comparisonLabel.toolTip = comparison.case  # a long name without blanks is cut
+        ui.comparisonLabel.toolTip = notHtml(comparison.case)  # a long name without blanks is cut
         for button in (ui.beforeButton, ui.afterButton):
             button.checked = True
         self._setVisibility()
