@@ -17,6 +17,7 @@ from Med3DCore.volume import LabelMap
 
 NAMES = pytest.mark.parametrize("name", ["r.seg.dcm", "label map.seg.dcm", "r.rtstruct.dcm"])
 ORDER = [3, 0, 8, 1, 2, 7, 4, 6, 5]
+THICK = 4.0  # mm, which dcmqi takes for the distance of slices where a SEG does not tell it
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_frames_in_several_files_have_no_seg_but_a_sentence(tmp_path):
 def test_a_series_without_one_slice_in_other_readers(tmp_path):
     """Where nothing was taken, dcmqi has nothing; plastimatch draws on its own, evenly spaced slices."""
     hu, truth = np.random.default_rng(0).integers(-900, 900, SHAPE), drawing()
-    write_ct_series(tmp_path / "ct", hu, grid())
+    write_ct_series(tmp_path / "ct", hu, grid(), SliceThickness=THICK)
     (tmp_path / "ct" / "im005.dcm").unlink()
     scan = find_scan(tmp_path / "ct", progress=Progress())
     labels, there = LabelMap(truth, scan.geometry, "labels", LABELS), np.arange(SHAPE[0]) != 4
@@ -101,7 +102,8 @@ def test_a_series_without_one_slice_in_other_readers(tmp_path):
 def test_a_tilted_series_in_other_readers(tmp_path):
     """Contours lie where they are in the patient; dcmqi has the pixels of each slice, but stacks slices upright."""
     hu, truth = np.random.default_rng(0).integers(-900, 900, SHAPE), drawing()
-    write_ct_series(tmp_path / "ct", hu, grid(), aside=(0.0, grid().spacing[1]))  # a voxel from slice to slice
+    aside = 0.0, grid().spacing[1]  # a voxel from slice to slice
+    write_ct_series(tmp_path / "ct", hu, grid(), aside=aside, SliceThickness=THICK)
     scan = find_scan(tmp_path / "ct", progress=Progress())
     array = np.zeros(scan.geometry.shape, np.uint8)
     for z, plane in enumerate(truth):

@@ -82,6 +82,7 @@ def segmentation_object(labels: LabelMap, origin: Origin) -> Segmentation:
             ".seg.nrrd instead."
         ) from None
     _forget_the_rest(made)
+    _tell_distance(made, labels.geometry.spacing[2])
     made.ContentCreatorName = ""  # nobody; type 2 (PS3.3, table 10-12), which highdicom leaves out
     return made
 
@@ -91,6 +92,16 @@ def _forget_the_rest(made: Dataset) -> None:
     for element in list(made):
         if (element.tag.group == 0x0010 or element.keyword in _OF_PEOPLE) and element.keyword not in OF_THE_STUDY:
             del made[element.tag]
+
+
+def _tell_distance(made: Dataset, step: float) -> None:
+    """How far slices are apart, in mm; highdicom leaves it out where some are missing, uneven or shifted.
+
+    dcmqi, by which Slicer reads a SEG, takes their thickness for it then and loses slices that overlap.
+    """
+    (measures,) = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    if "SpacingBetweenSlices" not in measures:
+        measures.SpacingBetweenSlices = f"{step:.6g}"
 
 
 def _one_by_one(labels: LabelMap) -> np.ndarray:
