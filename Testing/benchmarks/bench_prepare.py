@@ -59,7 +59,9 @@ def prepare_ours(model: Path, scan: Path, output: Path) -> None:
     from Med3DCore.io import read_volume
     from Med3DCore.models.nnunet.importing import import_nnunet
     from Med3DCore.preprocessing.imported import imported_preprocessing
+    from Med3DCore.system.allocator import keep_freed_memory
 
+    keep_freed_memory()  # as the command and the worker do
     preprocessing = imported_preprocessing(import_nnunet(model)[0].stages[0].preprocessing)
 
     def prepare() -> np.ndarray:
