@@ -295,6 +295,33 @@ def test_problems_are_told_before_the_start(scene):
         fieldsOf(case, folder)
 
 
+def test_of_a_sequence_the_frame_that_was_added_is_learned_from(scene, tmp_path):
+    from test_segmentation_batches import makeSequence, shownFrame
+
+    from Med3DSegmentationLib.scene.pieces import atOnce
+    from Med3DSegmentationLib.scene.sequence_nodes import SegmentationSequence
+    from Med3DSegmentationLib.training.cases import addCase
+
+    browser, volumeNode = makeSequence(scene, GEOMETRIES["anisotropic"])
+    made = SegmentationSequence(browser, browser.GetSequenceNode(volumeNode), volumeNode)
+    for frame in range(3):
+        made.add(str(frame), addPair(scene)[1])
+    segmentationNode = made.toScene(scene)
+    shownFrame(browser, 0)
+    case = addCase(volumeNode, segmentationNode)
+    assert case.problem(LIVER_AND_LUNGS) == ""
+    work = case.fields("CT", str(tmp_path), LIVER_AND_LUNGS)
+    next(work), next(work)
+    shownFrame(browser, 1)
+    with pytest.raises(DataError, match="another frame"):
+        atOnce(work)
+    assert "another frame" in case.problem(LIVER_AND_LUNGS)
+    shownFrame(browser, 0)
+    assert case.problem(LIVER_AND_LUNGS) == "" and fieldsOf(case, str(tmp_path))
+    shownFrame(browser, 2)
+    assert addCase(volumeNode, segmentationNode).problem(LIVER_AND_LUNGS) == ""
+
+
 def test_cases_are_saved_with_the_scene(scene, tmp_path):
     from Med3DSegmentationLib.training.cases import Use, addCase, casesOfScene
 

@@ -19,6 +19,7 @@ from slicer.i18n import tr as _
 from Med3DCore.errors import DataError, Med3DError
 from Med3DCore.labels import LABELS, Label
 from Med3DSegmentationLib.engine.handing_over import handOver
+from Med3DSegmentationLib.scene.frames import frameOf
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
 from Med3DSegmentationLib.scene.own_segments import isUntouched
 from Med3DSegmentationLib.scene.pieces import Pieces
@@ -27,6 +28,7 @@ from Med3DSegmentationLib.training.labels import labelsOfSegmentation, unlearned
 
 _VOLUME_ROLE = "Med3D.trainingVolume"
 _USE_ATTRIBUTE = "Med3D.trainingUse"
+_FRAME_ATTRIBUTE = "Med3D.trainingFrame"
 
 
 class Use(Enum):
@@ -105,11 +107,19 @@ class SceneCase:
             worldMatrix(self.segmentationNode.GetParentTransformNode(), self.segmentationNode)
         except Med3DError as error:
             return str(error)
-        return self._surfaceOnly(segments) or self._outside()
+        return self._otherFrame() or self._surfaceOnly(segments) or self._outside()
 
     def unlearned(self, modelLabels: Mapping[str, Label]) -> list[str]:
         """See TrainingCase."""
         return unlearnedSegments(self.segmentationNode, modelLabels)
+
+    def _otherFrame(self) -> str:
+        if frameOf(self.segmentationNode) == (self.segmentationNode.GetAttribute(_FRAME_ATTRIBUTE) or ""):
+            return ""
+        return _(
+            "{segmentation} shows another frame of its sequence than the one that was added; show that one, or add it"
+            " again to learn from this one."
+        ).format(segmentation=self.segmentationNode.GetName())
 
     def _surfaceOnly(self, segments: Mapping[str, Label]) -> str:
         name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
@@ -141,7 +151,7 @@ class SceneCase:
         """See TrainingCase.
 
         Raises:
-            DataError: One of the nodes has left the scene.
+            DataError: One of the nodes has left the scene, or shows another frame.
             VolumeError: The volume cannot be used.
             OutputError: The disk is full.
         """
@@ -161,6 +171,8 @@ class SceneCase:
         yield reading
         for key, volume in (("volume", volumeFromNode(self.volumeNode)), ("labels", labelMap)):
             values[key] = yield from handOver(volume, folder, key, reading)
+        if problem := self._otherFrame():  # by now, or halfway
+            raise DataError(problem)
         return values
 
 
@@ -262,7 +274,8 @@ def casesOfScene(scene: slicer.vtkMRMLScene) -> list[SceneCase]:
 
 
 def addCase(volumeNode: slicer.vtkMRMLScalarVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> SceneCase:
-    """Make a pair a case; a segmentation belongs to one volume at a time."""
+    """Make a pair a case; a segmentation belongs to one volume at a time, and of a sequence, one frame to the case."""
+    segmentationNode.SetAttribute(_FRAME_ATTRIBUTE, frameOf(segmentationNode) or None)
     segmentationNode.SetNodeReferenceID(_VOLUME_ROLE, volumeNode.GetID())
     return SceneCase(volumeNode, segmentationNode)
 
