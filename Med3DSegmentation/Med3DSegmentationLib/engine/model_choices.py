@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,13 @@ class ModelChoices:
     def segmenting(self) -> tuple[ModelChoice, ...]:
         """Those that find organs."""
         return tuple(model for model in self.models or () if model.organs)
+
+    def unasked(self, usual: Collection[str]) -> dict[str, str]:
+        """Names and titles of what one model more finds beside the usual organs, when no model is named."""
+        others = (reference for organ, reference in self.automatic.items() if organ not in usual)
+        model = self.find(next(others, ""))
+        organs = model.organs.items() if model else ()
+        return {name: title for name, title in organs if self.automatic.get(name) == model.reference}
 
     def classifying(self) -> tuple[ModelChoice, ...]:
         """Those that tell what is at a point."""

@@ -12,13 +12,16 @@ from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.segment.organ_list import OrganList
 
-_ORGANS = {"liverButton": ("liver",), "lungsButton": ("lungs",), "bothButton": ("liver", "lungs")}
+USUAL = ("liver", "lungs")  # organs with a button of their own
+_ORGANS = {"liverButton": USUAL[:1], "lungsButton": USUAL[1:], "bothButton": USUAL}
 _FEW = 3  # organs that need no list
-_LONGEST = 40  # characters of a button, which must not widen the panel
+_LONGEST = 44  # characters of a button, which must not widen the panel
 
 
 class OrganButtons:
     """A button for each of the usual organs, one for both, and one for the organs of a model that has others.
+
+    While no model is chosen, the last one is for what another model than that of the usual organs finds unasked.
 
     Of a model with many, a list says which of them, in place of the usual buttons.
 
@@ -38,38 +41,42 @@ class OrganButtons:
     ) -> None:
         self._ui = ui
         self._organs: dict[str, str] = {}
+        self._isMany = False
         self._list = OrganList(ui, settings, onChanged)
         for name, organs in _ORGANS.items():
             getattr(ui, name).connect("clicked()", lambda organs=organs: onPressed(organs))
         ui.chosenOrgansButton.connect("clicked()", lambda: onPressed(tuple(self._chosen())))
 
-    def allow(self, reason: str, model: ModelChoice | None) -> str:
+    def allow(self, reason: str, model: ModelChoice | None, unasked: Mapping[str, str]) -> str:
         """Enable the buttons, or say why not, for all of them or for an organ that the model does not know.
 
         Args:
             reason: Why none can be pressed, or "".
             model: The chosen one; None while it is chosen automatically, or not known.
+            unasked: Names and titles of what is found beside the usual organs while it is chosen automatically.
 
         Returns:
             The first reason that there is, or "".
         """
-        organs = self._organs = model.organs if model else {}
-        self._list.offer(model if len(organs) > _FEW else None)
-        self._ui.organChoice.visible = len(organs) > _FEW
+        organs = model.organs if model else {}
+        self._organs = dict(organs or unasked)
+        self._isMany = len(organs) > _FEW
+        self._list.offer(model if self._isMany else None)
+        self._ui.organChoice.visible = self._isMany
         known = _("The chosen model finds only: {organs}.").format(organs=", ".join(organs.values()))
         hint = reason
         for name, wanted in _ORGANS.items():
             button = getattr(self._ui, name)
-            button.visible = len(organs) <= _FEW
+            button.visible = not self._isMany
             why = reason or (known if organs and not organs.keys() >= set(wanted) else "")
             allow(button, why, _whatFor(wanted, organs))
             hint = hint or (why if button.visible else "")
         return self._allowChosen(reason) or hint
 
     def _allowChosen(self, reason: str) -> str:
-        """The same for the button of the model's own organs."""
+        """The same for the last button."""
         button, organs, chosen = self._ui.chosenOrgansButton, self._organs, self._chosen()
-        button.visible = any(name not in _ORGANS["bothButton"] for name in organs)
+        button.visible = any(name not in USUAL for name in organs)
         text = _("Segment {organs}").format(organs=", ".join(chosen.values()))
         if len(text) > _LONGEST:
             every = len(chosen) == len(organs)
@@ -81,8 +88,8 @@ class OrganButtons:
         return why
 
     def _chosen(self) -> dict[str, str]:
-        """Names and titles of the organs that the model's own button finds."""
-        if len(self._organs) <= _FEW:
+        """Names and titles of the organs that the last button finds."""
+        if not self._isMany:
             return self._organs
         return {name: self._organs[name] for name in self._list.chosen()}
 

@@ -20,7 +20,7 @@ from Med3DSegmentationLib.panels.scan_question import askAboutScans, isNotCt
 from Med3DSegmentationLib.panels.segment.channel_selectors import ChannelSelectors
 from Med3DSegmentationLib.panels.segment.dicom_button import DicomButton
 from Med3DSegmentationLib.panels.segment.fast_choice import FastChoice
-from Med3DSegmentationLib.panels.segment.organ_buttons import OrganButtons
+from Med3DSegmentationLib.panels.segment.organ_buttons import USUAL, OrganButtons
 from Med3DSegmentationLib.panels.segment.result_rows import Pair
 from Med3DSegmentationLib.panels.segment.result_section import ResultSection
 from Med3DSegmentationLib.panels.segment.roi_choice import RoiChoice
@@ -139,8 +139,9 @@ class SegmentPanel(Panel):
 
     def _allow(self, reason: str) -> None:
         """Enable the buttons, or say why not."""
-        model = self.parameterNode and self.services.catalogue.find(self.parameterNode.model)
-        hint = self._organButtons.allow(reason, model)
+        catalogue, chosen = self.services.catalogue, self.parameterNode and self.parameterNode.model
+        unasked = {} if chosen else catalogue.unasked(USUAL)
+        hint = self._organButtons.allow(reason, catalogue.find(chosen) if chosen else None, unasked)
         self.ui.hintLabel.text = hint
         self.ui.installButton.visible = not self.services.installer.isReady()
         self.ui.hintRow.visible = bool(hint) and not self._isRunning
