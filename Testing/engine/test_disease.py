@@ -11,7 +11,7 @@ from Med3DCore.errors import SettingError
 from Med3DCore.preprocessing.intensity import Window
 from Med3DCore.training.cases.case import UNKNOWN
 from Med3DCore.training.patches.augmentation import Augmentation
-from Med3DCore.training.patches.bowel import paint_bowel
+from Med3DCore.training.patches.bowel import end_organ, paint_bowel
 from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import grains
 
@@ -170,14 +170,29 @@ def test_bowel_full_of_contrast_medium_touches_the_organ_and_takes_nothing_of_it
     bright, touching = [], 0
     for seed in range(20):
         painted, again = image.copy(), image.copy()
-        paint_bowel(painted, inside, SPACING, rng(seed))
-        paint_bowel(again, inside, SPACING, rng(seed))
+        paint_bowel(painted, inside, inside, SPACING, rng(seed))
+        paint_bowel(again, inside, inside, SPACING, rng(seed))
         assert np.array_equal(painted[inside], image[inside]) and np.array_equal(painted, again)
         bowel = (painted != image) & (painted > 50)
         bright += [float(np.percentile(painted[bowel], 80))] if bowel.any() else []
         touching += bool((bowel & ndimage.binary_dilation(inside, iterations=2)).any())
     assert min(bright) < 150 and max(bright) > 350  # as bright as an organ, and much brighter
     assert touching >= 10
+
+
+def test_an_organ_ends_higher_up_with_fat_below(organ):
+    image, inside = organ
+    lost = []
+    for seed in range(20):
+        painted = image.copy()
+        left = end_organ(painted, inside, SPACING, rng(seed))
+        gone = inside & ~left
+        assert not (left & ~inside).any() and np.array_equal(painted[left], image[left])
+        lost.append(gone.sum() / inside.sum())
+        if gone.any():
+            assert np.median(painted[gone]) < -60
+            assert np.argwhere(gone)[:, 0].mean() < np.argwhere(inside)[:, 0].mean(), "from below"
+    assert min(lost) < 0.3 and max(lost) > 0.7
 
 
 def test_bowel_is_no_label_and_spares_bone_and_lung(organ):
@@ -188,7 +203,9 @@ def test_bowel_is_no_label_and_spares_bone_and_lung(organ):
         Augmentation(bowel=1.0).paint_disease(values, label, STATISTICS, rng(seed), SPACING)
     after = values[0, 0].numpy()
     assert np.array_equal(after[:, :4], image[:, :4]) and np.array_equal(after[:, -4:], image[:, -4:])
-    assert (after > image + 50).any() and np.array_equal(label[0, 0].numpy(), inside)
+    left = label[0, 0].numpy() == 1
+    assert (after > image + 50).any() and not (left & ~inside).any() and left.sum() < inside.sum()
+    assert np.array_equal(after[left], image[left])
 
 
 def test_nothing_is_painted_where_nobody_says_where_the_organ_is(organ):

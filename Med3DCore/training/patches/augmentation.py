@@ -12,7 +12,7 @@ from torch.nn import functional
 from Med3DCore.geometry import Triple
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.training.cases.case import UNKNOWN
-from Med3DCore.training.patches.bowel import paint_bowel
+from Med3DCore.training.patches.bowel import end_organ, paint_bowel
 from Med3DCore.training.patches.disease import paint_lesions, shift_organ, surround_with_fluid
 from Med3DCore.training.patches.smoothing import along_axes, blur, grains, thick_slices
 from Med3DCore.training.setting_checks import require, require_kinds, require_ranges
@@ -23,6 +23,7 @@ _FLUID_HU = (0.0, 25.0)
 _FLUID_DARKER = 20.0  # than the organ, at least, or nobody could tell them apart
 _DARKEST_HU = 30.0  # of a fatty organ: darker it would be taken for fluid, and fluid for it
 _SOFT_HU = -30.0  # of what may be an organ, not fat or air
+_ENDED = 0.4  # chance that an organ beside painted bowel ends higher up
 _SHIFTED = 0.5  # chance of another intensity of a label
 _THICK = 1.01  # how much longer a voxel is along thick slices, so that rounded spacings are none
 
@@ -49,7 +50,8 @@ class Augmentation:
         fluid: Chance that a label has shrunk, and that fluid of 0 to 25 HU fills the gap and the fat around, as in
             ascites; for CT, and where the label is seen or known to be absent. What is unknown beside it may be organ,
             and shrinks with it.
-        bowel: Chance of bowel full of bright contrast medium beside the labels, which is none of them; for CT.
+        bowel: Chance of bowel full of bright contrast medium beside the labels, which is none of them, and in place of
+            the lower part of some of them; for CT, and axes that point as the patient's do.
         probability: Chance of each of blur, noise, thick slices, elastic deformation.
         cut: Chance of ending the scan somewhere in the patch, so that organs cut by its edge are learned.
         mirror: Axes of the network's grid (0=z, 1=y, 2=x) along which half of the patches are mirrored. Only where the
@@ -196,7 +198,12 @@ class Augmentation:
                 left = surround_with_fluid(values, organ, spacing, value, rng)
                 label[organ & ~left] = 0
         if self.bowel and rng.random() < self.bowel:
-            paint_bowel(values, (target[0].numpy() == 1).any(axis=0), spacing, rng)
+            labels = target[0].numpy()
+            before = (labels == 1).any(axis=0)
+            for label in labels:
+                if (label == 1).any() and rng.random() < _ENDED:
+                    label[(label == 1) & ~end_organ(values, label == 1, spacing, rng)] = 0
+            paint_bowel(values, (labels == 1).any(axis=0), before, spacing, rng)
 
     def end_scan(
         self,
