@@ -27,8 +27,9 @@ from Med3DCore.phantom.data_set import write_phantom_cases
 
 VALUES = {organ: value for value, organ in enumerate(ORGANS, start=1)}
 
-# How often a scan is drawn, beside a draft's 1.
+# How often a scan is drawn, beside a draft's 1; the only one with a colon full of contrast medium beside the kidneys.
 DRAWN_WEIGHT = 2.0
+BRIGHT_COLON, BRIGHT_COLON_WEIGHT = "crlm_1006", 3.0
 
 PHANTOMS = {None: 15, "abdomen": 15, "torso": 14}  # of any region, and of two
 PHANTOM_WEIGHT = 0.08
@@ -59,9 +60,11 @@ NOTHING_ABOVE = (
 )
 UPPER_LUNGS = 0.6
 
-# ... and of this below the given slice, below the kidneys.
+# ... and of this below the given slice, below the kidneys; the only head once more, without its neck, or its brain is
+# drawn too seldom and taken for a spleen.
 NOTHING_BELOW = {"acrinflt_001b": 64}
-NOTHING_WEIGHT = {"acrinflt_001a": 1.5, "acrinflt_001b": 2.0}  # the only head and the only bowel below; others:
+HEADS = {"acrinflt_001a": 62}
+NOTHING_WEIGHT = {("acrinflt_001a", "upper"): 1.5, ("acrinflt_001a", "head"): 5.0, ("acrinflt_001b", "lower"): 2.0}
 USUAL_WEIGHT = 0.6
 
 # Chests that end above the kidneys: one with a bright aorta, one with a tumour of the lung.
@@ -84,7 +87,8 @@ def describe_drawn(index: dict, data: Path, out: Path) -> list[dict]:
     """The drawn scans, whose labels ``organ_labels.py`` wrote into ``out``."""
     entries = []
     for name, case in json.loads(DRAWINGS.read_text()).items():
-        entry = _entry(name, index[name], data, out, DRAWN_WEIGHT, "drawn with thresholds, seeds and cuts, looked at")
+        weight = BRIGHT_COLON_WEIGHT if name == BRIGHT_COLON else DRAWN_WEIGHT
+        entry = _entry(name, index[name], data, out, weight, "drawn with thresholds, seeds and cuts, looked at")
         organs = [organ for organ in ORGANS if organ in case["organs"]]
         entries.append(entry | {"annotated": organs, "split": "validation" if case["held_out"] else "training"})
     return entries
@@ -92,19 +96,20 @@ def describe_drawn(index: dict, data: Path, out: Path) -> list[dict]:
 
 def describe_nothing(index: dict, data: Path, out: Path) -> list[dict]:
     """Parts of scans without any of the organs, written into ``out``."""
-    parts = {name: ("upper", slice(start, None)) for name, start in NOTHING_FROM.items()}
-    parts |= {name: ("lower", slice(end)) for name, end in NOTHING_BELOW.items()}
+    parts = {(name, "upper"): slice(start, None) for name, start in NOTHING_FROM.items()}
+    parts |= {(name, "lower"): slice(end) for name, end in NOTHING_BELOW.items()}
+    parts |= {(name, "head"): slice(start, None) for name, start in HEADS.items()}
     for name in NOTHING_ABOVE:
         lungs = _turned(data / (index[name].get("draft_lungs") or index[name]["labels"]))
         slices = np.flatnonzero((sitk.GetArrayViewFromImage(lungs) > 0).any(axis=(1, 2)))
-        parts[name] = ("upper", slice(int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0])), None))
+        parts[name, "upper"] = slice(int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0])), None)
     entries = []
-    for name, (side, of) in parts.items():
+    for (name, side), of in parts.items():
         part = _turned(data / index[name]["ct"])[:, :, of]
         files = {"image": f"{name}_{side}_ct.nii.gz", "label": f"{name}_{side}_label.nii.gz"}
         sitk.WriteImage(part, str(out / files["image"]))
         _write_empty(part, out / files["label"])
-        weight = NOTHING_WEIGHT.get(name, USUAL_WEIGHT)
+        weight = NOTHING_WEIGHT.get((name, side), USUAL_WEIGHT)
         entry = _entry(name, index[name], data, out, weight, "nothing is there")
         entries.append(entry | files | {"name": f"{name}_{side}", "absent": list(ORGANS)})
     for name in NO_KIDNEY:
