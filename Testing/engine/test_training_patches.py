@@ -181,6 +181,15 @@ def test_patches_come_from_patients_who_show_the_label(tmp_path, monkeypatch):
     assert len(set(names)) == 10
 
 
+def test_a_patient_is_drawn_as_the_largest_weight_says_and_each_scan_as_its_own(tmp_path, monkeypatch):
+    entries = [write_case(tmp_path, f"liver{i}", i, ("liver",)) for i in range(3)]
+    for entry, patient, weight in zip(entries, ("one", "two", "two"), (1.0, 0.5, 4.0), strict=True):
+        entry.update(patient=patient, weight=weight)
+    names = drawn_names(sampler(read_cases(write_data(tmp_path, entries))), monkeypatch)
+    assert 10 <= names.count("liver0") <= 32, "20 of 100"
+    assert 2 <= names.count("liver1") <= 18, "a ninth of 80"
+
+
 def drawn_names(sampler, monkeypatch):
     """Names of the cases of 100 patches."""
     names = []

@@ -41,7 +41,8 @@ class Case:
         patient: Cases of one patient never cross a split.
         split: ``"training"`` or ``"validation"``.
         absent: Names of the labels that are known not to be in the image at all.
-        weight: How often the patient is drawn for training, beside another's 1.
+        weight: How often the patient is drawn for training, beside another's 1; of several scans of a patient the
+            largest counts, and each is drawn as its own says.
         source: Data set and licence, for the model's card.
         domain: Which of several data sets it belongs to when they are trained together; empty if there is one.
         modality: ``"CT"``, ``"MR"``, ...; empty if nobody said.

@@ -22,9 +22,9 @@ class PatchSampler:
     """Draws batches of augmented patches; a step's batch depends on the seed and the step alone.
 
     A patch is drawn for a label, each label equally often, from a patient in whom somebody showed where it is: with
-    partial labels most patients may say nothing about it. All these patients are drawn equally often (or as their
-    weight says), however many scans there are of them. Now and then a patch of any patient comes instead, to show where
-    the label is not.
+    partial labels most patients may say nothing about it. All these patients are drawn equally often, or as the largest
+    weight of their scans says, however many scans there are of them; of a patient's scans each as its weight says. Now
+    and then a patch of any patient comes instead, to show where the label is not.
 
     Args:
         cases: Training cases.
@@ -72,8 +72,8 @@ class PatchSampler:
     def _patch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         label = int(rng.integers(len(self._showing)))
         patients = self._everybody if rng.random() < self.anybody else self._showing[label]
-        scans = _weighted_choice(patients, rng)
-        case = scans[rng.integers(len(scans))]
+        scans = patients[_weighted_choice([max(scan.case.weight for scan in scans) for scans in patients], rng)]
+        case = scans[_weighted_choice([scan.case.weight for scan in scans], rng)]
         scan, spacing = case.image, case.geometry.spacing
         centre = self._centre(case, scan.shape, label, rng)
         positions = self.augmentation.positions(centre, self.patch, rng, spacing, scan.shape)
@@ -107,9 +107,11 @@ def _label_voxels(case: Prepared) -> list[np.ndarray]:
     return [voxels[:: max(1, voxels.size // 20_000)] for voxels in found]
 
 
-def _weighted_choice(patients: list[list[Prepared]], rng: np.random.Generator) -> list[Prepared]:
-    weights = np.cumsum([scans[0].case.weight for scans in patients])
-    return patients[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
+def _weighted_choice(weights: Sequence[float], rng: np.random.Generator) -> int:
+    if len(weights) == 1:
+        return 0
+    sums = np.cumsum(weights)
+    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def _by_patient(cases: Iterable[Prepared]) -> list[list[Prepared]]:
