@@ -59,12 +59,13 @@ NOTHING_ABOVE = (
     "cmbcrc_01068",
 )
 UPPER_LUNGS = 0.6
+ACROSS = (slice(None), slice(None))
 
-# ... and of this below the given slice, below the kidneys; the only head once more, without its neck, or its brain is
-# drawn too seldom and taken for a spleen.
+# ... and of this below the given slice, below the kidneys; the only head once more, its skull alone (x, y, z), or
+# patches hold the air around it, and the brain is taken for a spleen.
 NOTHING_BELOW = {"acrinflt_001b": 64}
-HEADS = {"acrinflt_001a": 62}
-NOTHING_WEIGHT = {("acrinflt_001a", "upper"): 1.5, ("acrinflt_001a", "head"): 5.0, ("acrinflt_001b", "lower"): 2.0}
+SKULLS = {"acrinflt_001a": (slice(50, 112), slice(12, 84), slice(62, None))}
+NOTHING_WEIGHT = {("acrinflt_001a", "upper"): 1.5, ("acrinflt_001a", "head"): 12.0, ("acrinflt_001b", "lower"): 2.0}
 USUAL_WEIGHT = 0.6
 
 # Chests that end above the kidneys: one with a bright aorta, one with a tumour of the lung.
@@ -96,16 +97,17 @@ def describe_drawn(index: dict, data: Path, out: Path) -> list[dict]:
 
 def describe_nothing(index: dict, data: Path, out: Path) -> list[dict]:
     """Parts of scans without any of the organs, written into ``out``."""
-    parts = {(name, "upper"): slice(start, None) for name, start in NOTHING_FROM.items()}
-    parts |= {(name, "lower"): slice(end) for name, end in NOTHING_BELOW.items()}
-    parts |= {(name, "head"): slice(start, None) for name, start in HEADS.items()}
+    parts = {(name, "upper"): (*ACROSS, slice(start, None)) for name, start in NOTHING_FROM.items()}
+    parts |= {(name, "lower"): (*ACROSS, slice(end)) for name, end in NOTHING_BELOW.items()}
+    parts |= {(name, "head"): box for name, box in SKULLS.items()}
     for name in NOTHING_ABOVE:
         lungs = _turned(data / (index[name].get("draft_lungs") or index[name]["labels"]))
         slices = np.flatnonzero((sitk.GetArrayViewFromImage(lungs) > 0).any(axis=(1, 2)))
-        parts[name, "upper"] = slice(int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0])), None)
+        start = int(slices[0] + UPPER_LUNGS * (slices[-1] - slices[0]))
+        parts[name, "upper"] = (*ACROSS, slice(start, None))
     entries = []
-    for (name, side), of in parts.items():
-        part = _turned(data / index[name]["ct"])[:, :, of]
+    for (name, side), box in parts.items():
+        part = _turned(data / index[name]["ct"])[box]
         files = {"image": f"{name}_{side}_ct.nii.gz", "label": f"{name}_{side}_label.nii.gz"}
         sitk.WriteImage(part, str(out / files["image"]))
         _write_empty(part, out / files["label"])
