@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench_restore import make
@@ -64,7 +65,7 @@ def segment(said: Path, scan: Path, model: Path) -> None:
 
     real = stage.members_of
 
-    def members_of(*given: object, **named: object) -> tuple:
+    def members_of(*given: Any, **named: Any) -> tuple:
         import torch
 
         members, kept, _ = real(*given, **named)
