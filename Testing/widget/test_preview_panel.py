@@ -69,7 +69,7 @@ def composite(name):
 
 def test_what_can_be_chosen_and_why_not(module, panel, ct):
     parameters, ui = panel.parameterNode, panel.ui
-    assert titles(ui.organSelector) == ["Liver", "Lungs"]
+    assert titles(ui.organSelector) == ["Liver", "Lungs", "Left kidney", "Right kidney", "Spleen"]
     assert titles(ui.stageSelector)[0] == "The last one (liver)" and "coarse" in titles(ui.stageSelector)
     assert "Looks closely, at 2.5" in ui.stageLabel.text
     parameters.inputVolume = None
@@ -81,7 +81,7 @@ def test_what_can_be_chosen_and_why_not(module, panel, ct):
     assert parameters.previewStage == "coarse" and "whole scan, at 4" in ui.stageLabel.text
     parameters.previewStage = "finest"
     assert "no such stage" in reason(panel)
-    parameters.previewStage, parameters.previewOrgan = "", "spleen"
+    parameters.previewStage, parameters.previewOrgan = "", "heart"
     assert "does not find this organ" in reason(panel)
     parameters.previewOrgan, parameters.model = "lungs", "gone-1.0.0"
     assert "not on this computer" in reason(panel)

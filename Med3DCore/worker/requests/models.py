@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from Med3DCore.errors import Med3DError
-from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.models.catalogue import USUAL_ORGANS, Catalogue
 from Med3DCore.worker.job import Job
 
 
@@ -19,16 +19,17 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
 
     Returns:
         ``models``: of each what :meth:`Med3DCore.models.entry.ModelEntry.to_dict` says, also of broken ones;
-        ``automatic``: reference of the model that is taken for a label when none is named; ``start``: of the one that
-        the request ``train`` starts from then, or null; ``folder``: where the user's own are kept, which may not exist
-        yet.
+        ``automatic``: reference of the model that is taken for a label when none is named, the usual organs first;
+        ``start``: of the one that the request ``train`` starts from then, or null; ``folder``: where the user's own are
+        kept, which may not exist yet.
     """
     catalogue = Catalogue()
     entries = catalogue.list()
-    labels = {label for entry in entries if entry.package for label in entry.package.label_names}
+    found = {label for entry in entries if entry.package for label in entry.package.label_names}
+    labels = [*(name for name in USUAL_ORGANS if name in found), *sorted(found - set(USUAL_ORGANS))]
     return {
         "models": [entry.to_dict() for entry in entries],
-        "automatic": {label: found for label in sorted(labels) if (found := _automatic(catalogue, [label]))},
+        "automatic": {label: model for label in labels if (model := _automatic(catalogue, [label]))},
         "start": _automatic(catalogue, []),
         "folder": str(catalogue.user),
     }
