@@ -60,6 +60,7 @@ def test_install_list_export_remove(client, folder, tmp_path):
     told = client.request("models")
     shipped = [entry["reference"] for entry in told["models"] if entry["shipped"]]
     assert told["folder"] == str(folder) and told["automatic"]["liver"] in shipped
+    assert list(told["automatic"]) == ["liver", "lungs", "left_kidney", "right_kidney", "spleen"]
     assert told["start"] == Catalogue().default_for([]).reference  # what the request train starts from
     [entry] = own(client)
     assert entry["model"]["title"] == package.title and not {"provenance", "metrics", "members"} & set(entry["model"])

@@ -26,7 +26,7 @@ def run(fields: Fields, job: Job) -> dict:  # noqa: ARG001 - one signature for a
     catalogue = Catalogue()
     entries = catalogue.list()
     found = {label for entry in entries if entry.package for label in entry.package.label_names}
-    labels = [*(name for name in USUAL_ORGANS if name in found), *sorted(found - set(USUAL_ORGANS))]
+    labels = [*USUAL_ORGANS, *sorted(found - set(USUAL_ORGANS))]
     return {
         "models": [entry.to_dict() for entry in entries],
         "automatic": {label: model for label in labels if (model := _automatic(catalogue, [label]))},
