@@ -24,7 +24,7 @@ SLOW = {
 }
 
 
-# Files that measure time, which other tests beside them would use up.
+# Files that measure time, which other tests beside them would use up. Single tests are marked where they stand.
 ALONE = {"test_longest_turn"}
 
 

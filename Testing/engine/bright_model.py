@@ -24,9 +24,9 @@ def make_volume():
     return Volume(array.astype(np.int16), GEOMETRY, "boxes")
 
 
-def make_stage(name, labels, spacing, region=None, width=4, window=64, mirror=(), channels=()):
+def make_stage(name, labels, spacing, region=None, width=4, window=64, mirror=(), channels=(), depth=10):
     """A stage of a small network; ``channels`` name the images of a patient, if it takes several."""
-    encoder = {"name": "resnet", "depth": 10, "width": width, "output_stride": 32, "stem_stride": 1}
+    encoder = {"name": "resnet", "depth": depth, "width": width, "output_stride": 32, "stem_stride": 1}
     if channels:
         encoder["in_channels"] = len(channels)
     network = {"encoder": encoder, "decoder": {"name": "skip"}, "out_channels": len(labels)}

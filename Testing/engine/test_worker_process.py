@@ -223,6 +223,7 @@ def test_progress_is_told_but_not_too_often(client):
     assert fractions == sorted(fractions) and seen[-1][2] is not None
 
 
+@pytest.mark.alone
 def test_cancel_stops_the_running_request_within_a_second_and_the_worker_stays(client):
     running = threading.Event()
     stopped = []

@@ -100,6 +100,7 @@ def test_mirrored_copies_are_averaged_where_the_model_was_taught_them_and_refuse
     assert not any("mirrored" in warning for result in (plain, averaged) for warning in result["report"]["warnings"])
 
 
+@pytest.mark.alone
 def test_the_second_request_finds_everything_loaded_and_a_changed_model_is_noticed(client, scan, model, tmp_path):
     ask(client, scan, model, ("lungs",))
     process = client._process
@@ -378,8 +379,11 @@ def test_a_network_stops_between_two_layers():
     assert len(ran) == 8, "the check must be gone afterwards"
 
 
+@pytest.mark.alone
 def test_cancel_within_a_window_of_the_network(client, scan, tmp_path):
-    slow = save_model(tmp_path, "slow", [make_stage("only", ("liver", "lungs"), 0.5, width=4, window=192)])
+    # A window takes 5 s and its longest layer 0.5 s on an idle computer.
+    stage = make_stage("only", ("liver", "lungs"), 0.5, width=8, window=128, depth=152)
+    slow = save_model(tmp_path, "slow", [stage])
     moments = []
 
     def cancel(stage, fraction, left):
