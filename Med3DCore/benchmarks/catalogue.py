@@ -7,6 +7,7 @@ from pathlib import Path
 import Med3DCore
 from Med3DCore.benchmarks.task import BenchmarkTask, read_task
 from Med3DCore.errors import SettingError
+from Med3DCore.io.files import as_path
 
 FOLDER = Path(Med3DCore.__file__).resolve().parent.parent / "Resources" / "Tasks"
 
@@ -23,7 +24,7 @@ def find_task(name: str) -> BenchmarkTask:
         SettingError: There is none, or its file is not as it must be.
     """
     if name.endswith(".json"):
-        return read_task(Path(name).expanduser())
+        return read_task(as_path(name))
     file = FOLDER / f"{name}.json"
     if Path(name).name != name or not file.is_file():
         names = ", ".join(sorted(each.stem for each in FOLDER.glob("*.json")))

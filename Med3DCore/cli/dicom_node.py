@@ -16,6 +16,7 @@ from Med3DCore.cli.stopping import stopped_gently
 from Med3DCore.dicom_node.queue import FAILED, Queue
 from Med3DCore.dicom_node.settings import EXAMPLE, NodeSettings, read_settings
 from Med3DCore.errors import SettingError
+from Med3DCore.io.files import as_path
 from Med3DCore.system.locks import InUse, require_free
 
 _FAILURES_SHOWN = 10
@@ -77,7 +78,7 @@ def _status(args: argparse.Namespace) -> int:
 
 def status_of(settings: NodeSettings) -> dict:
     """What a node has done and has to do, plain values; it need not run."""
-    folder = Path(settings.folder).expanduser()
+    folder = as_path(settings.folder)
     if not folder.is_dir():
         return {"running": False, "jobs": {}, "arriving": 0, "queue_mb": 0.0, "problems": []}
     queue = Queue(folder)

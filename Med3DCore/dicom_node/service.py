@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from Med3DCore.dicom_node.processing import FILES, Segmenter
@@ -17,6 +16,7 @@ from Med3DCore.dicom_node.receiver import Receiver
 from Med3DCore.dicom_node.sender import NotSent, context, send
 from Med3DCore.dicom_node.settings import NodeSettings
 from Med3DCore.errors import Med3DError, OutputError, ResourceError, SettingError
+from Med3DCore.io.files import as_path
 from Med3DCore.system.locks import locked
 
 # A series that ends the process again and again is given up; so many, since a computer may be switched off often, too.
@@ -38,7 +38,7 @@ def serve(settings: NodeSettings, stop: Callable[[], bool], started: Callable[[i
         SettingError: The port is taken, or there is no such model.
         InUse: Another node has this folder.
     """
-    folder = Path(settings.folder).expanduser()
+    folder = as_path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder / "node.lock", f"Another node runs in {folder}", "stop it, or give this one its own folder"):
         Node(settings, Queue(folder)).run(stop, started)

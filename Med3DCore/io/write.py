@@ -21,9 +21,13 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 # twice as long at level 2 as at 1 and is a quarter smaller.
 _LEVEL = 2
 _UNFINISHED = ".med3d-"
+# What ITK's writer of NRRD says then.
+_SHORT_OF_DISK = ("failed to write to file", "failed to flush pending data")
 _CURE = "choose a folder that is yours and has space"
 # Bytes that file systems take.
 _LONGEST_NAME = 255
+DISK_FULL = "the disk is full, or no more of it may be used"
+"""What to say of it where a library does not: its reason, for a sentence."""
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
@@ -131,4 +135,18 @@ def _write_with_itk(volume: Volume, fields: dict[str, str], path: Path) -> None:
         try:
             sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=_LEVEL)
         except RuntimeError as error:
-            raise OSError(short_reason(error)) from None
+            reason = short_reason(error)
+            raise OSError(DISK_FULL if reason in _SHORT_OF_DISK else reason) from None
+    if ending_of(path) == ".nrrd":
+        _require_end(path, volume.array.nbytes)
+
+
+def _require_end(path: Path, length: int) -> None:
+    """Refuse a file that lacks its end, since ITK does not look whether the last 4 KiB of an NRRD found room.
+
+    A gzip stream ends with how long its content is, modulo 2^32 (RFC 1952, section 2.3.1).
+    """
+    with path.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        if file.read() != (length % (1 << 32)).to_bytes(4, "little"):
+            raise OSError(DISK_FULL)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import Med3DCore
-from Med3DCore.io.files import as_path
+from Med3DCore.io.files import as_path, home_folder
 
 
 def shipped_folder() -> Path:
@@ -18,11 +18,11 @@ def user_folder() -> Path:
     if chosen := os.environ.get("MED3D_MODELS"):
         return as_path(chosen)
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        base = os.environ.get("LOCALAPPDATA") or home_folder("MED3D_MODELS") / "AppData" / "Local"
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home_folder("MED3D_MODELS") / "Library" / "Application Support"
     else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        base = os.environ.get("XDG_DATA_HOME") or home_folder("MED3D_MODELS") / ".local" / "share"
     return Path(base) / "Med3D" / "models"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from Med3DCore.errors import OutputError, SettingError
+from Med3DCore.io.files import as_path
 from Med3DCore.io.label_names import label_for
 from Med3DCore.labels import Label, find_labels
 from Med3DCore.phantom.contrast import find_contrast
@@ -94,7 +95,7 @@ def write_phantom(
     """
     from Med3DCore.io import check_output, write_label_map, write_volume
 
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

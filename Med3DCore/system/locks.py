@@ -83,9 +83,10 @@ def _take(path: Path) -> int | None:
             os.close(file)
             return None
         if _is_still(file, path):
-            os.ftruncate(file, 0)
             here = {"pid": os.getpid(), "computer": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M")}
-            os.write(file, json.dumps(here).encode())
+            with suppress(OSError):  # it locks on a full disk, too, and just does not say for whom
+                os.ftruncate(file, 0)
+                os.write(file, json.dumps(here).encode())
             return file
         os.close(file)  # who held it deleted it meanwhile
 

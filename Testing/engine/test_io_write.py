@@ -78,6 +78,28 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, ending, monk
     assert target.read_text() == "old"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows knows no limit of a file's size")
+@pytest.mark.parametrize("ending", [*ENDINGS, ".seg.nrrd"])
+@pytest.mark.parametrize("lacking", [1, 40, 4000])
+def test_a_disk_that_lacks_room_for_the_last_bytes(tmp_path, ending, lacking):
+    import resource
+
+    path = tmp_path / f"scan{ending}"
+    noise = np.random.default_rng(0).integers(0, 2, (30, 40, 50)).astype(np.uint8)  # hardly compresses
+    labels = LabelMap(noise, Geometry((50, 40, 30)), "noise", find_labels(["liver"]))
+    write_label_map(labels, path)
+    size = path.stat().st_size
+    path.unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"the disk is full|File too large"):
+            write_label_map(labels, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("error", [Cancelled("stopped"), KeyboardInterrupt()])
 def test_stopping_leaves_nothing(tmp_path, error):
     with pytest.raises(type(error)), written_beside(tmp_path / "scan.nii.gz") as temporary:

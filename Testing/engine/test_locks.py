@@ -89,6 +89,22 @@ def test_a_lock_says_who_holds_it_and_is_free_when_its_process_is_killed(tmp_pat
     assert not lock.exists()
 
 
+def test_a_lock_on_a_full_disk_is_held_and_released(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    lock = tmp_path / ".lock"
+    for _ in range(2):
+        with (
+            locked(lock, "Taken", "wait"),
+            pytest.raises(InUse, match="does not say which process"),
+            locked(lock, "Taken", "wait"),
+        ):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_fine_tunings_in_one_folder(tmp_path, other, monkeypatch):
     monkeypatch.setenv("MED3D_MODELS", str(tmp_path / "models"))
     parent, run = save_parent(tmp_path), tmp_path / "run"

@@ -11,6 +11,7 @@ import Med3DCore
 from Med3DCore.errors import ModelError, OutputError, SettingError
 from Med3DCore.labels import find_labels
 from Med3DCore.models import Catalogue, folders, load_package, save_package
+from Med3DCore.training.cases.cache import cache_folder
 
 
 @pytest.fixture
@@ -274,3 +275,15 @@ def test_shipped_models_are_sound():
     for entry in shipped:
         assert entry.package, entry.problem
         entry.package.verify()
+
+
+def test_an_account_without_a_home_folder_hears_what_to_set(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    for variable in ("MED3D_MODELS", "MED3D_CACHE", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, find in (("MED3D_MODELS", Catalogue), ("MED3D_CACHE", cache_folder)):
+        with pytest.raises(SettingError, match=f"no home folder; set {variable} to a folder"):
+            find()

@@ -25,7 +25,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.files import as_path
+from Med3DCore.io.files import as_path, home_folder
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -46,11 +46,11 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("MED3D_CACHE"):
         return as_path(chosen)
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        base = os.environ.get("LOCALAPPDATA") or home_folder("MED3D_CACHE") / "AppData" / "Local"
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home_folder("MED3D_CACHE") / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME") or home_folder("MED3D_CACHE") / ".cache"
     return Path(base) / "Med3D" / "prepared"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from Med3DCore.errors import DataError, OutputError
-from Med3DCore.io import written_beside
+from Med3DCore.io.write import DISK_FULL, written_beside
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked, require_free
 
@@ -23,7 +23,7 @@ _RESUMED = {"identity", "step", "seconds", "network", "averaged", "optimizer", "
 _RESUMED |= {"validation_seconds", "best", "stale"}
 _LOCK = ".lock"
 # What torch's writer of files calls itself in what it complains of.
-_WRITER, _FULL = "inline_container", "the disk is full, or no more of it may be used"
+_WRITER = "inline_container"
 _GO_ON = "make space there and start the training again: it goes on from its last checkpoint"
 _CURE = "wait until it ends, stop it, or choose another folder"
 
@@ -64,7 +64,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any], name: str = LAST) -> No
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # torch's own writer says of a full disk only how far it came
-            reason = _FULL if _WRITER in str(error) else str(error).partition("\n")[0]
+            reason = DISK_FULL if _WRITER in str(error) else str(error).partition("\n")[0]
             raise OSError(reason) from error
 
 
