@@ -60,6 +60,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     from Med3DCore.inference.device import choose_device
     from Med3DCore.models.catalogue import Catalogue
     from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
+    from Med3DCore.training.fine_tuning.install_tuned import install_tuned
     from Med3DCore.training.fine_tuning.run_folder import is_run
 
     if args.restart and args.finish:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
             tuned = fine_tune(parent, cases, args.output, settings, progress, restart=args.restart)
     if not ranks.is_main:
         return 0
-    installed = Catalogue().install(tuned.package)
+    installed = install_tuned(tuned.package)
     print(json.dumps(_values(tuned, str(installed)), indent=2) if args.json else _text(tuned, str(installed)))
     return 0
 

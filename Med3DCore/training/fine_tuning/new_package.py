@@ -64,7 +64,7 @@ def describe(
         card="",
         created=utc_now(),
     )
-    return replace(package, version=_free_version(package.name))
+    return replace(package, version=free_version(package.name))
 
 
 def with_metrics(
@@ -89,7 +89,7 @@ def with_metrics(
     return replace(package, card=write_card(package))
 
 
-def _free_version(name: str) -> str:
+def free_version(name: str) -> str:
     """A version that no model of this name on this computer has."""
     packages = [entry.package for entry in Catalogue().list() if entry.package]
     taken = [package.version_numbers for package in packages if package.name == name]

@@ -151,9 +151,10 @@ def _with_labels(description: dict) -> dict:
 
 
 def _result(tuned: FineTuned, folder: Path) -> dict:
-    catalogue = Catalogue()
-    path = catalogue.install(tuned.package)
-    entry = next(entry for entry in catalogue.list() if entry.path == path)
+    from Med3DCore.training.fine_tuning.install_tuned import install_tuned
+
+    path = install_tuned(tuned.package)
+    entry = next(entry for entry in Catalogue().list() if entry.path == path)
     return {
         "model": entry.to_dict(),
         "before": tuned.before,
