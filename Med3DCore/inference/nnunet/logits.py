@@ -2,8 +2,8 @@
 
 That layer is linear, voxel by voxel: the weighted mean of the logits of overlapping patches, and of mirrored copies, is
 what it makes of the mean of its inputs. Of 118 classes and 32 maps before them, the maps are a quarter of the memory,
-and the layer runs once, a few slices at a time. Networks that answer together have last layers of their own: their
-logits are summed, slice by slice.
+and the layer runs once, a few slices at a time. Where the logits are fewer, or networks answer together, which have
+last layers of their own, the logits of each patch are summed, slice by slice: those of a whole patch are never there.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Member:
     last: Last | None = None
 
     def kept(self, maps: Tensor) -> Tensor:
-        """What is kept of a slice of its maps: float32 ``[channels, y, x]``."""
+        """What is kept of a slice of its maps, of any precision: float32 ``[channels, y, x]``."""
+        maps = maps.float()
         if self.last is None:
             return maps
         weight, bias = self.last
@@ -94,21 +95,23 @@ def members_of(network: nn.Module, classes: int, as_logits: bool) -> tuple[list[
     """
     networks = network.members if isinstance(network, Average) else [network]
     members = [Member(*without_last_layer(each, classes)) for each in networks]
-    if as_logits or len(members) > 1:
+    alone = members[0]
+    if as_logits or len(members) > 1 or alone.maps >= classes:
         return members, classes, None
-    return [replace(members[0], last=None)], members[0].maps, members[0].last
+    return [replace(alone, last=None)], alone.maps, alone.last
 
 
 def without_last_layer(network: nn.Module, classes: int) -> tuple[Body, int, Last | None]:
     """What to run in place of a network, the maps that it gives, and the last layer that makes logits of them.
 
-    Where the last layer gets no fewer maps than it gives, that is the network itself, its logits, and None.
+    That is the network itself, its logits, and None where its last layer is not known; and on a GPU, to which the layer
+    is nothing, where it gets no fewer maps than it gives: more of them would have to be held and fetched.
     """
     if not isinstance(network, Network) or not isinstance(network.decoder, NnunetDecoder | SegResNetDecoder):
         return network, classes, None
     encoder, decoder = network.encoder, network.decoder
     last = decoder.last
-    if last.in_channels >= classes:
+    if last.in_channels >= classes and last.weight.device.type != "cpu":
         return network, classes, None
 
     def body(x: Tensor) -> Tensor:

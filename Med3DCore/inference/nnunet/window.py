@@ -103,15 +103,21 @@ class WindowMean:
 
 
 def _mean(network: Callable, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
-    total: torch.Tensor | None = None
-    for axes in flips:
+    """Of mirrored copies: float32 ``[maps, z, y, x]``; of a single one in the network's precision."""
+
+    def answer(axes: list[int]) -> torch.Tensor:
         with device.autocast():
-            maps = network(values.flip(axes) if axes else values)[0].float()
-        maps = maps.flip([axis - 1 for axis in axes]) if axes else maps
-        total = maps if total is None else total.add_(maps)
-    if total is None:
-        raise ValueError("there must be a flip, if only that of no axis")
-    return (total.div_(len(flips)) if len(flips) > 1 else total).cpu()
+            maps = network(values.flip(axes) if axes else values)[0]
+        return maps.flip([axis - 1 for axis in axes]) if axes else maps
+
+    first, *others = flips
+    total = answer(first)
+    if others:
+        total = total.float()
+        for axes in others:
+            total.add_(answer(axes))
+        total.div_(len(flips))
+    return total.cpu()
 
 
 def _padded(array: np.ndarray, patch: Shape) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
