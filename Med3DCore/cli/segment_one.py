@@ -18,7 +18,6 @@ from Med3DCore.errors import Med3DError, VolumeError
 from Med3DCore.io import Header, Series, find_scan, read_found, write_label_maps
 from Med3DCore.io.dicom_results import Origin, require_origin
 from Med3DCore.models import ModelPackage
-from Med3DCore.models.archive import sha256_of
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,6 +79,7 @@ def _segment(
         threading.Thread(target=_start_torch, args=(starting,)).start()
         volume = read_found(scan, places.source, progress, args.orientation, args.offset)
         channels = [read_found(find_scan(file), file, progress, args.orientation) for file in args.channel]
+        origin = _origin(scan, package, args.seg_labelmap)  # of the model's file as it is before somebody replaces it
     with progress.stage("start torch"):
         starting.acquire()  # two threads that import the same modules at once can lock each other out
         from Med3DCore.inference.segment import segment
@@ -92,7 +92,6 @@ def _segment(
         raise with_cure(error, "Segment") from None
     with progress.stage("write", share=0.03):
         # On the file's own grid, whatever --orientation says, so that the result lies over the scan in every viewer.
-        origin = _origin(scan, package, args.seg_labelmap)
         write_label_maps(replace(result.labels, geometry=scan.geometry), places.outputs, origin)
     return scan, volume, result
 
@@ -101,11 +100,7 @@ def _origin(scan: Header | Series, package: ModelPackage, labelmap: bool) -> Ori
     """What results in DICOM point back to; None for a scan that is none."""
     if not isinstance(scan, Series):
         return None
-    digest = ""
-    if package.path is not None:
-        with package.path.open("rb") as stream:
-            digest = sha256_of(stream)
-    return Origin(scan, package.reference, digest, labelmap)
+    return Origin(scan, package.reference, package.digest(), labelmap)
 
 
 def _start_torch(starting: threading.Lock) -> None:

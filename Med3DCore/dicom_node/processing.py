@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.dicom_node.settings import NodeSettings
-from Med3DCore.errors import SettingError, VolumeError
+from Med3DCore.errors import VolumeError
 from Med3DCore.io import read_found, write_label_maps
 from Med3DCore.io.dicom.choice import choose_series
 from Med3DCore.io.dicom.series import series_of_files
 from Med3DCore.io.dicom_results import Origin
 from Med3DCore.models import Catalogue, ModelPackage
-from Med3DCore.models.archive import sha256_of
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Segmenter:
-    """Makes the results of series, one after the other; the model stays loaded.
+    """Makes the results of series, one after the other, each with the model that is there by then.
 
     Args:
         settings: Organs, model, and what is to be made.
@@ -37,12 +36,12 @@ class Segmenter:
     settings: NodeSettings
 
     def __post_init__(self) -> None:
-        self.package: ModelPackage = Catalogue().choose(self.settings.organs, self.settings.model or None)
-        self.package.require_pipeline()
-        if self.package.path is None:
-            raise SettingError(f"{self.package.reference} has no file.")
-        with self.package.path.open("rb") as stream:
-            self.digest = sha256_of(stream)
+        self._package()  # what is wrong with the settings is told at once
+
+    def _package(self) -> ModelPackage:
+        package = Catalogue().choose(self.settings.organs, self.settings.model or None)
+        package.require_pipeline()
+        return package
 
     def make(self, slices: Sequence[Path], results: Path) -> None:
         """Segment a series and write what is to be sent: all of it, or nothing.
@@ -58,18 +57,19 @@ class Segmenter:
             return
         from Med3DCore.inference.segment import segment
 
-        progress = Progress()
+        progress, package = Progress(), self._package()
+        digest = package.digest()
         found = series_of_files(slices, progress)
         if not found:
             raise VolumeError(f"The slices of {results.name} are gone, or none can be read.")
         folder = slices[0].parent
         scan = choose_series(found, None, folder)
         volume = read_found(scan, folder, progress)
-        organs = self.settings.organs or self.package.label_names
-        result = segment(volume, organs, self.package, self.settings.device, progress=progress)
+        organs = self.settings.organs or package.label_names
+        result = segment(volume, organs, package, self.settings.device, progress=progress)
         for sentence in progress.warnings:
             _log.warning("%s: %s", folder.name, sentence)
-        origin = Origin(scan, self.package.reference, self.digest, self.settings.seg_labelmap)
+        origin = Origin(scan, package.reference, digest, self.settings.seg_labelmap)
         made = results.with_name(f".{results.name}")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(mode=0o700)

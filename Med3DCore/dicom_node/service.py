@@ -15,7 +15,7 @@ from Med3DCore.dicom_node.queue import DONE, FAILED, SENDING, WAITING, Job, Queu
 from Med3DCore.dicom_node.receiver import Receiver
 from Med3DCore.dicom_node.sender import NotSent, context, send
 from Med3DCore.dicom_node.settings import NodeSettings
-from Med3DCore.errors import Med3DError, OutputError, ResourceError, SettingError
+from Med3DCore.errors import Med3DError, ModelError, OutputError, ResourceError, SettingError
 from Med3DCore.io.files import as_path
 from Med3DCore.system.locks import locked
 
@@ -118,7 +118,8 @@ class Node:
             self._segmenter.make(self._queue.slices_of(job.key), self._queue.results / job.key)
         except (ResourceError, MemoryError) as error:  # which may be over in a minute
             self._try_later(job, error)
-        except (OutputError, OSError) as error:  # a full disk, which is no reason to give a series up
+        # A full disk, or a model that was removed or is just replaced, is no reason to give a series up.
+        except (OutputError, ModelError, OSError) as error:
             self._try_later(job, error, attempts=min(job.attempts, _ATTEMPTS - 1))
         except Med3DError as error:
             self._fail(job, str(error))

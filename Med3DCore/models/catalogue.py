@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.errors import Med3DError, ModelError, OutputError, SettingError
 from Med3DCore.io.files import as_path
-from Med3DCore.io.write import remove_unfinished, written_beside
+from Med3DCore.io.write import remove_unfinished
 from Med3DCore.models.archive import SUFFIX, sha256_of
 from Med3DCore.models.entry import ModelEntry, SoundModel, read_entry, sound_models
 from Med3DCore.models.folders import shipped_folder, user_folder
 from Med3DCore.models.kinds import PIPELINE
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import load_package, package_file, save_package
+from Med3DCore.models.package_file import copy_package, load_package, package_file, save_package
 from Med3DCore.models.proof import why_unproven
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked
@@ -134,7 +133,7 @@ class Catalogue:
             if existing.is_file() and _same_bytes(existing, package.file):
                 return existing
         with self._free_place(package, overwrite) as target:
-            _copy(package.file, target)
+            copy_package(package, target)
         return target
 
     def save(
@@ -161,7 +160,7 @@ class Catalogue:
             sentence = f"{target} exists and is another file; choose another name or allow overwriting."
             raise ModelError(sentence, MODEL_EXISTS)
         if not (target.exists() and target.samefile(package.file)):
-            _copy(package.file, target)
+            copy_package(package, target)
         return target
 
     def remove(self, name: str) -> Path:
@@ -260,8 +259,3 @@ def _same_bytes(a: Path, b: Path) -> bool:
             return sha256_of(first) == sha256_of(second)
     except OSError:
         return False
-
-
-def _copy(source: Path, target: Path) -> None:
-    with written_beside(target) as temporary:
-        shutil.copyfile(source, temporary)

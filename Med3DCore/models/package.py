@@ -19,6 +19,7 @@ from Med3DCore.labels import Label
 from Med3DCore.models import archive as zips
 from Med3DCore.models.channels import channel_names
 from Med3DCore.models.document import SCHEMA_VERSION
+from Med3DCore.models.in_use import require_in_place, still_in_place
 from Med3DCore.models.kinds import CLASSIFIER, DETECTOR, ENCODER, KINDS, PIPELINE, SCAN_CLASSIFIER
 from Med3DCore.models.stage import Stage
 
@@ -196,11 +197,21 @@ class ModelPackage:
         entry = next((entry for entry in self.members if entry["name"] == member), None)
         if self.path is None or entry is None:
             raise ModelError(f"{self.reference} has no weights '{part}'; it has: {', '.join(self.parts)}.")
-        with zips.open_archive(self.path) as archive:
+        with still_in_place(self.path, self.members), zips.open_archive(self.path) as archive:
             data = zips.read_member(archive, entry, self.path.name)
         weights = tensors_from_bytes(data, f"{member} of {self.path.name}")
         self._check_weights(part, weights)
         return weights
+
+    def digest(self) -> str:
+        """SHA-256 of its file.
+
+        Raises:
+            ModelError: It is in no file, or was removed or replaced since it was loaded.
+        """
+        require_in_place(self.file, self.members)
+        with self.file.open("rb") as stream:
+            return zips.sha256_of(stream)
 
     def network(self, part: str) -> nn.Module:
         """The network of a stage, or the encoder, with its weights, in evaluation mode on the CPU.

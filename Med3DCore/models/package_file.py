@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from Med3DCore.errors import ModelError, OutputError
+from Med3DCore.io.write import written_beside
 from Med3DCore.models import archive as zips
 from Med3DCore.models.document import document_from_bytes, document_to_bytes
+from Med3DCore.models.in_use import require_in_place
 from Med3DCore.models.package import ModelPackage, weights_member
 
 if TYPE_CHECKING:
@@ -83,6 +86,23 @@ def load_package(path: str | Path) -> ModelPackage:
         card = next((member for member in document["members"] if member["name"] == CARD), None)
         text = zips.read_member(archive, card, path.name).decode() if card else ""
     return replace(ModelPackage.from_dict(document), path=path, card=text)
+
+
+def copy_package(package: ModelPackage, target: Path) -> None:
+    """Copy the file of a package that was loaded: that one, whatever took its place meanwhile.
+
+    Args:
+        package: The package.
+        target: The file to write; one that is there is replaced once the new one is whole.
+
+    Raises:
+        ModelError: The file was removed or replaced since it was loaded.
+        OutputError: The copy cannot be written.
+    """
+    require_in_place(package.file, package.members)
+    with written_beside(target, ".zip") as temporary:
+        shutil.copyfile(package.file, temporary)
+        require_in_place(package.file, package.members)
 
 
 def package_file(package: ModelPackage, path: str | Path) -> Path:

@@ -31,7 +31,7 @@ from Med3DCore.dicom_node.settings import EXAMPLE, read_settings
 from Med3DCore.errors import OutputError, SettingError, VolumeError
 from Med3DCore.inference.segment import segment
 from Med3DCore.io import read_label_map, read_volume
-from Med3DCore.models import catalogue
+from Med3DCore.models import catalogue, load_package, save_package
 
 ORGANS = ("liver", "lungs")
 
@@ -400,6 +400,21 @@ def test_a_full_disk_is_waited_for_and_no_series_is_lost(waiting, monkeypatch):
         full.setattr(queue, "save", on_full_disk)
         assert not node._step_or_wait()
     assert node._step_or_wait() and job().state == SENDING and len(queue.slices_of(job().key)) == job().slices
+
+
+def test_a_model_that_is_removed_is_waited_for_and_a_new_version_is_taken_up(waiting):
+    node, job = waiting
+    (old,) = catalogue.Catalogue().user.glob("*.zip")
+    old.rename(old.with_suffix(".aside"))
+    for _ in range(12):
+        assert node._step_or_wait() and "There is no model 'bright'" in job().error and job().state == WAITING
+        node._queue.save(job(), not_before=0.0)
+    package = load_package(old.with_suffix(".aside").rename(old))
+    weights = {part: package.read_weights(part) for part in package.parts}
+    save_package(dataclasses.replace(package, version="2.0.0"), weights, old.parent)
+    assert node._step_or_wait() and job().state == SENDING
+    made = pydicom.dcmread(node._queue.results / job().key / "r.seg.dcm")
+    assert "bright-2.0.0" in made.SeriesDescription
 
 
 def test_results_of_other_settings_are_made_anew_before_they_are_sent(waiting, monkeypatch):

@@ -21,7 +21,7 @@ from Med3DCore.errors import DataError, OutputError, SettingError
 from Med3DCore.io import write_volume, written_beside
 from Med3DCore.labels import Label
 from Med3DCore.models.package import ModelPackage, utc_now
-from Med3DCore.models.package_file import load_package
+from Med3DCore.models.package_file import copy_package, load_package
 from Med3DCore.system.distributed import Ranks
 from Med3DCore.system.folders import make_private
 from Med3DCore.training.cases.case import UNKNOWN, Case, Values, read_image
@@ -83,10 +83,10 @@ class RunFolder:
         """Copy the parent and write down what is asked for; the cases were stored before.
 
         Raises:
+            ModelError: The parent's file was removed or replaced meanwhile.
             OutputError: The folder cannot be written to.
         """
-        with written_beside(self.path / _PARENT, ".zip") as temporary:
-            shutil.copyfile(parent.file, temporary)
+        copy_package(parent, self.path / _PARENT)
         self.write(
             RUN,
             {

@@ -15,7 +15,6 @@ from Med3DCore.io.dicom import series_of_files, tags
 from Med3DCore.io.dicom.elements import read_elements
 from Med3DCore.io.dicom_results import Maker, Origin, require_origin
 from Med3DCore.io.dicom_results.stacked import is_stack_of, unstacked
-from Med3DCore.models.archive import sha256_of
 from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.exchange import read_volume_array
@@ -133,10 +132,6 @@ def _makers(values: Sequence[dict]) -> tuple[Maker, ...]:
 def _digest(model: str) -> str:
     """SHA-256 of a model's file; empty if it is not on this computer any more."""
     try:
-        path = Catalogue().find(model).path if model else None
+        return Catalogue().find(model).digest() if model else ""
     except ModelError:
-        path = None
-    if path is None:
         return ""
-    with path.open("rb") as stream:
-        return sha256_of(stream)
