@@ -150,6 +150,7 @@ def continue_tuning(folder: Path, progress: Progress | None = None, finish: bool
     run, ranks = RunFolder(Path(folder)), Ranks.here()
     run.describe()
     with ranks.joined(choose_device(ranks.device(run.settings.device)).torch_device), run.alone(ranks):
+        ranks.from_main(run.take_back)
         return _continue(run, progress or Progress(), finish)
 
 

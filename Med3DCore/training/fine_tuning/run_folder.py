@@ -217,12 +217,12 @@ class RunFolder:
         return array
 
     def describe(self) -> dict:
-        """What was asked for.
+        """What was asked for; also of a training that was being set aside when the process was killed.
 
         Raises:
             DataError: There is no fine-tuning in the folder, or its description is damaged.
         """
-        values = self.read(RUN)
+        values = self.read(RUN) or self.read(f"{_ASIDE}/{RUN}")
         if values is None:
             raise DataError(f"There is no training in {self.path} that could be continued.")
         return values
@@ -305,8 +305,8 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder holds a fine-tuning, at whatever point."""
-    return (Path(path) / RUN).is_file()
+    """Whether a folder holds a fine-tuning, at whatever point, also one that :meth:`RunFolder.take_back` gives back."""
+    return any((Path(path) / place / RUN).is_file() for place in ("", _ASIDE))
 
 
 def _case_to_dict(case: Case, folder: Path) -> dict:
