@@ -197,6 +197,34 @@ def test_a_full_disk_and_a_cleared_cache_get_a_sentence(cases, cache, monkeypatc
         _ = cached.image
 
 
+def test_clearing_takes_nothing_that_is_just_being_made_and_what_it_took_is_made_again(cases, cache, monkeypatch):
+    """A training prepares a case while somebody clears the cache."""
+    save, load = np.save, CaseCache._load
+
+    def cleared_meanwhile(*args, **more):
+        CaseCache(cache.folder).clear()
+        save(*args, **more)
+        assert cache.usage()[0] == 0
+
+    cleared = []
+
+    def cleared_before_it_is_loaded(self, *args):
+        if (self.folder / args[1]).is_dir() and not cleared:
+            cleared.append(self.clear())
+        return load(self, *args)
+
+    monkeypatch.setattr(np, "save", cleared_meanwhile)
+    monkeypatch.setattr(CaseCache, "_load", cleared_before_it_is_loaded)
+    assert same(cache.prepare(cases[0], PREPROCESSING, LABELS), prepare_case(cases[0], PREPROCESSING, LABELS))
+    assert cleared and cache.usage()[0] == 1 and len(list(cache.folder.iterdir())) == 1
+
+
+def test_where_nothing_is_found_nothing_is_deleted(cases, cache, monkeypatch):
+    """Another training may store the entry right after this one saw that there is none."""
+    monkeypatch.setattr(module.shutil, "rmtree", lambda *_args, **_more: pytest.fail("it deletes what it did not see"))
+    assert cache._load(cases[0], "0" * 32) is None
+
+
 def test_the_command_shows_and_clears_only_what_is_the_caches(cases, cache, capsys, monkeypatch):
     monkeypatch.setenv("MED3D_CACHE", str(cache.folder))
     assert cache_folder() == cache.folder

@@ -37,6 +37,7 @@ from Med3DCore.training.cases.prepared import Prepared, PreparedCase, prepare_ca
 
 _KEY = r"[0-9a-f]{32}"
 _UNFINISHED = ".making-"
+_TRIES = 4
 _ARRAYS = ("image", "target")
 _FURTHER = "further"  # an array of an entry of several images
 
@@ -128,30 +129,36 @@ class CaseCache:
         Raises:
             OutputError: The folder cannot be written, or the disk is full.
         """
-        found = self._load(case, key)
-        if found is None:
-            self._store(make(), key)
+        made = None
+        for _ in range(_TRIES):  # somebody may clear the cache just now
             found = self._load(case, key)
-        if found is None:
-            raise OutputError(f"{self.folder / key} does not keep what is written there; choose another cache folder.")
-        return found
+            if found is not None:
+                return found
+            made = made or make()
+            self._store(made, key)
+        raise OutputError(f"{self.folder / key} does not keep what is written there; choose another cache folder.")
 
     def usage(self) -> tuple[int, int]:
         """How many entries there are, and how many bytes they and what was left unfinished take."""
-        files = [file for entry in self._entries() for file in entry.iterdir()]
-        return sum(file.name == "entry.json" for file in files), sum(file.stat().st_size for file in files)
+        sizes = []
+        for entry in self._entries():
+            with suppress(FileNotFoundError):  # it is just finished, or deleted
+                sizes += [(file.name, file.stat().st_size) for file in entry.iterdir()]
+        return sum(name == "entry.json" for name, _ in sizes), sum(size for _, size in sizes)
 
     def clear(self) -> None:
-        """Delete all entries, and nothing else that may be in the folder.
+        """Delete all entries, and nothing else that may be in the folder, nor what a training is just making.
 
         Raises:
             OutputError: Something cannot be deleted.
         """
+        remove_leftovers(self.folder, _UNFINISHED)
         for entry in self._entries():
-            try:
-                shutil.rmtree(entry)
-            except OSError as error:
-                raise OutputError(f"{entry} cannot be deleted: {error.strerror}.") from None
+            if not entry.name.startswith(_UNFINISHED):
+                try:
+                    self._discard(entry)
+                except OSError as error:
+                    raise OutputError(f"{entry} cannot be deleted: {error.strerror}.") from None
 
     def _entries(self) -> list[Path]:
         folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
@@ -160,6 +167,8 @@ class CaseCache:
     def _load(self, case: AnyCase, key: str) -> CachedCase[AnyCase] | None:
         """An entry; None if there is none, or it is damaged and was removed."""
         entry = self.folder / key
+        if not entry.is_dir():  # looked at first: what another training puts there from now on is whole
+            return None
         try:
             facts = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
             further = tuple(Statistics(**each) for each in facts[_FURTHER])
@@ -171,8 +180,16 @@ class CaseCache:
             )
             return CachedCase(case, entry, geometry, Statistics(**facts["statistics"]), further)
         except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(entry, ignore_errors=True)
+            with suppress(OSError):
+                self._discard(entry)
             return None
+
+    def _discard(self, entry: Path) -> None:
+        """Delete an entry: out of everybody's sight in one step, so that nobody reads half of it."""
+        aside = self.folder / own_name(_UNFINISHED)
+        with suppress(FileNotFoundError):  # somebody else did
+            entry.rename(aside)
+            shutil.rmtree(aside)
 
     def _store(self, prepared: PreparedCase, key: str) -> None:
         temporary = self.folder / own_name(_UNFINISHED)
