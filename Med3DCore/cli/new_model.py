@@ -7,6 +7,7 @@ from pathlib import Path
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.models import Catalogue, ModelPackage, save_package
+from Med3DCore.models.package_file import package_file, require_absent
 
 
 def add_new_model(action: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_new_model(action: argparse.ArgumentParser) -> None:
     add("--version", default="1.0.0", help="three numbers (default: %(default)s)")
     add("--title", default="", help="name shown to people")
     add("--output", type=path, help="folder or file; by default your models")
-    add("--overwrite", action="store_true", help="take the place of another file of the same version")
+    add("--overwrite", action="store_true", help="take the place of another file")
 
 
 def add_imported_model(action: argparse.ArgumentParser, named: str) -> None:
@@ -39,4 +40,7 @@ def saved(package: ModelPackage, weights: dict, args: argparse.Namespace, half: 
     """
     if args.output is None:
         return Catalogue().save(package, weights, half, args.overwrite)
-    return save_package(package, weights, args.output, half)
+    target = package_file(package, args.output)
+    if not args.overwrite:
+        require_absent(target)
+    return save_package(package, weights, target, half)

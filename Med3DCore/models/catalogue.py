@@ -17,7 +17,14 @@ from Med3DCore.models.entry import ModelEntry, SoundModel, read_entry, sound_mod
 from Med3DCore.models.folders import shipped_folder, user_folder
 from Med3DCore.models.kinds import PIPELINE
 from Med3DCore.models.package import ModelPackage
-from Med3DCore.models.package_file import copy_package, load_package, package_file, save_package
+from Med3DCore.models.package_file import (
+    MODEL_EXISTS,
+    copy_package,
+    load_package,
+    package_file,
+    require_absent,
+    save_package,
+)
 from Med3DCore.models.proof import why_unproven
 from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 USUAL_ORGANS = ("liver", "lungs")  # what is meant by who names neither organs nor a model
-MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
 _PATIENCE_SECONDS = 60.0  # copying a large model to a slow disk
 
 
@@ -156,9 +162,8 @@ class Catalogue:
         """
         package = self.find(name)
         target = package_file(package, path)
-        if target.exists() and not overwrite and not _same_bytes(target, package.file):
-            sentence = f"{target} exists and is another file; choose another name or allow overwriting."
-            raise ModelError(sentence, MODEL_EXISTS)
+        if not overwrite and not _same_bytes(target, package.file):
+            require_absent(target)
         if not (target.exists() and target.samefile(package.file)):
             copy_package(package, target)
         return target

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CARD = "card.md"
+MODEL_EXISTS = "model-exists"  # code of the ModelError that overwriting would cure
 
 
 def save_package(
@@ -103,6 +104,17 @@ def copy_package(package: ModelPackage, target: Path) -> None:
     with written_beside(target, ".zip") as temporary:
         shutil.copyfile(package.file, temporary)
         require_in_place(package.file, package.members)
+
+
+def require_absent(target: Path) -> None:
+    """Refuse to replace a file that nobody said may be replaced.
+
+    Raises:
+        ModelError: With the code ``"model-exists"``, it is there.
+    """
+    if target.exists():
+        sentence = f"{target} exists and is another file; choose another name or allow overwriting."
+        raise ModelError(sentence, MODEL_EXISTS)
 
 
 def package_file(package: ModelPackage, path: str | Path) -> Path:

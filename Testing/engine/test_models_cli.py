@@ -101,4 +101,9 @@ def test_import_checkpoint(med3d, tmp_path):
     assert Catalogue().find("resnet_10_23dataset").encoder["in_channels"] == 2
     med3d("import-checkpoint", path, "--output", tmp_path / "mine.med3d.zip", "--name", "mine")
     assert Catalogue().find(tmp_path / "mine.med3d.zip").name == "mine"
+    elsewhere = ("import-checkpoint", path, "--output", tmp_path / "mine.med3d.zip", "--name", "other")
+    with pytest.raises(ModelError, match="exists and is another file"):
+        med3d(*elsewhere)
+    med3d(*elsewhere, "--overwrite")
+    assert Catalogue().find(tmp_path / "mine.med3d.zip").name == "other"
     assert "(encoder)" in med3d("list")[1]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from Med3DCore.errors import ModelError
-from Med3DCore.models.catalogue import MODEL_EXISTS, Catalogue
-from Med3DCore.models.package_file import load_package, save_package
+from Med3DCore.models.catalogue import Catalogue
+from Med3DCore.models.package_file import MODEL_EXISTS, load_package, save_package
 from Med3DCore.training.fine_tuning.new_package import free_version
 from Med3DCore.training.fine_tuning.run_folder import RunFolder
 from Med3DCore.training.segmentation.card import write_card

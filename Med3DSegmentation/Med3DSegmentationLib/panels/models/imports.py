@@ -11,7 +11,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Cancelled, Med3DError
-from Med3DCore.models.catalogue import MODEL_EXISTS
+from Med3DCore.models.package_file import MODEL_EXISTS
 from Med3DSegmentationLib.panels.models.nnunet_button import NnunetButton, Outcome
 from Med3DSegmentationLib.panels.narrow import notHtml
 
