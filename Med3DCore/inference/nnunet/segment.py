@@ -24,6 +24,7 @@ from Med3DCore.preprocessing.frame import Frame
 from Med3DCore.preprocessing.imported import MONAI, imported_preprocessing
 from Med3DCore.preprocessing.nnunet.axis import Neighbours
 from Med3DCore.progress import Progress
+from Med3DCore.system.allocator import return_freed_memory
 from Med3DCore.volume import Volume
 
 # Feature maps of the finest level that are alive at once: the skip, the climbed one, both joined (twice as wide), and
@@ -73,6 +74,7 @@ def segment_stage(
     decide = _regions(stage, names) if regions else _classes(stage, names, last)
     restorer = Restorer(decide, preprocessing.back(frame), frame.view(result))
     for row in range(mean.rows):
+        return_freed_memory()  # what a row leaves lies between the sums, where the maps of a patch do not fit
         with progress.stage(f"{stage.name}: network", share=0.7 / mean.rows):
             mean.run(row, progress)
         with progress.stage("restore", share=0.1 / mean.rows):

@@ -58,7 +58,7 @@ class WindowMean:
         self._starts, *self._across = (tiling.starts(n, size) for n, size in axes)
         self._flips = [[axis + 2 for axis in axes] for axes in combinations(mirror_axes)]
         self._weight = torch.from_numpy(tiling.weights(patch))
-        self._slices: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # sums and weights of those not handed on
+        self._sums: dict[int, torch.Tensor] = {}  # of slices that were not handed on
         self.rows = len(self._starts)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -78,28 +78,33 @@ class WindowMean:
         progress, first = progress or Progress(), self._starts[row]
         steps = list(product(product(*self._across), self._members))
         for z in range(first, first + self._patch[0]):
-            if z not in self._slices:
-                shape = self._array.shape[2:]
-                self._slices[z] = torch.zeros((self._channels, *shape)), torch.zeros(shape)
+            if z not in self._sums:
+                self._sums[z] = torch.zeros((self._channels, *self._array.shape[2:]))
         for number, (corner, member) in enumerate(steps):
             progress.update(number / len(steps))
             place = tuple(slice(a, a + size) for a, size in zip((first, *corner), self._patch, strict=True))
             values = torch.from_numpy(np.ascontiguousarray(self._array[(slice(None), *place)]))[None]
             maps = _mean(member.body, values.to(self._device.torch_device), self._flips, self._device)
             for z, weight in enumerate(self._weight):
-                total, weights = self._slices[first + z]
-                total[(slice(None), *place[1:])].addcmul_(member.kept(maps[:, z]), weight)
-                weights[place[1:]] += weight
+                total = self._sums[first + z][(slice(None), *place[1:])]
+                total.addcmul_(member.kept(maps[:, z]), weight)
 
     def finished(self, row: int) -> Iterator[np.ndarray]:
         """The slices that this row was the last to reach: float32 ``[channels, some, y, x]``, each of them once."""
         stop = self._starts[row + 1] if row + 1 < self.rows else self._array.shape[1]
-        ready = [z for z in sorted(self._slices) if z < stop]
+        ready = [z for z in sorted(self._sums) if z < stop and z in self._depth]
         for some in (ready[i : i + TOGETHER] for i in range(0, len(ready), TOGETHER)):
-            done = [(z, *self._slices.pop(z)) for z in some]
-            inside = [(total / weights).numpy() for z, total, weights in done if z in self._depth]
-            if inside:
-                yield np.stack(inside, axis=1)[(slice(None), slice(None), *self._inner)]
+            yield np.stack([self._finish(z) for z in some], axis=1)[(slice(None), slice(None), *self._inner)]
+
+    @torch.inference_mode()
+    def _finish(self, z: int) -> np.ndarray:
+        """The mean of a slice; its sum is given back. Its weights are made here, since those of all would be a map."""
+        weights = torch.zeros(self._array.shape[2:])
+        for first in self._starts:
+            if first <= z < first + self._patch[0]:
+                for y, x in product(*self._across):
+                    weights[y : y + self._patch[1], x : x + self._patch[2]] += self._weight[z - first]
+        return self._sums.pop(z).div_(weights.mul_(len(self._members))).numpy()
 
 
 def _mean(network: Callable, values: torch.Tensor, flips: list[list[int]], device: Device) -> torch.Tensor:
