@@ -51,6 +51,14 @@ def convolved(x: Tensor, conv: nn.Conv3d, padding: tuple[int, ...]) -> Tensor:
     )
 
 
+def enlarged(x: Tensor, conv: nn.ConvTranspose3d) -> Tensor:
+    """The transposed convolution by a kernel that is as large as its steps, so that no slice touches another."""
+    if not _torch_may_be_slow(x, conv.weight):
+        return conv(x)
+    # torch never leaves oneDNN for several volumes, here of one slice each.
+    return conv(x[0].transpose(0, 1)[:, :, None]).transpose(0, 1).flatten(1, 2)[None]
+
+
 def _gradient_may_be_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
     return bool(
         1 < x.shape[-3] < conv.kernel_size[0]

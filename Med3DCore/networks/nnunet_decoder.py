@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from Med3DCore.errors import SettingError
 from Med3DCore.networks.checks import check_choice, check_counts
-from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.conv import Conv3d, enlarged
 from Med3DCore.networks.layers import Stride, crop, per_axis, ratio
 from Med3DCore.networks.nnunet_encoders import conv_stack
 from Med3DCore.networks.nnunet_layers import ACTIVATIONS, ConvStack
@@ -101,5 +101,5 @@ def _climbed(climb: nn.ConvTranspose3d, x: Tensor, size: Sequence[int], first: i
     """Some slices of a map that was climbed to, of ``size`` (y, x)."""
     step = climb.stride[0]
     low = first // step
-    fine = climb(x[:, :, low : -(-stop // step)])
+    fine = enlarged(x[:, :, low : -(-stop // step)], climb)
     return fine[:, :, first - low * step : stop - low * step, : size[0], : size[1]]

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from Med3DCore.networks.conv import convolved
-from Med3DCore.networks.winograd import Winograd
+from Med3DCore.networks.winograd import TILE, Winograd
 
 Part = Callable[[int, int], Tensor]
 """Slices ``[1, channels, first:stop, y, x]`` of a map that is never there as a whole."""
 
-_SLICES = 8  # of a slab; a multiple of four, no fewer than a kernel's less one
-_LARGE = 1 << 20  # numbers; smaller maps are not worth it
+_SLICES = TILE  # of a slab; no fewer than a kernel's less one
+_LARGE = 1 << 19  # numbers; smaller maps are not worth it
 
 
 def can_be_written_over(x: Tensor, conv: nn.Conv3d) -> bool:
@@ -35,6 +35,7 @@ def can_be_written_over(x: Tensor, conv: nn.Conv3d) -> bool:
         and x.numel() > _LARGE
         and keeps_size
         and conv.out_channels == x.shape[1]
+        and conv.kernel_size[0] <= _SLICES + 1
         and x.is_contiguous(memory_format=torch.channels_last_3d)
     )
 
@@ -56,14 +57,14 @@ def convolve_over(x: Tensor, conv: nn.Conv3d, joined: Part | None = None) -> Ten
     own, others = room[:, -x.shape[1] :], room[:, : -x.shape[1]]
     for first in range(0, depth, _SLICES):
         stop = min(first + _SLICES, depth)
-        low, high = max(0, first - reach), min(stop + reach, depth)
+        high = min(stop + reach, depth)
         begin = reach - first  # where slice 0 would lie
-        if first:  # those that are written over by now, and some that are not, lie at the end of the slab before
-            own[:, :, : 2 * reach] = own[:, :, _SLICES:]
-        new = first + reach if first else 0
+        if first:  # those around its first lie at the end of the slab before; some are written over by now
+            room[:, :, : 2 * reach] = room[:, :, _SLICES:]
+        new = min(first + reach, depth) if first else 0
         own[:, :, begin + new : begin + high] = x[:, :, new:high]
-        if joined is not None:
-            others[:, :, begin + low : begin + high] = joined(low, high)
+        if joined is not None and new < high:
+            others[:, :, begin + new : begin + high] = joined(new, high)
         room[:, :, begin + high :] = 0
         if fewer_products is None:
             x[:, :, first:stop] = convolved(room[:, :, : stop - first + 2 * reach], conv, (0, *around))

@@ -5,7 +5,7 @@ import torch
 
 from Med3DCore.networks import blocked_conv, conv, tap_gradient
 from Med3DCore.networks.blocked_conv import BlockedConv3d, conv3x3x3
-from Med3DCore.networks.conv import Conv3d
+from Med3DCore.networks.conv import Conv3d, enlarged
 from Med3DCore.networks.resnet import ResNetEncoder
 from Med3DCore.networks.tap_gradient import is_faster_by_taps
 
@@ -21,6 +21,19 @@ def test_other_paddings_than_zeros_are_torchs(settings, shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(module(x), plain(module, x))
+
+
+@pytest.mark.parametrize("step", [(2, 2, 2), (1, 2, 2), (2, 1, 3)])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_a_map_is_enlarged_as_by_torch_without_its_slow_path(step, depth):
+    module = torch.nn.ConvTranspose3d(6, 4, step, step).to(memory_format=torch.channels_last_3d)
+    x = torch.randn((1, 6, depth, 5, 7), generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last_3d)
+    with torch.inference_mode(), torch.profiler.profile() as profile:
+        found = enlarged(x, module)
+    assert (depth == 1) or not [event for event in profile.events() if "slow_conv_transpose" in event.name]
+    assert enlarged(x, module).requires_grad
+    torch.testing.assert_close(found, module(x))
 
 
 def test_only_large_dilated_convolutions_are_blocked():

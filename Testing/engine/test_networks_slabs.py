@@ -39,7 +39,8 @@ def test_what_cannot_be_written_over(monkeypatch):
     assert not can_be_written_over(x, conv)  # a gradient may be wanted
     with torch.inference_mode():
         assert can_be_written_over(x, conv)
-        for other in (Conv3d(4, 5, 3, padding=1), Conv3d(4, 4, 3), Conv3d(4, 4, 3, 2, padding=1)):
+        reaches_too_far = Conv3d(4, 4, (9, 1, 1), padding=(4, 0, 0))
+        for other in (Conv3d(4, 5, 3, padding=1), Conv3d(4, 4, 3), Conv3d(4, 4, 3, 2, padding=1), reaches_too_far):
             assert not can_be_written_over(x, other)
         assert not can_be_written_over(x.contiguous(), conv)
         assert not can_be_written_over(made(2, 4, 8, 6, 5), conv)

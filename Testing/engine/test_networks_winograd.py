@@ -14,7 +14,7 @@ def made(*shape):
 
 
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (3, 1, 5)])
-@pytest.mark.parametrize("count", [1, 4, 7])
+@pytest.mark.parametrize("count", [1, 6, 7])
 @pytest.mark.parametrize("bias", [True, False])
 @torch.inference_mode()
 def test_slices_are_convolved(kernel, count, bias):
@@ -30,12 +30,12 @@ def test_slices_are_convolved(kernel, count, bias):
 @torch.inference_mode()
 def test_rounding_stays_that_of_float32():
     conv = Conv3d(32, 32, 3, padding=1)
-    x = made(1, 32, 12, 24, 24)
+    x = made(1, 32, 12, 24, 24).contiguous(memory_format=torch.channels_last_3d)
     exact = F.conv3d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)
     directly = conv(x) - exact
-    found = convolve_over(x.contiguous(memory_format=torch.channels_last_3d), conv) - exact
+    found = convolve_over(x, conv) - exact
     assert not torch.equal(found, directly)  # the other way was taken
-    assert found.std() < 4 * directly.std()
+    assert found.std() < 3.5 * directly.std()
 
 
 @torch.inference_mode()
