@@ -24,6 +24,7 @@ from Med3DCore.training.fine_tuning.adapt import tuned_stages
 from Med3DCore.training.fine_tuning.blend import ALL_THE_WAY, HALFWAY
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.fit_time import fitted
+from Med3DCore.training.fine_tuning.install_tuned import install_tuned
 from Med3DCore.training.fine_tuning.remember import remembered
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
 from Med3DCore.training.fine_tuning.run_list import list_runs
@@ -195,6 +196,7 @@ def test_a_stopped_one_can_be_used_as_it_is(parent, tmp_path):
     package = load_package(tuned.package)
     assert tuned.steps == 2 and same(package.read_weights("liver"), parent.read_weights("liver"))
     assert not same(package.read_weights("coarse"), parent.read_weights("coarse"))
+    install_tuned(tuned.package)
     assert list_runs(tmp_path)[0]["state"] == "finished"
 
 

@@ -63,6 +63,7 @@ class Publisher:
         result = {
             "model": package.reference,
             "package": path.name,
+            "installed": False,
             "before": before,
             "after": after,
             "false_positive_ml": {

@@ -27,7 +27,8 @@ def list_runs(root: Path) -> list[dict]:
     """The fine-tunings in the folders of ``root``, the newest first.
 
     Returns:
-        Of each ``folder``, ``title``, ``state`` (``"unfinished"``, ``"finished"`` or ``"broken"``), ``step``, ``steps``
+        Of each ``folder``, ``title``, ``state`` (``"unfinished"``, ``"finished"`` once the new model is among the
+        user's, or ``"broken"``), ``step``, ``steps``
         (the most that there can be, or None), ``minutes``, ``updated``, ``cases`` (names) and ``model``: the parent's
         reference or, once finished, the new one's.
     """
@@ -50,7 +51,7 @@ def _summary(path: Path) -> dict:
         return summary
     return summary | {
         "title": settings.title or run["parent"],
-        "state": "finished" if result else "unfinished",
+        "state": "finished" if result and result.get("installed", True) else "unfinished",  # older ones do not say it
         "step": folder.steps(),
         "steps": QUALITIES[settings.quality] * stages or None,
         "minutes": settings.minutes,
