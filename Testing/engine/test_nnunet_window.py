@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def test_a_row_of_patches_can_be_cancelled():
     with pytest.raises(Cancelled):
         mean.run(0, Progress(is_cancelled=lambda: asked.append(0) or len(asked) > 3))
     assert mean.rows == 1 and len(asked) == 4
+
+
+def test_the_maps_of_a_patch_are_gone_before_the_next_ones_are_made():
+    made = []
+
+    def body(patch):
+        assert not [maps for maps in made if maps() is not None]
+        maps = patch.numpy().copy()
+        made.append(weakref.ref(maps))
+        return torch.from_numpy(maps)
+
+    array = np.zeros((1, 20, 8, 20), np.float32)
+    assert sum(part.shape[1] for part in WindowMean([Member(body, 1)], array, (8, 8, 8), CPU, 1)) == 20
+    assert len(made) == 16
 
 
 PEAK = """

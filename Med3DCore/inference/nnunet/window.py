@@ -82,12 +82,16 @@ class WindowMean:
                 self._sums[z] = torch.zeros((self._channels, *self._array.shape[2:]))
         for number, (corner, member) in enumerate(steps):
             progress.update(number / len(steps))
-            place = tuple(slice(a, a + size) for a, size in zip((first, *corner), self._patch, strict=True))
-            values = torch.from_numpy(np.ascontiguousarray(self._array[(slice(None), *place)]))[None]
-            maps = _mean(member.body, values.to(self._device.torch_device), self._flips, self._device)
-            for z, weight in enumerate(self._weight):
-                total = self._sums[first + z][(slice(None), *place[1:])]
-                total.addcmul_(member.kept(maps[:, z]), weight)
+            self._add((first, *corner), member)
+
+    def _add(self, corner: Sequence[int], member: Member) -> None:
+        """Run a patch. A function of its own, so that its maps are gone before those of the next one are made."""
+        place = tuple(slice(a, a + size) for a, size in zip(corner, self._patch, strict=True))
+        values = torch.from_numpy(np.ascontiguousarray(self._array[(slice(None), *place)]))[None]
+        maps = _mean(member.body, values.to(self._device.torch_device), self._flips, self._device)
+        for z, weight in enumerate(self._weight):
+            total = self._sums[corner[0] + z][(slice(None), *place[1:])]
+            total.addcmul_(member.kept(maps[:, z]), weight)
 
     def finished(self, row: int) -> Iterator[np.ndarray]:
         """The slices that this row was the last to reach: float32 ``[channels, some, y, x]``, each of them once."""
