@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,3 +30,14 @@ def make_private(folder: Path, ours: bool = False) -> None:
                 folder.chmod(0o700)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from None
+
+
+def require_makeable(folder: Path) -> None:
+    """Refuse, before the work whose results it is to hold, a folder that is not there and cannot be made or filled.
+
+    Raises:
+        OutputError: What would hold it is no folder, or may not be written to.
+    """
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {folder} cannot be made: you may not write to {nearest}; choose another one.")

@@ -36,6 +36,17 @@ def test_stages_that_could_not_be_used_are_refused_before_any_case_is_read(tmp_p
         assert sentence in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_any_case_is_read(tmp_path, capsys, monkeypatch):
+    recipe, taken = write_recipe(tmp_path), tmp_path / "taken"
+    taken.write_text("a file")
+    for run in (taken, taken / "run", tmp_path / "new" / "run"):
+        with monkeypatch.context() as patch:
+            patch.setattr("os.access", lambda path, _mode: tmp_path not in (path, *path.parents))
+            assert main(command(tmp_path / "nowhere", recipe, run)) == 2
+        assert re.search(r"folder .* cannot be made: you may not write to .*; choose another", capsys.readouterr().err)
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_unknown_key_of_the_recipe_itself_is_named(tmp_path):
     path = write_recipe(tmp_path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "sead": 3}))
