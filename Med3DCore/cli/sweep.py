@@ -144,10 +144,11 @@ def _sweep(
     from Med3DCore.benchmarks.sweep.report import failures, markdown_table, write_table
     from Med3DCore.benchmarks.sweep.table import make_table
     from Med3DCore.cli.sweep_run import do_run
-    from Med3DCore.system.folders import make_private
+    from Med3DCore.system.folders import make_private, require_makeable
     from Med3DCore.system.locks import locked
 
     folder: Path = args.output
+    require_makeable(folder)
     warnings = _looked_at(plan, Progress(bar, is_stopped))
     make_private(folder)
     with locked(folder / ".lock", f"Another sweep is running in {folder}", "wait until it ends, or stop it"):

@@ -17,6 +17,7 @@ from Med3DCore.cli.stopping import stopped_gently
 from Med3DCore.cli.tensorboard import TensorBoardLog, add_tensorboard_option
 from Med3DCore.errors import Cancelled
 from Med3DCore.progress import Progress
+from Med3DCore.system.folders import require_makeable
 
 if TYPE_CHECKING:
     from Med3DCore.inference.device import Device
@@ -208,13 +209,17 @@ def _all_of(watching: Sequence[MetricCallback]) -> MetricCallback | None:
 
 
 def on_every_rank(train: Callable[[argparse.Namespace, Ranks], int]) -> Callable[[argparse.Namespace], int]:
-    """A subcommand of a function that trains: under torchrun only the first process speaks to the user."""
+    """A subcommand of a function that trains into ``args.output``, a folder that is refused at once if it cannot be.
+
+    Under torchrun only the first process speaks to the user.
+    """
 
     def run(args: argparse.Namespace) -> int:
         from Med3DCore.system.distributed import Ranks
 
         ranks = Ranks.here()
         with silent(not ranks.is_main):
+            require_makeable(args.output)
             try:
                 return train(args, ranks)
             except _Stopped as stop:

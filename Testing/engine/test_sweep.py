@@ -267,6 +267,14 @@ def sweep(blocks, folder, *more, starts=("scratch",), seeds=(0,), steps=2):
     return main([*map(str, [*said, "--starts", *starts, "--seeds", *seeds, *more])])
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_data_are_read(blocks, tmp_path, capsys):
+    empty, taken = tmp_path / "empty", tmp_path / "taken"
+    empty.mkdir()
+    taken.write_text("a file")
+    assert sweep((blocks[0], empty, None), taken / "runs") == 2
+    assert f"may not write to {taken}; choose another one" in capsys.readouterr().err
+
+
 @pytest.fixture
 def tried(monkeypatch):
     """The runs that began, of which only the one from a model that is gone really trains, and fails."""

@@ -36,13 +36,25 @@ def test_stages_that_could_not_be_used_are_refused_before_any_case_is_read(tmp_p
         assert sentence in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_any_case_is_read(tmp_path, capsys, monkeypatch):
-    recipe, taken = write_recipe(tmp_path), tmp_path / "taken"
+@pytest.mark.parametrize(
+    "training",
+    [
+        "train nothing.json nowhere",
+        "fine-tune nothing nowhere",
+        "pretrain nothing.json nowhere",
+        "pretrain-2d nowhere --recipe nothing.json",
+        "classify train nothing.csv",
+        "compare nothing.json nowhere",
+        "task train nothing nowhere",
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, capsys, monkeypatch, training):
+    taken = tmp_path / "taken"
     taken.write_text("a file")
     for run in (taken, taken / "run", tmp_path / "new" / "run"):
         with monkeypatch.context() as patch:
             patch.setattr("os.access", lambda path, _mode: tmp_path not in (path, *path.parents))
-            assert main(command(tmp_path / "nowhere", recipe, run)) == 2
+            assert main([*training.split(), "-o", str(run)]) == 2
         assert re.search(r"folder .* cannot be made: you may not write to .*; choose another", capsys.readouterr().err)
     assert not (tmp_path / "new").exists()
 

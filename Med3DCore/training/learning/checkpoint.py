@@ -12,7 +12,7 @@ import torch
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.io.write import DISK_FULL, written_beside
-from Med3DCore.system.folders import make_private, require_makeable
+from Med3DCore.system.folders import make_private
 from Med3DCore.system.locks import locked, require_free
 
 LAST = "checkpoint.pt"
@@ -46,9 +46,7 @@ def require_no_training(folder: Path) -> None:
 
     Raises:
         InUse: Another process trains in the folder.
-        OutputError: The folder cannot be made or written to.
     """
-    require_makeable(folder)
     require_free(folder / _LOCK, _taken(folder), _CURE)
 
 
