@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import count, path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_fold_options, add_training_options, on_every_rank, resumable, warn_of
+from Med3DCore.cli.training import (
+    add_fold_options,
+    add_training_options,
+    case_cache,
+    on_every_rank,
+    resumable,
+    warn_of,
+)
 from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
@@ -76,7 +83,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     """
     from Med3DCore.drawing.figure import require_matplotlib
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.cases.case import training_spacings
     from Med3DCore.training.cases.splits import apply_split
     from Med3DCore.training.comparison.comparison import Comparison
@@ -108,7 +114,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     leaks = find_leaks(plan.inits, cases)
     for sentence in leaks:
         say(f"Warning: {sentence}")
-    device, cache = choose_device(ranks.device(args.device)), None if args.no_cache else CaseCache(cache_folder())
+    device, cache = choose_device(ranks.device(args.device)), case_cache(args)
     for name, start in starts.items():
         print(f"{name}: {start.source}")
     with resumable(args) as progress:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from Med3DCore.cli.arguments import path
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import add_training_options, mean_scores, on_every_rank, resumable, train_as_asked
+from Med3DCore.cli.training import (
+    add_training_options,
+    case_cache,
+    mean_scores,
+    on_every_rank,
+    resumable,
+    train_as_asked,
+)
 from Med3DCore.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,7 +44,6 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.co_training.co_training import CoTraining, prepare_domains, publish_encoder
     from Med3DCore.training.co_training.domains import gather_cases, read_co_training
     from Med3DCore.training.learning.curve import draw_curve
@@ -50,7 +56,7 @@ def run(args: argparse.Namespace, ranks: Ranks) -> int:
     stages = {domain.name: domain.stage(cases[domain.name]) for domain in recipe.domains}
     for stage in stages.values():
         check_stage(stage)
-    cache = None if args.no_cache else CaseCache(cache_folder())
+    cache = case_cache(args)
     with resumable(args, args.output) as progress:
         task = CoTraining(recipe, stages, prepare_domains(stages, cases, cache, progress))
         trained = train_as_asked(args, task, recipe.training, args.output, recipe.seed, device, progress)

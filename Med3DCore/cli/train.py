@@ -12,6 +12,7 @@ from Med3DCore.cli.console import say
 from Med3DCore.cli.training import (
     add_fold_options,
     add_training_options,
+    case_cache,
     mean_scores,
     on_every_rank,
     resumable,
@@ -99,7 +100,6 @@ def train_segmentation(
         Med3DError: Recipe or data cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     from Med3DCore.inference.device import choose_device
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.cases.case import training_spacings
     from Med3DCore.training.learning.checkpoint import LAST
     from Med3DCore.training.learning.curve import draw_curve
@@ -113,7 +113,7 @@ def train_segmentation(
     cases = read_cases()
     recipe = recipe.at(training_spacings(cases))
     stages = _chosen(recipe, args)
-    cache = None if args.no_cache else CaseCache(cache_folder())
+    cache = case_cache(args)
     found = find_starts(args.init, [stage.stage for stage in stages.values()])
     warn_of(*found)
     starts = dict(zip(stages, found, strict=True))

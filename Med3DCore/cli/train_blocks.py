@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from Med3DCore.cli.training import resumable, train_as_asked
+from Med3DCore.cli.training import case_cache, resumable, train_as_asked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,12 +51,11 @@ def train_blocks(
         Med3DError: A scan cannot be used, or as :func:`Med3DCore.training.learning.loop.train`.
     """
     from Med3DCore.preprocessing.preprocessing import Preprocessing
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.classification.blocks import block_shape, prepare_blocks
     from Med3DCore.training.learning.curve import draw_curve
     from Med3DCore.training.learning.initialization import digest
 
-    cache = None if args.no_cache else CaseCache(cache_folder())
+    cache = case_cache(args)
     preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)
     with resumable(args, args.output) as progress:
         with progress.stage("cut patches"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from Med3DCore.cli.console import say
-from Med3DCore.cli.training import resumable, train_as_asked, warn_of
+from Med3DCore.cli.training import case_cache, resumable, train_as_asked, warn_of
 from Med3DCore.errors import SettingError
 from Med3DCore.progress import Progress
 
@@ -34,7 +34,6 @@ def train_detector(
     from Med3DCore.inference.device import choose_device
     from Med3DCore.inference.find_boxes import box_device
     from Med3DCore.preprocessing.preprocessing import Preprocessing
-    from Med3DCore.training.cases.cache import CaseCache, cache_folder
     from Med3DCore.training.detection.detection import DetectionTask, detector_stage
     from Med3DCore.training.detection.publish_detector import describe_detector, publish_detector, summary
     from Med3DCore.training.detection.stacks import prepare_stacks
@@ -53,7 +52,7 @@ def train_detector(
     held_out = sum(case.split == "validation" for case in cases)
     print(f"{sum(len(case.boxes) for case in cases)} lesions in {len(cases)} slices, {held_out} of them held out")
     print(f"from {start.source}")
-    cache = None if args.no_cache else CaseCache(cache_folder())
+    cache = case_cache(args)
     with resumable(args, args.output) as progress:
         with progress.stage("prepare cases"):
             preprocessing = Preprocessing.from_dict(stage.stage.preprocessing)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from Med3DCore.inference.device import Device
     from Med3DCore.progress import MetricCallback
     from Med3DCore.system.distributed import Ranks
+    from Med3DCore.training.cases.cache import CaseCache
     from Med3DCore.training.learning.initialization import Start
     from Med3DCore.training.learning.loop_settings import LoopSettings
     from Med3DCore.training.learning.task import Task, Trained
@@ -53,6 +54,13 @@ def add_training_options(parser: argparse.ArgumentParser, finish: bool = True, c
         help="batches that are drawn ahead while the network computes (default: 0 on a CPU, several beside a GPU)",
     )
     add("--quiet", action="store_true", help="no progress")
+
+
+def case_cache(args: argparse.Namespace) -> CaseCache | None:
+    """Where prepared cases are kept; None for memory."""
+    from Med3DCore.training.cases.cache import CaseCache, cache_folder
+
+    return None if args.no_cache else CaseCache(cache_folder())
 
 
 def add_fold_options(parser: argparse.ArgumentParser) -> None:

@@ -2,8 +2,9 @@
 
 Follows section C of papers.md, that is the public LiTS evaluation: the surface of a mask is the mask without its
 erosion by the 18-neighbourhood, so it is made of voxels, those at the border of the image included, and the means are
-pooled over both surfaces. Two common variants give slightly other numbers: MedPy's newer ``assd`` averages the two
-directed means, and the LiTS notebook takes its Hausdorff distance from 6-neighbourhood surfaces.
+pooled over both surfaces. Of a single slice, all of which that would be, we take the outline. Two common variants give
+slightly other numbers: MedPy's newer ``assd`` averages the two directed means, and the LiTS notebook takes its
+Hausdorff distance from 6-neighbourhood surfaces.
 """
 
 from __future__ import annotations
@@ -138,7 +139,12 @@ def _surface(mask: np.ndarray, unknown: np.ndarray | None) -> np.ndarray:
 
 
 def _erode_along(mask: np.ndarray, axis: int) -> np.ndarray:
-    """Erode by a line of three voxels along one axis; outside of the array is background."""
+    """Erode by a line of three voxels along one axis; outside of the array is background.
+
+    Along an axis of one voxel nothing ends: a single slice has an outline, of which its whole area is no part.
+    """
+    if mask.shape[axis] == 1:
+        return mask.copy()
     result = np.zeros_like(mask)
     target, source = np.moveaxis(result, axis, 0), np.moveaxis(mask, axis, 0)
     target[1:-1] = source[1:-1] & source[:-2] & source[2:]

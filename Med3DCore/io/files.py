@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from Med3DCore.errors import Med3DError, SettingError, VolumeError
+from Med3DCore.errors import Med3DError, VolumeError
 
 FORMATS = {
     ".nii.gz": "NIfTI",
@@ -44,18 +44,6 @@ def as_path(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
-
-
-def home_folder(variable: str) -> Path:
-    """The user's home folder, for what an environment variable could place elsewhere.
-
-    Raises:
-        SettingError: The account has none, as in a container or a batch job.
-    """
-    try:
-        return Path.home()
-    except RuntimeError:
-        raise SettingError(f"This account has no home folder; set {variable} to a folder that is yours.") from None
 
 
 def require_text(path: Path, error: type[Med3DError] = VolumeError) -> None:

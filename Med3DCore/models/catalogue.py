@@ -26,13 +26,14 @@ from Med3DCore.models.package_file import (
     save_package,
 )
 from Med3DCore.models.proof import why_unproven
-from Med3DCore.system.folders import make_private
+from Med3DCore.system.folders import make_private, require_makeable
 from Med3DCore.system.locks import locked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 USUAL_ORGANS = ("liver", "lungs")  # what is meant by who names neither organs nor a model
+_CURE = "name a folder that is yours in the environment variable MED3D_MODELS"
 _PATIENCE_SECONDS = 60.0  # copying a large model to a slow disk
 
 
@@ -214,7 +215,8 @@ class Catalogue:
     @contextmanager
     def _free_place(self, package: ModelPackage, overwrite: bool) -> Iterator[Path]:
         """The file for a new model, while nobody else adds one."""
-        make_private(self.user)
+        make_private(self.user, cure=_CURE)
+        require_makeable(self.user, cure=_CURE)
         taken = f"Another model is just being added to {self.user}"
         with locked(self.user / ".lock", taken, "try again when that is done", _PATIENCE_SECONDS):
             self._require_free(package, overwrite)

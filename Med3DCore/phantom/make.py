@@ -93,7 +93,8 @@ def write_phantom(
         OutputError: The folder cannot be made or written to.
         SettingError: As :func:`make_phantom`.
     """
-    from Med3DCore.io import check_output, write_label_map, write_volume
+    from Med3DCore.io import check_output, write_label_map
+    from Med3DCore.io.write import fields_written
 
     folder = as_path(folder)
     try:
@@ -104,8 +105,8 @@ def write_phantom(
     for file in files:
         check_output(file)
     phantom = make_phantom(seed, settings, progress)
-    write_volume(phantom.ct, files[0])
-    write_label_map(phantom.labels, files[1])
+    with fields_written(phantom.ct, {}, files[0]):  # both or none: nobody would notice the labels of another patient
+        write_label_map(phantom.labels, files[1])
     return files
 
 

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 class Warm:
-    """Holds torch and the last pipeline."""
+    """Holds torch and the last pipeline.
+
+    ``digest`` is the SHA-256 of the model's file that this was made of, since another may take its place later.
+    """
 
     def __init__(self) -> None:
+        self.digest = ""
         self._pipeline: Pipeline | None = None
         self._file: tuple[Path, int] | None = None
 
@@ -32,6 +36,7 @@ class Warm:
 
         Raises:
             ResourceError: No such device.
+            ModelError: The model's file was removed or replaced meanwhile.
         """
         from Med3DCore.inference.device import choose_device
         from Med3DCore.inference.pipeline import Pipeline
@@ -43,6 +48,7 @@ class Warm:
         # A pipeline that fled from a full GPU to the CPU has another device than the one that was asked for.
         if self._pipeline is None or self._file != file or self._pipeline.networks.device.name != chosen.name:
             self._pipeline = None  # frees its memory before the next one takes some
+            self.digest = package.digest()
             self._pipeline, self._file = Pipeline(package, chosen, settings), file
         self._pipeline.networks.device, self._pipeline.networks.settings = chosen, settings
         return self._pipeline

@@ -197,6 +197,22 @@ def test_a_full_disk_and_a_cleared_cache_get_a_sentence(cases, cache, monkeypatc
         _ = cached.image
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_cache_that_cannot_be_written_says_how_to_have_another_or_none(cases, cache, there, monkeypatch):
+    mkdir = Path.mkdir
+    if there:
+        cache.folder.mkdir()
+
+    def read_only(self, *args, **more):
+        if cache.folder in (self, *self.parents):
+            raise PermissionError(13, "Permission denied")
+        mkdir(self, *args, **more)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with pytest.raises(OutputError, match=r"Permission denied\)?; .*MED3D_CACHE.*--no-cache\.$"):
+        cache.prepare(cases[0], PREPROCESSING, LABELS)
+
+
 def test_clearing_takes_nothing_that_is_just_being_made_and_what_it_took_is_made_again(cases, cache, monkeypatch):
     """A training prepares a case while somebody clears the cache."""
     save, load = np.save, CaseCache._load

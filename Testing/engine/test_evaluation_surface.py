@@ -14,13 +14,17 @@ NEIGHBOURS = [offset for offset in product((-1, 0, 1), repeat=3) if 1 <= np.abs(
 
 
 def brute_surface(mask: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Indices (z, y, x) of known mask voxels with known background, or the image's end, among their 18 neighbours."""
+    """Indices (z, y, x) of known mask voxels with known background, or the image's end, among their 18 neighbours.
+
+    An image of one slice does not end along it.
+    """
     inside, trusted = np.pad(mask, 1), np.pad(known, 1, constant_values=True)
+    neighbours = [n for n in np.array(NEIGHBOURS) if not n[np.array(mask.shape) == 1].any()]
     return np.array(
         [
             index
             for index in np.argwhere(mask & known)
-            if any(trusted[tuple(index + n + 1)] and not inside[tuple(index + n + 1)] for n in np.array(NEIGHBOURS))
+            if any(trusted[tuple(index + n + 1)] and not inside[tuple(index + n + 1)] for n in neighbours)
         ]
     ).reshape(-1, 3)
 
@@ -51,6 +55,18 @@ def shifted_cube_distances(n: int, k: int, spacing: tuple[float, float, float]) 
         for z in range(1, n - 1)
     ]
     return np.array(trailing_face + trailing_rims + shared_rims + leading_face)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_is_measured_along_its_outline(axis):
+    """Two squares moved by three pixels: the outline's distances, not zeros for all that both have in common."""
+    prediction, reference = (np.zeros((16, 16), bool) for _ in range(2))
+    prediction[2:12, 2:12] = reference[2:12, 5:15] = True
+    surfaces = measure_surfaces(np.expand_dims(prediction, axis), np.expand_dims(reference, axis), (2.0, 2.0, 2.0))
+    assert surfaces.from_prediction.size == surfaces.from_reference.size == 4 * 10 - 4
+    assert surfaces.mssd == surfaces.hd95 == 6.0
+    same = measure_surfaces(np.expand_dims(prediction, axis), np.expand_dims(prediction, axis), (2.0, 2.0, 2.0))
+    assert same.mssd == 0 and same.nsd(0.0) == 1
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 0.9, 5.0), (3.0, 1.0, 0.5)])

@@ -277,6 +277,17 @@ def test_shipped_models_are_sound():
         entry.package.verify()
 
 
+def test_a_folder_of_models_that_cannot_be_written_says_how_to_have_another(tmp_path, monkeypatch):
+    file = write(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("os.access", lambda path, _mode: tmp_path / "models" not in (path, *path.parents))
+    for folder in ("models", "file"):
+        with pytest.raises(OutputError, match="MED3D_MODELS"):
+            Catalogue(tmp_path / folder, tmp_path / "shipped").install(file)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
 def test_an_account_without_a_home_folder_hears_what_to_set(monkeypatch):
     def homeless():
         raise RuntimeError("Could not determine home directory.")

@@ -1,6 +1,7 @@
 """A model that somebody removes or replaces while it is in use: told as that, and no result is of two models."""
 
 import hashlib
+import os
 
 import pydicom
 import pytest
@@ -14,6 +15,8 @@ from Med3DCore.errors import ModelError
 from Med3DCore.inference import segment as segmenting
 from Med3DCore.models import Catalogue, load_package, save_package
 from Med3DCore.training.fine_tuning.run_folder import RunFolder, TuneSettings
+from Med3DCore.worker.requests.write_dicom import _maker
+from Med3DCore.worker.warm import Warm
 
 GONE = "was removed or replaced while it was in use; start again"
 
@@ -52,6 +55,19 @@ def test_whoever_uses_it_hears_what_happened(package, tmp_path, change):
         with pytest.raises(ModelError, match=GONE):
             use()
     assert not (tmp_path / "parent.med3d.zip").exists() and not list(tmp_path.glob("liver-lungs*"))
+
+
+def test_the_worker_tells_of_each_result_which_file_made_it(package):
+    warm, told, digests = Warm(), [], []
+    for _ in range(2):
+        digests.append(hashlib.sha256(package.file.read_bytes()).hexdigest())
+        warm.pipeline(load_package(package.file), "cpu")
+        told.append(warm.digest)
+        replace(package.file)
+        os.utime(package.file, ns=(0, len(told)))  # on a disk of coarse times, too
+    assert told == digests and told[0] != told[1]
+    assert _maker({"kind": "AUTOMATIC", "model": package.reference, "model_sha256": told[0]}).digest == told[0]
+    assert _maker({"model": package.reference}).digest == "", "no hash is better than another file's"
 
 
 def test_what_is_checked_is_what_is_installed(package, tmp_path, monkeypatch):

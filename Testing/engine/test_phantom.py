@@ -317,6 +317,20 @@ def test_a_scan_of_the_same_name_is_not_replaced_unasked(tmp_path):
     assert read_volume(tmp_path / "ct.nii.gz").array.any()
 
 
+def test_scan_and_labels_are_replaced_together(tmp_path, monkeypatch):
+    settings = PhantomSettings(spacing=(10, 10, 10))
+    files = write_phantom(tmp_path, 1, settings)
+    before = [file.read_bytes() for file in files]
+
+    def full(*_):
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr("Med3DCore.io.write_label_map", full)
+    with pytest.raises(OutputError):
+        write_phantom(tmp_path, 2, settings)
+    assert [file.read_bytes() for file in files] == before and len(list(tmp_path.iterdir())) == 2
+
+
 def test_import_is_light():
     code = "import Med3DCore.cli.phantom, sys; print([m for m in ('torch', 'scipy', 'SimpleITK') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

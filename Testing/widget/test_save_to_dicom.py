@@ -101,7 +101,8 @@ def test_one_click_and_it_is_beside_its_scan_and_can_be_loaded_again(module, pan
     made = saved(module)
     assert made.StudyInstanceUID == study(module) and made.PatientID == "P7"
     assert [segment.SegmentAlgorithmType for segment in made.SegmentSequence] == ["AUTOMATIC"] * 2
-    assert made.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "known"
+    (algorithm,) = made.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmName == "known" and f"sha256={'0f' * 32}" in algorithm.AlgorithmParameters
     (path,) = module.database.filesForSeries(made.SeriesInstanceUID)
     read = read_label_map(path)
     assert [(label.name, label.title) for label in read.labels] == [("liver", "Liver"), ("lungs", "Lungs")]

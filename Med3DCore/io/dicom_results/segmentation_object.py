@@ -138,7 +138,7 @@ def _described(label: Label, number: int, origin: Origin) -> SegmentDescription:
         family=codes.DCM.ArtificialIntelligence,
         version=version or Med3DCore.__version__,
         source="Med3D",
-        parameters={"model": maker.model, "sha256": maker.digest},
+        parameters={"model": maker.model, **({"sha256": maker.digest} if maker.digest else {})},
     )
     described = SegmentDescription(
         number,

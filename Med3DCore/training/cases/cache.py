@@ -9,10 +9,8 @@ good one; an entry that was damaged later is found by its checksums and made aga
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,7 +23,7 @@ import numpy as np
 
 from Med3DCore.errors import DataError, OutputError
 from Med3DCore.geometry import Geometry
-from Med3DCore.io.files import as_path, home_folder
+from Med3DCore.io.places import CAN_BE_MADE_AGAIN
 from Med3DCore.preprocessing.intensity import Statistics
 from Med3DCore.preprocessing.preprocessing import Preprocessing
 from Med3DCore.progress import Progress
@@ -39,20 +37,16 @@ _KEY = r"[0-9a-f]{32}"
 _UNFINISHED = ".making-"
 _TRIES = 4
 _ARRAYS = ("image", "target")
+_CURE = (
+    "name a folder that is yours and has space in the environment variable MED3D_CACHE, clear this one with `med3d "
+    "dataset cache --clear`, or say --no-cache"
+)
 _FURTHER = "further"  # an array of an entry of several images
 
 
 def cache_folder() -> Path:
     """The usual place: ``MED3D_CACHE``, or where the platform keeps what can be made again."""
-    if chosen := os.environ.get("MED3D_CACHE"):
-        return as_path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or home_folder("MED3D_CACHE") / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = home_folder("MED3D_CACHE") / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or home_folder("MED3D_CACHE") / ".cache"
-    return Path(base) / "Med3D" / "prepared"
+    return CAN_BE_MADE_AGAIN.folder("prepared", "MED3D_CACHE")
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +130,7 @@ class CaseCache:
                 return found
             made = made or make()
             self._store(made, key)
-        raise OutputError(f"{self.folder / key} does not keep what is written there; choose another cache folder.")
+        raise self._unfit("what is written there is not there afterwards")
 
     def usage(self) -> tuple[int, int]:
         """How many entries there are, and how many bytes they and what was left unfinished take."""
@@ -191,9 +185,12 @@ class CaseCache:
             entry.rename(aside)
             shutil.rmtree(aside)
 
+    def _unfit(self, reason: str) -> OutputError:
+        return OutputError(f"Prepared cases cannot be kept in {self.folder}: {reason}; {_CURE}.")
+
     def _store(self, prepared: PreparedCase, key: str) -> None:
         temporary = self.folder / own_name(_UNFINISHED)
-        make_private(self.folder, ours=bool(self._entries()))
+        make_private(self.folder, ours=bool(self._entries()), cure=_CURE)
         try:
             temporary.mkdir(mode=0o700)
             arrays = {name: getattr(prepared, name) for name in _ARRAYS}
@@ -211,10 +208,7 @@ class CaseCache:
             with suppress(OSError):  # another training was faster; its entry is as good
                 temporary.rename(self.folder / key)
         except OSError as error:
-            raise OutputError(
-                f"Prepared cases cannot be kept in {self.folder}: {error.strerror or error}; choose a folder that is "
-                "yours and has space, or clear it with med3d dataset cache --clear."
-            ) from None
+            raise self._unfit(error.strerror or str(error)) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -57,8 +57,8 @@ def run(fields: Fields, job: Job) -> dict:
 
     Returns:
         ``labels``: description of the label map, written beside the scan, on the scan's grid; ``report``: see
-        :meth:`Med3DCore.inference.segment.Segmentation.report`, and ``series`` in words; ``seconds`` by stage, and
-        ``total_seconds``.
+        :meth:`Med3DCore.inference.segment.Segmentation.report`, and ``series`` in words; ``model_sha256`` of the
+        model's file, for :mod:`.write_dicom`; ``seconds`` by stage, and ``total_seconds``.
 
     Raises:
         VolumeError: With the code ``"not-ct"``, before torch or a network is loaded, see
@@ -94,6 +94,7 @@ def run(fields: Fields, job: Job) -> dict:
     return {
         "labels": written,
         "report": done.report() | ({"series": series_text(series)} if series else {}),
+        "model_sha256": job.warm.digest,
         "seconds": {name: round(seconds, 3) for name, seconds in progress.timeline.items()},
         "total_seconds": round(progress.elapsed, 3),
     }

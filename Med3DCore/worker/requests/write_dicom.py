@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from Med3DCore.errors import ModelError, OutputError, VolumeError
+from Med3DCore.errors import OutputError, VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io import Series, write_label_maps
 from Med3DCore.io.dicom import series_of_files, tags
 from Med3DCore.io.dicom.elements import read_elements
 from Med3DCore.io.dicom_results import Maker, Origin, require_origin
 from Med3DCore.io.dicom_results.stacked import is_stack_of, unstacked
-from Med3DCore.models.catalogue import Catalogue
 from Med3DCore.volume import LabelMap
 from Med3DCore.worker.exchange import read_volume_array
 from Med3DCore.worker.job import Job
@@ -30,8 +29,9 @@ class Fields:
             axes may run the other way.
         files: The slices of the series.
         path: What to write: a file that ends with ``.seg.dcm`` or ``.rtstruct.dcm``.
-        makers: One a label: ``kind``, ``"AUTOMATIC"``, ``"SEMIAUTOMATIC"`` or ``"MANUAL"``, and ``model``,
-            name-version or empty. None: all are drawn by hand.
+        makers: One a label: ``kind``, ``"AUTOMATIC"``, ``"SEMIAUTOMATIC"`` or ``"MANUAL"``; ``model``, name-version or
+            empty; ``model_sha256``, as ``segment`` told it: by now another file may have that name and version. None:
+            all are drawn by hand.
         series_number: Of the new series; None takes the usual one.
         edition: Which of several results of the scan, from 1.
     """
@@ -62,7 +62,7 @@ def run(fields: Fields, job: Job) -> dict:
         series = _series(fields.files, labels, job)
         require_origin(series, [path])
     with job.progress.stage("write", share=0.6):
-        makers = _makers(fields.makers or [{}] * len(labels.labels))
+        makers = tuple(map(_maker, fields.makers or [{}] * len(labels.labels)))
         models = [maker for maker in makers if maker.model]
         leading = models[0] if models else Maker("MANUAL", "Med3D")
         origin = Origin(
@@ -119,19 +119,6 @@ def _on_the_slices(labels: LabelMap, series: Series) -> LabelMap:
     return replace(labels, array=array, geometry=series.geometry)
 
 
-def _makers(values: Sequence[dict]) -> tuple[Maker, ...]:
-    models = dict.fromkeys(str(value.get("model") or "") for value in values)
-    digests = {model: _digest(model) for model in models}
-    return tuple(
-        Maker(str(value.get("kind") or "MANUAL"), model, digests[model])
-        for value in values
-        for model in [str(value.get("model") or "")]
-    )
-
-
-def _digest(model: str) -> str:
-    """SHA-256 of a model's file; empty if it is not on this computer any more."""
-    try:
-        return Catalogue().find(model).digest() if model else ""
-    except ModelError:
-        return ""
+def _maker(values: dict) -> Maker:
+    kind, model, digest = (str(values.get(name) or "") for name in ("kind", "model", "model_sha256"))
+    return Maker(kind or "MANUAL", model, digest)

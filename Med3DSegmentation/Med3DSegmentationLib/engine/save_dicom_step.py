@@ -18,7 +18,13 @@ from Med3DSegmentationLib.engine.handing_over import handOver
 from Med3DSegmentationLib.engine.jobs import Pieces
 from Med3DSegmentationLib.scene.dicom_database import addToDatabase, filesOf, hasSeries, nextResult, requireDatabase
 from Med3DSegmentationLib.scene.label_maps import labelMapFromSegmentation
-from Med3DSegmentationLib.scene.own_segments import ALGORITHM_TYPE_TAG, MODEL_TAG, noteEdits, sourceVolume
+from Med3DSegmentationLib.scene.own_segments import (
+    ALGORITHM_TYPE_TAG,
+    DIGEST_TAG,
+    MODEL_TAG,
+    noteEdits,
+    sourceVolume,
+)
 from Med3DSegmentationLib.scene.segment_arrays import maskOfSegment
 from Med3DSegmentationLib.scene.terminology import describedSegment, tagOfSegment
 
@@ -113,4 +119,5 @@ def _maker(segment: slicer.vtkSegment) -> dict[str, str]:
     return {
         "kind": tagOfSegment(segment, ALGORITHM_TYPE_TAG) or "MANUAL",
         "model": tagOfSegment(segment, MODEL_TAG) or "",
+        "model_sha256": tagOfSegment(segment, DIGEST_TAG) or "",
     }

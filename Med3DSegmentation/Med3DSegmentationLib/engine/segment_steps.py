@@ -89,10 +89,10 @@ class SegmentStep:
         means = yield from _means(scan.array, parts)
         self._requireGrid()
         labelMap = replace(labels, geometry=scanGeometry(self.volumeNode), name=self.title)
-        written = yield from self._write(labelMap, parts, answer["report"]["model"])
+        written = yield from self._write(labelMap, parts, answer)
         return self._checked(_segmentationResult(answer, labelMap, self.volumeNode, written, means))
 
-    def _write(self, labelMap: LabelMap, parts: list[LabelPart], model: str) -> Pieces[WrittenSegments]:
+    def _write(self, labelMap: LabelMap, parts: list[LabelPart], answer: dict[str, Any]) -> Pieces[WrittenSegments]:
         """Into the segmentation, or into a new one if there is none (any more); for nothing, no node is made."""
         node = self.segmentationNode
         if node is not None and node.GetScene() is not None:
@@ -105,11 +105,12 @@ class SegmentStep:
             return WrittenSegments(None, {}, {part.label.name: 0 for part in parts}, ())
         target = node or newSegmentationNode(self.scene, self.volumeNode)
         with self.history.noting(target, madeNode=node is None) as changes:
-            pieces = labelMapInPieces(changes, labelMap, self.volumeNode, self.keepEdits, model, parts)
+            made = (answer["report"]["model"], parts, answer["model_sha256"])
+            pieces = labelMapInPieces(changes, labelMap, self.volumeNode, self.keepEdits, *made)
             # The user may show another frame whenever this yields: what is written to one is written at once.
             written = atOnce(pieces) if self._frame else (yield from self._whileItFits(pieces))
         if target.GetScene() is None:  # somebody removed it just now
-            return (yield from self._write(labelMap, parts, model))
+            return (yield from self._write(labelMap, parts, answer))
         if shown:
             self.surfaces.showLater(target)
         return written
@@ -208,7 +209,9 @@ class FrameStep:
         node.SetName(_("{volume} segmentation").format(volume=self.volumeNode.GetName()))
         ijkToNode = vtk.vtkMatrix4x4()
         frame.GetIJKToRASMatrix(ijkToNode)
-        written = yield from writeSegments(Changes(node), parts, ijkToNode, model=answer["report"]["model"])
+        written = yield from writeSegments(
+            Changes(node), parts, ijkToNode, model=answer["report"]["model"], digest=answer["model_sha256"]
+        )
         self.results.add(self.sequenceNode.GetNthIndexValue(self.index), node)
         return _segmentationResult(answer, labelMap, self.volumeNode, written, means)
 

@@ -10,8 +10,8 @@ from Med3DSegmentationLib.scene.segment_arrays import fingerprint, voxelTime
 from Med3DSegmentationLib.scene.terminology import LABEL_TAG, tagOfSegment
 
 FINGERPRINT_TAG = "Med3D.fingerprint"
-MODEL_TAG = "Med3D.model"
-OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG)
+MODEL_TAG, DIGEST_TAG = "Med3D.model", "Med3D.modelDigest"
+OWN_TAGS = (LABEL_TAG, FINGERPRINT_TAG, MODEL_TAG, DIGEST_TAG)
 """What makes a segment Med3D's own, which a later result may replace."""
 
 # As Slicer's DICOM segmentation exporter reads them; a segment without them is exported as MANUAL.
@@ -27,16 +27,18 @@ def otherDivision(labelName: str) -> tuple[str, ...]:
     return _DIVIDED.get(labelName) or tuple(whole for whole, parts in _DIVIDED.items() if labelName in parts)
 
 
-def mark(segment: slicer.vtkSegment, model: str, written: str) -> None:
+def mark(segment: slicer.vtkSegment, model: str, digest: str, written: str) -> None:
     """Remember that Med3D wrote a segment as it is now.
 
     Args:
         segment: The segment; its label's name is in a tag already.
         model: name-version of the model.
+        digest: SHA-256 of its file.
         written: Fingerprint of its voxels, see :func:`.segment_arrays.fingerprint`.
     """
     segment.SetTag(FINGERPRINT_TAG, written)
     segment.SetTag(MODEL_TAG, model)
+    segment.SetTag(DIGEST_TAG, digest)
     segment.SetTag(ALGORITHM_TYPE_TAG, AUTOMATIC)
     segment.SetTag(ALGORITHM_NAME_TAG, f"Med3D {model}".strip())
 

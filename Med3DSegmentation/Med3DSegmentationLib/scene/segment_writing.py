@@ -49,6 +49,7 @@ def writeSegments(
     ijkToNode: vtk.vtkMatrix4x4,
     keepEdits: bool = True,
     model: str = "",
+    digest: str = "",
 ) -> Pieces[WrittenSegments]:
     """Write each label to its segment; see :func:`.segmentation_nodes.labelMapToSegmentation`.
 
@@ -60,6 +61,7 @@ def writeSegments(
         ijkToNode: From its voxel index to mm in the node.
         keepEdits: As there.
         model: As there.
+        digest: SHA-256 of the model's file, kept in a tag.
     """
     segmentIds: dict[str, str] = {}
     voxels: dict[str, int] = {}
@@ -83,7 +85,7 @@ def writeSegments(
             kept.append(_leaveToUser(changes, segmentId))
             segmentId = ""
         segmentId = _replace(changes, segmentId, image) if segmentId else _add(changes, part.label, image)
-        mark(segmentation.GetSegment(segmentId), model, fingerprint)
+        mark(segmentation.GetSegment(segmentId), model, digest, fingerprint)
         segmentIds[name] = segmentId
         yield
     return WrittenSegments(changes.segmentationNode, segmentIds, voxels, tuple(kept), tuple(removed))

@@ -62,6 +62,7 @@ def labelMapInPieces(
     keepEdits: bool = True,
     model: str = "",
     parts: Sequence[LabelPart] | None = None,
+    digest: str = "",
 ) -> Pieces[WrittenSegments]:
     """The same into the segmentation of which the changes are noted, yielding often; see :func:`.writeSegments`.
 
@@ -72,13 +73,14 @@ def labelMapInPieces(
         keepEdits: As there.
         model: As there.
         parts: The label map's parts, if they are cut out already.
+        digest: As :func:`.writeSegments` takes it.
     """
     node = changes.segmentationNode
     matrix = gridMatrix(labelMap.geometry, volumeNode, node)
     referToVolume(node, volumeNode, matrix, labelMap.geometry.size)
     if parts is None:
         parts = yield from partsOfLabels(labelMap)
-    return (yield from writeSegments(changes, parts, matrix, keepEdits, model))
+    return (yield from writeSegments(changes, parts, matrix, keepEdits, model, digest))
 
 
 def newSegmentationNode(
