@@ -8,8 +8,10 @@ import slicer.util
 import vtk
 
 from Med3DCore.errors import Med3DError
+from Med3DSegmentationLib.panels.keyboard import letTabLeaveTables
 from Med3DSegmentationLib.panels.narrow import letNamesShrink, notHtml, showNamesAsTheyAre
 from Med3DSegmentationLib.panels.services import PanelServices
+from Med3DSegmentationLib.panels.wheel import letWheelScroll
 
 
 class Panel:
@@ -31,6 +33,8 @@ class Panel:
         self.widget = services.loadUi(self.UI)
         letNamesShrink(self.widget)
         showNamesAsTheyAre(self.widget)
+        letTabLeaveTables(self.widget)
+        letWheelScroll(self.widget)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.parameterNode: Any = None
         self._guiTag = self._observerTag = None

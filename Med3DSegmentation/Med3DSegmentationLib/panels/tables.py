@@ -11,7 +11,9 @@ from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError, OutputError
 from Med3DCore.io.write import written_beside
+from Med3DSegmentationLib.panels.keyboard import reachByArrows
 from Med3DSegmentationLib.panels.narrow import notHtml
+from Med3DSegmentationLib.panels.wheel import letWheelScroll
 
 
 def setHeader(table: Any, titles: Sequence[str], short: Sequence[int] = ()) -> None:
@@ -57,10 +59,12 @@ def setChoice(
     box.addItems(list(titles))
     box.setCurrentIndex(current)
     box.connect("activated(int)", onChosen)
+    letWheelScroll(box)
     former = table.cellWidget(row, column)
     if former is not None:  # Qt deletes it later
         former.hide()
     table.setCellWidget(row, column, box)
+    reachByArrows(box, table)
 
 
 def fitHeight(table: Any, mostRows: int) -> None:

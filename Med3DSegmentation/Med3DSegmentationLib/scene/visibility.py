@@ -10,6 +10,12 @@ from Med3DSegmentationLib.scene.own_segments import sourceVolume
 _HIDDEN = "Med3D.hidden"  # by us, so that what the user hid stays hidden
 
 
+def isInViews(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a slice view shows a volume."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", volumeNode.GetScene())
+    return any(volumeNode.GetID() in (view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()) for view in views)
+
+
 def showOnlyOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Hide the segmentations of other volumes, and bring back those of this one that were hidden for another.
 

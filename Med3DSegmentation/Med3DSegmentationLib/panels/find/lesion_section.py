@@ -18,6 +18,7 @@ from Med3DSegmentationLib.finding.lesion_nodes import ShownLesion, chooseLesion,
 from Med3DSegmentationLib.finding.logic import FindingLogic
 from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
 from Med3DSegmentationLib.panels.find.search import Search, howItWent
+from Med3DSegmentationLib.panels.keyboard import onRow
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, saveCsv, setHeader, setTexts
@@ -48,7 +49,7 @@ class LesionSection:
         self._models = ModelChooser(ui.detectorSelector, ui.detectorLabel, services.catalogue.detecting, "findDetector")
         table = ui.lesionTable
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.connect("cellClicked(int,int)", self._choose)
+        onRow(table, self._choose)
         ui.findButton.connect("clicked()", self._find)
         ui.copyLesionsButton.connect("clicked()", self._copy)
         ui.saveLesionsButton.connect("clicked()", self._save)
@@ -138,7 +139,7 @@ class LesionSection:
     def _onNode(self, caller: Any, event: str) -> None:  # noqa: ARG002 - an observer's signature
         self._onChange()
 
-    def _choose(self, row: int, column: int) -> None:  # noqa: ARG002 - a signal's signature
+    def _choose(self, row: int) -> None:
         chooseLesion(self._volume, self._rows[row])
 
     def _undo(self) -> None:

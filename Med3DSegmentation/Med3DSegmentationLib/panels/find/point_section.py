@@ -14,6 +14,7 @@ from Med3DSegmentationLib.finding.points import placedPoints, startPlacing
 from Med3DSegmentationLib.finding.step import FindingResult, PointAnswer
 from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
 from Med3DSegmentationLib.panels.find.search import Search
+from Med3DSegmentationLib.panels.keyboard import onRow
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts
@@ -45,7 +46,7 @@ class PointSection:
         ui.placeButton.connect("clicked()", self._place)
         ui.askButton.connect("clicked()", self._ask)
         ui.undoButton.connect("clicked()", self._undo)
-        ui.resultTable.connect("cellClicked(int,int)", self._jump)
+        onRow(ui.resultTable, self._jump)
 
     def refresh(self, parameters: Any, reason: str) -> None:
         """Offer the classifiers, and say why none can be asked.
@@ -169,7 +170,7 @@ class PointSection:
         self._result = None
         self._services.activity.tell()
 
-    def _jump(self, row: int, column: int) -> None:  # noqa: ARG002 - a signal's signature
+    def _jump(self, row: int) -> None:
         """Bring the slice views to a point."""
         x, y, z = LPS_RAS[:3, :3] @ self._shownAnswers()[row].centre
         slicer.vtkMRMLSliceNode.JumpAllSlices(self._services.scene, x, y, z)

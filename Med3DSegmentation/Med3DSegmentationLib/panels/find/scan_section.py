@@ -15,6 +15,7 @@ from Med3DSegmentationLib.finding.scan_maps import ScanMaps
 from Med3DSegmentationLib.finding.scan_step import ScanResult
 from Med3DSegmentationLib.panels.find.model_chooser import ModelChooser
 from Med3DSegmentationLib.panels.find.search import Search, howItWent
+from Med3DSegmentationLib.panels.keyboard import onRow
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts
@@ -46,7 +47,7 @@ class ScanSection:
         known = services.catalogue.classifyingScans
         self._models = ModelChooser(ui.scanModelSelector, ui.scanModelLabel, known, "findScanModel")
         ui.scanTable.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        ui.scanTable.connect("cellClicked(int,int)", self._choose)
+        onRow(ui.scanTable, self._choose)
         ui.scanButton.connect("clicked()", self._ask)
         ui.undoScanButton.connect("clicked()", self._undo)
         ui.removeMapButton.connect("clicked()", self._removeMap)
@@ -128,7 +129,7 @@ class ScanSection:
         self._maps.remove(self._volume)
         self._onChange()
 
-    def _choose(self, row: int, column: int) -> None:  # noqa: ARG002 - a signal's signature
+    def _choose(self, row: int) -> None:
         self._maps.show(self._volume, self._result.answers[row])
         self._onChange()
 

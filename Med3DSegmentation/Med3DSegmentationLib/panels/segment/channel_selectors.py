@@ -9,9 +9,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from Med3DSegmentationLib.panels.keyboard import letTabFollow
 from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.panel import allow
 from Med3DSegmentationLib.panels.selector import hidePreviews
+from Med3DSegmentationLib.panels.wheel import letWheelScroll
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes, rememberFurther
 
 _FIRST_ROW = 1  # of the form; above it is the volume's own
@@ -24,12 +26,15 @@ class ChannelSelectors:
     Args:
         form: Widget whose layout is a form with the volume's selector in its first row.
         label: Of that row; it tells which image the volume is.
+        selector: Of that row.
         scene: The scene.
         onChosen: Called when the user chose a volume.
     """
 
-    def __init__(self, form: Any, label: Any, scene: slicer.vtkMRMLScene, onChosen: Callable[[], None]) -> None:
-        self._form, self._label, self._scene, self._onChosen = form, label, scene, onChosen
+    def __init__(
+        self, form: Any, label: Any, selector: Any, scene: slicer.vtkMRMLScene, onChosen: Callable[[], None]
+    ) -> None:
+        self._form, self._label, self._selector, self._scene, self._onChosen = form, label, selector, scene, onChosen
         self._plainText = label.text
         self._rows: list[tuple[Any, Any]] = []
         self._names: Sequence[str] = ()
@@ -72,6 +77,8 @@ class ChannelSelectors:
         # What the user chose, and not the neighbour that the box takes for a volume that was removed.
         box.connect("nodeActivated(vtkMRMLNode*)", lambda node: self._choose(index, node))
         self._form.layout().insertRow(_FIRST_ROW + index, label, box)
+        letTabFollow(box, self._rows[-1][1] if self._rows else self._selector)
+        letWheelScroll(box)
         self._rows.append((label, box))
 
     def _choose(self, index: int, node: slicer.vtkMRMLNode | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from Med3DSegmentationLib.panels.keyboard import onRow
 from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.segment.result_rows import ResultRow
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, swatch
@@ -16,22 +17,22 @@ _ROWS_SHOWN = 6
 
 
 class ResultTable:
-    """Shows rows; a click tells which.
+    """Shows rows; a click or a key tells which.
 
     Args:
         table: A QTableWidget.
-        onClicked: Gets the row that the user clicked.
+        onChosen: Gets the row that the user chose.
 
     Attributes:
         rows: What is shown.
     """
 
-    def __init__(self, table: Any, onClicked: Callable[[ResultRow], None]) -> None:
-        self._table, self._onClicked = table, onClicked
+    def __init__(self, table: Any, onChosen: Callable[[ResultRow], None]) -> None:
+        self._table = table
         self.rows: tuple[ResultRow, ...] = ()
         setHeader(table, [_("Volume"), _("Segment"), _("mL"), _("Mean")], short=(2, 3))
         table.horizontalHeaderItem(3).setToolTip(_("Mean of the scan's values in the segment: HU in a CT"))
-        table.connect("cellClicked(int,int)", self._onCell)
+        onRow(table, lambda row: onChosen(self.rows[row]))
 
     def show(self, rows: Sequence[ResultRow]) -> None:
         """Show these rows."""
@@ -49,9 +50,6 @@ class ResultTable:
                 table.item(index, 1).setIcon(swatch(row.colour))
         table.setColumnHidden(0, len({row.title for row in self.rows}) < 2)
         fitHeight(table, _ROWS_SHOWN)
-
-    def _onCell(self, row: int, column: int) -> None:  # noqa: ARG002 - the signal's arguments
-        self._onClicked(self.rows[row])
 
 
 def _volume(row: ResultRow) -> str:

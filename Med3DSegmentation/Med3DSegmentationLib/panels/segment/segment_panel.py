@@ -32,7 +32,7 @@ from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.scene.frames import findBrowser
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.own_segments import findSegmentation, sourceVolume
-from Med3DSegmentationLib.scene.visibility import showOnlyOf
+from Med3DSegmentationLib.scene.visibility import isInViews, showOnlyOf
 from Med3DSegmentationLib.scene.volume_nodes import plainVolumes
 
 
@@ -59,7 +59,7 @@ class SegmentPanel(Panel):
         self._device = Selector(ui.deviceSelector, ui.deviceDescription, lambda name: self._set("device", name))
         self._models.offer(modelChoices(services.catalogue))
         self._device.offer(deviceChoices(()))
-        self._channels = ChannelSelectors(ui.inputBox, ui.inputLabel, services.scene, self.refresh)
+        self._channels = ChannelSelectors(ui.inputBox, ui.inputLabel, ui.inputSelector, services.scene, self.refresh)
         self._volumes = VolumeList(ui.volumeList, services.scene, self.refresh)
         ui.allVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(True))
         ui.noVolumesButton.connect("clicked()", lambda: self._volumes.tickAll(False))
@@ -291,14 +291,18 @@ class SegmentPanel(Panel):
         """Choose what came out, unless the user has chosen another volume meanwhile; that one stays, with its own."""
         chosen = self.parameterNode and self.parameterNode.inputVolume
         if chosen is None or _idOf(chosen) == self._startedOn:
-            self._choose(result.volumeNode, result.segmentationNode)
+            # What the user put into single views meanwhile, such as an earlier scan to compare with, stays there.
+            self._choose(result.volumeNode, result.segmentationNode, isInViews(result.volumeNode))
         elif self.parameterNode.segmentation is None:
             self.parameterNode.segmentation = findSegmentation(self.services.scene, chosen)
 
     def _choose(
-        self, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode | None
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        segmentation: slicer.vtkMRMLSegmentationNode | None,
+        isShown: bool = False,
     ) -> None:
-        """Make a result the current one: the next organ is added to it, and its volume is shown."""
+        """Make a result the current one: the next organ is added to it, and its volume is shown if it is not yet."""
         if self.parameterNode is None:
             return
         self._volumeId = volume.GetID()
@@ -306,7 +310,8 @@ class SegmentPanel(Panel):
             self.parameterNode.inputVolume = volume
             isThere = segmentation is not None and segmentation.GetScene() is not None
             self.parameterNode.segmentation = segmentation if isThere else None
-        self._showVolume(volume)
+        if not isShown:
+            self._showVolume(volume)
 
     # -- small things --------------------------------------------------------------------------------------------------
 

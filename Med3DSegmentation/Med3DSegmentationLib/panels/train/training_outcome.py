@@ -10,6 +10,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DSegmentationLib.panels.colours import BAD, GOOD, RGB, textColour
+from Med3DSegmentationLib.panels.keyboard import onRow
 from Med3DSegmentationLib.panels.narrow import notHtml
 from Med3DSegmentationLib.panels.tables import fitHeight, setHeader, setTexts, swatch
 from Med3DSegmentationLib.scene.visibility import showOnlyOf
@@ -31,7 +32,7 @@ class TrainingOutcome:
         self._result: TrainingResult | None = None
         self._comparison: Comparison | None = None
         setHeader(ui.resultTable, [_("Organ"), _("Case"), _("Before"), _("After")], short=(2, 3))
-        ui.resultTable.connect("cellClicked(int,int)", self._onCell)
+        onRow(ui.resultTable, self._onRow)
         for button, when in ((ui.beforeButton, BEFORE), (ui.afterButton, AFTER)):
             button.setIcon(swatch(COLOURS[when], (16, 4)))
             button.connect("toggled(bool)", lambda _on: self._setVisibility())
@@ -58,7 +59,7 @@ class TrainingOutcome:
         self._result = self._comparison = None
         self._ui.resultSection.visible = False
 
-    def _onCell(self, row: int, column: int) -> None:  # noqa: ARG002 - the signal's arguments
+    def _onRow(self, row: int) -> None:
         name = self._result.rows[row].case
         comparison = next((one for one in self._result.comparisons if one.case == name), None)
         if comparison is not None:
