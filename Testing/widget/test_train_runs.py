@@ -109,12 +109,17 @@ def test_pause_and_continue_in_another_session(host, makePanel):
     first = makePanel()
     train(host, first, "slow")
     assert host.process_events(30, until=lambda: first.ui.metricLabel.text)
+    assert first.ui.folderButton.toolTip == "A training is running." and not first.ui.folderButton.enabled
     first.ui.cancelButton.click()
     assert "Pausing after this step" in first.ui.progressLabel.text
     wait(host, first)
     assert "is paused" in str(first.errors[0])
     assert host.process_events(10, until=lambda: first.ui.earlierTable.rowCount == 1)
     first.services.engine.kill()
+    addPairs(host.scene, 1)  # another patient of the name, and first in the scene
+    ours = host.scene.GetFirstNodeByName("CT 3")
+    ours.SetName("renamed")
+    host.scene.GetFirstNodeByName("CT 1").SetName("CT 3")
 
     panel = makePanel()
     ui = panel.ui
@@ -125,8 +130,23 @@ def test_pause_and_continue_in_another_session(host, makePanel):
     wait(host, panel)
     assert panel.errors == []
     assert "slow is ready" in ui.resultLabel.text
-    assert not ui.beforeButton.isHidden()  # the case was found again by its name
-    assert host.process_events(10, until=lambda: ui.earlierTable.rowCount == 0)
+    assert not ui.beforeButton.isHidden() and panel.lastResult.comparisons[0].volumeNode is ours
+    assert ui.earlierTable.rowCount == 0  # at once
+
+
+def test_before_and_after_are_on_no_other_volume_of_the_name(host, makePanel):
+    panel = makePanel()
+    train(host, panel, "slow")
+    assert host.process_events(30, until=lambda: panel.ui.metricLabel.text)
+    panel.ui.cancelButton.click()
+    wait(host, panel)
+    assert host.process_events(10, until=lambda: panel.ui.earlierTable.rowCount == 1)
+    host.scene.RemoveNode(host.scene.GetFirstNodeByName("CT 3"))
+    host.scene.GetFirstNodeByName("CT 1").SetName("CT 3")
+    panel.ui.finishButton.click()
+    wait(host, panel)
+    assert panel.ui.beforeButton.isHidden() and panel.lastResult.comparisons == ()
+    assert "in the scene when the training began; not on CT 3." in panel.ui.resultLabel.text
 
 
 def test_a_dead_engine_and_a_refusal(host, panel):

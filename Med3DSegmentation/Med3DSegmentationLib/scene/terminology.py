@@ -32,7 +32,7 @@ def labelOfSegment(segment: slicer.vtkSegment) -> Label | None:
         return marked
     entry = tagOfSegment(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
     codes = _codes(entry) if entry else None
-    return next((label for label in LABELS.values() if codes == _codes(serializeLabel(label))), None)
+    return next((label for label in LABELS.values() if codes == _codesOf(label)), None)
 
 
 def describedSegment(segment: slicer.vtkSegment, position: int) -> Label:
@@ -59,6 +59,11 @@ def tagOfSegment(segment: slicer.vtkSegment, name: str) -> str | None:
 def _triple(code: Code | None) -> tuple[str, str, str]:
     """Value, scheme, meaning: the order that Slicer's function takes."""
     return ("", "", "") if code is None else (code[1], code[0], code[2])
+
+
+def _codesOf(label: Label) -> list[tuple[str, ...]]:
+    """What :func:`_codes` gives for the label's entry, without making one: there may be hundreds of segments."""
+    return [code[:2] if code else ("", "") for code in (label.category, label.type, label.modifier)]
 
 
 def _codes(entry: str) -> list[tuple[str, ...]]:

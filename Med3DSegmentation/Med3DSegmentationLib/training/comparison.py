@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.volume import LabelMap
@@ -52,7 +54,24 @@ def addComparison(
     return node
 
 
-def volumeOfCase(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume of a case that was trained with in an earlier session, by its name."""
-    node = scene.GetFirstNodeByName(name)
-    return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+def markVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, folder: str, name: str) -> None:
+    """Let a volume be known again as a case of a training, also in the saved scene.
+
+    A name alone would not do: another patient's volume may have it.
+
+    Args:
+        volumeNode: The volume.
+        folder: Of the training.
+        name: Of the case.
+    """
+    volumeNode.SetAttribute(_mark(folder), name)
+
+
+def markedVolume(scene: slicer.vtkMRMLScene, folder: str, name: str) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that :func:`markVolume` marked so, or None."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+    return next((node for node in nodes if node.GetAttribute(_mark(folder)) == name), None)
+
+
+def _mark(folder: str) -> str:
+    return f"Med3D.training.{Path(folder).name}"

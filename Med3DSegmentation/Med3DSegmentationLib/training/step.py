@@ -13,7 +13,7 @@ from Med3DCore.labels import Label
 from Med3DCore.worker.exchange import read_volume_array
 from Med3DSegmentationLib.scene.pieces import Pieces
 from Med3DSegmentationLib.training.cases import SceneCase, TrainingCase, uniqueNames
-from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, addComparison, volumeOfCase
+from Med3DSegmentationLib.training.comparison import AFTER, BEFORE, addComparison, markedVolume, markVolume
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,6 @@ class TrainStep:
     options: dict[str, Any]
     type: str = field(default="train", init=False)
     isSent: bool = field(default=False, init=False)
-    _volumes: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict, init=False)
 
     @property
     def title(self) -> str:
@@ -162,7 +161,7 @@ class TrainStep:
             for name, case in zip(uniqueNames(self.cases), self.cases, strict=True):
                 fields["cases"].append((yield from case.fields(name, folder, self.modelLabels)))
                 if isinstance(case, SceneCase):
-                    self._volumes[name] = case.volumeNode
+                    markVolume(case.volumeNode, self.folder, name)
         self.isSent = True
         return fields
 
@@ -175,7 +174,10 @@ class TrainStep:
         warnings = list(answer["warnings"])
         hidden = [held["name"] for held, shown in zip(answer["held_out"], found, strict=True) if shown is None]
         if hidden:
-            sentence = _("Before and after are shown only for volumes in the scene; not for {cases}.")
+            sentence = _(
+                "Before and after are shown only on the volumes that were in the scene when the training began;"
+                " not on {cases}."
+            )
             warnings.append(sentence.format(cases=", ".join(hidden)))
         return TrainingResult(
             model=answer["model"]["reference"],
@@ -194,9 +196,7 @@ class TrainStep:
         return False
 
     def _compare(self, held: dict[str, Any]) -> Pieces[Comparison | None]:
-        volumeNode = self._volumes.get(held["name"])
-        if volumeNode is None or volumeNode.GetScene() is None:
-            volumeNode = volumeOfCase(self.scene, held["name"])
+        volumeNode = markedVolume(self.scene, self.folder, held["name"])
         shown = {BEFORE: None, AFTER: None}
         for when in shown:
             yield _("Showing {case}").format(case=held["name"])

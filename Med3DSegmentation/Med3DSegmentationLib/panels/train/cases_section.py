@@ -41,6 +41,7 @@ class CasesSection:
     ) -> None:
         self._services, self._ui, self._modelLabels, self._onChanged = services, ui, modelLabels, onChanged
         self._cases = CaseList(services.scene)
+        self._folderTip = ui.folderButton.toolTip
         self._table = CaseTable(ui.casesTable, self._setUse, self._showMeanings)
         self._meanings = MeaningTable(ui.segmentsLabel, ui.segmentsTable, self._setMeaning)
         for button, function in (
@@ -83,6 +84,7 @@ class CasesSection:
         chosen = ui.caseSegmentationSelector.currentNode() and ui.caseVolumeSelector.currentNode()
         missing = "" if chosen else _("Choose a segmentation and its volume first.")
         allow(ui.addButton, missing, _("Learn from this segmentation, too"))
+        allow(ui.folderButton, self._services.whyNotNow(), self._folderTip)  # else it would wait without a word
 
     def add(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """Add a pair and select it."""

@@ -44,6 +44,10 @@ class EarlierTable:
         if self._trainings:
             table.selectRow(0)
 
+    def drop(self, folder: str) -> None:
+        """Offer a training no longer that has ended well just now; the engine lists the others anew in a moment."""
+        self.show([training for training in self._trainings if training.folder != folder])
+
     def refresh(self, busy: str) -> None:
         """Enable the buttons, or say why not."""
         allow(self._ui.continueButton, busy, _("Go on where it was stopped"))

@@ -202,6 +202,7 @@ class TrainPanel(Panel):
     def _onFinished(self, result: TrainingResult) -> None:
         self._end()
         self.lastResult = result
+        self._earlier.drop(result.folder)
         if self.parameterNode is not None:
             if not result.unproven:
                 self.parameterNode.model = result.model
