@@ -174,6 +174,45 @@ def test_a_warning_stays_as_long_as_the_segment_that_it_is_about(module, panel, 
     assert panel.ui.resultLabel.text.splitlines()[1:] == doubts
 
 
+def test_warnings_are_known_again_in_a_saved_scene(module, panel, ct, tmp_path):
+    import slicer.util
+
+    addModel(module, "doubt")
+    panel.parameterNode.model = "doubt"
+    press(panel, "bothButton")
+    wait(panel)
+    told = panel.ui.resultLabel.text
+    assert "\u26a0 Is it liver?" in told
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    module.services.scene.Clear(0)
+    settle(panel)
+    assert panel.ui.resultLabel.text == ""
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    settle(panel)
+    assert panel.ui.resultLabel.text == told and rows(panel)
+    panel.parameterNode.inputVolume.SetAttribute("Med3D.notes", '["what a foreign scene may hold"]')
+    panel.refresh()
+    assert panel.ui.resultLabel.text == ""
+
+
+def test_views_that_show_another_scan_beside_the_segmented_one_stay(module, panel, ct):
+    import slicer
+
+    prior = addVolume(module.services.scene, name="prior")
+    settle(panel)
+    views = [slicer.app.applicationLogic().GetSliceLogicByLayoutName(name) for name in ("Red", "Yellow", "Green")]
+    views = [view.GetSliceCompositeNode() for view in views]
+    slicer.util.setSliceViewerLayers(background=ct)
+    views[1].SetBackgroundVolumeID(prior.GetID())
+    press(panel, "liverButton")
+    wait(panel)
+    assert [view.GetBackgroundVolumeID() for view in views] == [ct.GetID(), prior.GetID(), ct.GetID()]
+    slicer.util.setSliceViewerLayers(background=prior)  # then the result would lie over another scan
+    press(panel, "lungsButton")
+    wait(panel)
+    assert [view.GetBackgroundVolumeID() for view in views] == [ct.GetID()] * 3
+
+
 def test_closing_the_scene_during_a_run(module, panel, ct):
     addModel(module, "slow")
     panel.parameterNode.model = "slow"

@@ -101,9 +101,11 @@ class ResultSection:
             self._show([])
         ui.show3DButton.setSegmentationNode(segmentation)
         busy = self._services.activity.reason
-        allow(ui.undoButton, busy or self._whyNoUndo(), _("Go back to how it was before the last result"))
-        corrected = _("Teach the model with this result, corrected where it was wrong, in the tab Train")
-        allow(ui.trainingCaseButton, busy or self._whyNoCase(), corrected)
+        name = segmentation.GetName() if segmentation is not None else ""  # of several volumes, only the chosen one's
+        before = _("Go back to how {segmentation} was before its last result").format(segmentation=name)
+        allow(ui.undoButton, busy or self._whyNoUndo(), before)
+        corrected = _("Teach the model with {segmentation}, corrected where it was wrong, in the tab Train")
+        allow(ui.trainingCaseButton, busy or self._whyNoCase(), corrected.format(segmentation=name))
 
     def close(self) -> None:
         """Follow the scene no longer."""
