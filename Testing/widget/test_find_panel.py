@@ -96,8 +96,11 @@ def test_a_disabled_button_says_why(module, panel):
     assert not button.enabled
     panel.parameterNode.findModel = "gone-1.0.0"
     assert "not on this computer" in button.toolTip
-    panel.parameterNode.inputVolume = None
     panel.parameterNode.findModel = ""
+    empty = module.services.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    panel.parameterNode.inputVolume = empty
+    assert "empty has no voxels" in button.toolTip and button.toolTip == panel.ui.hintLabel.text
+    panel.parameterNode.inputVolume = None
     assert "Choose a volume" in button.toolTip and "Choose a volume" in panel.ui.placeButton.toolTip
 
 

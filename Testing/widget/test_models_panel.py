@@ -255,6 +255,17 @@ def test_what_runs_can_be_cancelled(module, panel):
     assert "is sound" in panel.ui.statusLabel.text
 
 
+def test_a_card_says_that_it_waits_for_what_runs(module, panel):
+    settle(module)
+    module.services.activity.begin("A training is running.")
+    panel.ui.modelsTable.selectRow(1)
+    assert not module.engine.isBusy and "A training is running. Where" in panel.ui.cardView.toPlainText()
+    assert not panel.ui.refreshButton.enabled and panel.ui.refreshButton.toolTip == "A training is running."
+    module.services.activity.end()
+    settle(module)
+    assert "Data it was made with" in panel.ui.cardView.toPlainText() and panel.ui.refreshButton.enabled
+
+
 def test_the_folder_is_shown_and_opened(module, panel, folder, monkeypatch):
     opened = []
     monkeypatch.setattr(module.host.qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))

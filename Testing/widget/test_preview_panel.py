@@ -68,6 +68,8 @@ def composite(name):
 
 
 def test_what_can_be_chosen_and_why_not(module, panel, ct):
+    import vtk
+
     parameters, ui = panel.parameterNode, panel.ui
     assert titles(ui.organSelector) == ["Liver", "Lungs", "Left kidney", "Right kidney", "Spleen"]
     assert titles(ui.stageSelector)[0] == "The last one (liver)" and "coarse" in titles(ui.stageSelector)
@@ -90,6 +92,12 @@ def test_what_can_be_chosen_and_why_not(module, panel, ct):
     module.services.activity.begin("A segmentation is running.")
     assert reason(panel) == "A segmentation is running."
     module.services.activity.end()
+    bent = module.services.scene.AddNewNodeByClass("vtkMRMLTransformNode", "bent")
+    bent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    ct.SetAndObserveTransformNodeID(bent.GetID())
+    panel.refresh()
+    assert "CT lies under bent, which is not a linear transform" in reason(panel)
+    ct.SetAndObserveTransformNodeID(None)
     parameters.previewVolume = ct
     assert "is a preview itself" in reason(panel)
     parameters.previewVolume = None
@@ -127,6 +135,8 @@ def test_a_preview_is_shown_beside_the_scan_and_the_views_come_back(module, pane
     display = ct.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevelMinMax(-1000, 1000)
+    pet = addVolume(module.services.scene, name="PET")
+    composite("Red").SetForegroundVolumeID(pet.GetID())
 
     ui.showButton.click()
     assert not ui.showButton.enabled and ui.showButton.toolTip == "A preview is being made."
@@ -154,6 +164,7 @@ def test_a_preview_is_shown_beside_the_scan_and_the_views_come_back(module, pane
     panel._views._fit()
     for above, below in pairs:
         assert composite(above).GetBackgroundVolumeID() == ct.GetID() and composite(above).GetLinkedControl()
+        assert composite(above).GetForegroundVolumeID() is None
         assert composite(below).GetBackgroundVolumeID() == preview.GetID() and composite(below).GetLinkedControl()
         upper, lower = views[above].node, views[below].node
         assert upper.GetFieldOfView() == pytest.approx(lower.GetFieldOfView())
@@ -170,7 +181,7 @@ def test_a_preview_is_shown_beside_the_scan_and_the_views_come_back(module, pane
     assert ui.layoutButton.text == "Back to the former views"
     ui.layoutButton.click()
     assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-    assert not composite("Red").GetLinkedControl()
+    assert not composite("Red").GetLinkedControl() and composite("Red").GetForegroundVolumeID() == pet.GetID()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-1000, 1000)
     ui.layoutButton.click()
     assert panel._views.isShown and display.GetWindowLevelMax() == 160

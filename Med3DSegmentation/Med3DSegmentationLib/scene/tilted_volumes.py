@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from Med3DCore.errors import VolumeError
 from Med3DCore.geometry import Geometry
 from Med3DCore.io.dicom.tilt import Tilt, find_tilt
 from Med3DCore.volume import Volume
@@ -74,6 +75,15 @@ def scanGeometry(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
     """
     tilted = tiltOfVolume(volumeNode)
     return tilted.straight if tilted else geometryFromNode(volumeNode)
+
+
+def whyNotScan(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """Why the engine cannot get a volume, or ""."""
+    try:
+        scanGeometry(volumeNode)
+    except VolumeError as error:
+        return str(error)
+    return ""
 
 
 def scanGeometryInFile(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Geometry:

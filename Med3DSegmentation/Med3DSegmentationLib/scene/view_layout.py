@@ -22,12 +22,42 @@ def belowOf(name: str) -> str:
     return f"Med3D{name}"
 
 
+@dataclass(frozen=True)
+class _View:
+    """What one of Slicer's own views showed, such as a PET over the CT: IDs of volumes, or None."""
+
+    background: str | None
+    foreground: str | None
+    label: str | None
+    linked: bool
+
+    @classmethod
+    def of(cls, node: slicer.vtkMRMLSliceCompositeNode) -> _View:
+        """As it is now."""
+        shown = node.GetBackgroundVolumeID(), node.GetForegroundVolumeID(), node.GetLabelVolumeID()
+        return cls(*shown, node.GetLinkedControl())
+
+    def restore(self, node: slicer.vtkMRMLSliceCompositeNode) -> None:
+        """As it was, but for volumes that are gone; where nothing was shown, the scan stays."""
+        node.SetLinkedControl(False)  # else each view would tell the others
+        scene = node.GetScene()
+        background, foreground, label = (
+            volume if volume and scene.GetNodeByID(volume) else None
+            for volume in (self.background, self.foreground, self.label)
+        )
+        if background:
+            node.SetBackgroundVolumeID(background)
+        node.SetForegroundVolumeID(foreground)
+        node.SetLabelVolumeID(label)
+        node.SetLinkedControl(self.linked)
+
+
 @dataclass
 class _Former:
     """What is brought back when the user has seen enough."""
 
     layout: int
-    linked: dict[str, bool]
+    views: dict[str, _View]
     window: WindowLevel | None = None
 
 
@@ -73,9 +103,9 @@ class ViewLayout:
         if self._manager is None:
             return
         if self._former is None:
-            linked = {name: _composite(name).GetLinkedControl() for name, *_ in PAIRS if _composite(name)}
+            views = {name: _View.of(_composite(name)) for name, *_ in PAIRS if _composite(name)}
             layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView if self.isShown else self._manager.layout
-            self._former = _Former(layout, linked)
+            self._former = _Former(layout, views)
         self._manager.setLayout(LAYOUT)
         for name, *_ in PAIRS:
             _fill(name, volumeNode)
@@ -86,7 +116,7 @@ class ViewLayout:
         self._onChanged()
 
     def restore(self) -> None:
-        """Back to the former layout, window and links."""
+        """Back to the former layout, window, volumes and links."""
         if self.isShown:
             former = self._former.layout if self._former else slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
             self._manager.setLayout(former)
@@ -111,8 +141,8 @@ class ViewLayout:
         if layout != LAYOUT and self._former is not None:
             former, self._former = self._former, None
             self._settled.stop()
-            for name, linked in former.linked.items():
-                _composite(name).SetLinkedControl(linked)
+            for name, view in former.views.items():
+                view.restore(_composite(name))
             if former.window:
                 former.window.restore()
         self._onChanged()

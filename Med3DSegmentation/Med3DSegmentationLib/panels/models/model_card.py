@@ -14,12 +14,13 @@ from Med3DSegmentationLib.engine.model_choices import ModelChoice
 from Med3DSegmentationLib.panels.preview.preview_texts import stageText
 
 
-def cardHtml(model: ModelChoice, whole: dict[str, Any] | None) -> str:
+def cardHtml(model: ModelChoice, whole: dict[str, Any] | None, waitsFor: str = "") -> str:
     """What a model is, needs and gives, and how well it does.
 
     Args:
         model: The model, as the list knows it.
         whole: Its whole ``model.json``, or None while it is not known.
+        waitsFor: Why that is not being read yet, such as "A training is running.", or "".
     """
     values = model.values["model"]
     if values is None:
@@ -32,7 +33,10 @@ def cardHtml(model: ModelChoice, whole: dict[str, Any] | None) -> str:
     if values["stages"]:
         steps = (f"<b>{escape(stage['name'])}</b>: {escape(stageText(stage))}" for stage in values["stages"])
         parts.append(_section(_("How it looks"), _list(steps)))
-    if whole is None:
+    if whole is None and waitsFor:
+        later = _("{reason} Where this model comes from and how well it does is read after that.")
+        parts.append(f"<p>{escape(later.format(reason=waitsFor))}</p>")
+    elif whole is None:
         parts.append(f"<p>{_('Where it comes from and how well it does is being read...')}</p>")
     else:
         if values["kind"] == "pipeline":

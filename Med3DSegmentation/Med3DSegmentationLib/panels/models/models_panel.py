@@ -34,8 +34,10 @@ class ModelsPanel(Panel):
         super().__init__(services)
         self._path = ""  # of the chosen model: names may be there twice, files not
         self._requestId: int | None = None
+        self._cardIsOwed = False  # to the user, when nothing else runs any more
         ui = self.ui
         self._progress = ProgressRow(ui, lambda: services.engine.cancel(self._requestId))
+        self._refreshTip = ui.refreshButton.toolTip
         header = ui.modelsTable.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
@@ -78,6 +80,9 @@ class ModelsPanel(Panel):
         ui.folderLabel.text = _("Your own models are kept in {folder}").format(folder=folder) if folder else ""
         unknown = "" if folder else _("Where they are kept is not known before the models are listed.")
         allow(ui.folderButton, unknown, _("Open the folder in the file browser of this computer"))
+        allow(ui.refreshButton, self.services.activity.reason, self._refreshTip)
+        if self._cardIsOwed and self._model is not None and not self.services.activity.isRunning:
+            self._askForCard(self._model)
 
     def close(self) -> None:
         """Stop what runs."""
@@ -105,13 +110,15 @@ class ModelsPanel(Panel):
         models = self.services.catalogue.models or ()
         model = models[rows[0].row()] if rows and rows[0].row() < len(models) else None
         self._path = model.values["path"] if model else self._path
+        self._cardIsOwed = model is not None and model.problem is None
         self._showCard(model, None)
         self.refresh()
-        if model is not None and model.problem is None:
-            fields = {"model": self._path}
-            self.services.engine.request(
-                "model_card", fields, lambda told: self._onCard(model, told), self._onCardError
-            )
+
+    def _askForCard(self, model: ModelChoice) -> None:
+        self._cardIsOwed = False
+        self._showCard(model, None)
+        fields = {"model": self._path}
+        self.services.engine.request("model_card", fields, lambda told: self._onCard(model, told), self._onCardError)
 
     def _onCard(self, model: ModelChoice, told: dict[str, Any]) -> None:
         if model is self._model:  # else another one was chosen meanwhile
@@ -122,7 +129,8 @@ class ModelsPanel(Panel):
             self.services.showError(error)
 
     def _showCard(self, model: ModelChoice | None, told: dict[str, Any] | None) -> None:
-        self.ui.cardView.setHtml(cardHtml(model, told and told["model"]) if model else "")
+        waitsFor = self.services.activity.reason if self._cardIsOwed else ""
+        self.ui.cardView.setHtml(cardHtml(model, told and told["model"], waitsFor) if model else "")
         card = told["card"] if told else ""
         self.ui.wholeCardView.setMarkdown(safeMarkdown(card))
         self.ui.wholeCardSection.visible = bool(card)

@@ -20,6 +20,7 @@ from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import setTexts
 from Med3DSegmentationLib.panels.together import whyNotTogether
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
+from Med3DSegmentationLib.scene.tilted_volumes import whyNotScan
 from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
 _SCAN = "Med3D.scan"  # role of the reference from a preview to the volume it was made of
@@ -138,6 +139,8 @@ class PreviewPanel(Panel):
             return _("Choose a volume first: load a CT, or take one from Sample Data.")
         if parameters.inputVolume is parameters.previewVolume:
             return _("This volume is a preview itself; choose the scan that it was made of.")
+        if reason := whyNotScan(parameters.inputVolume):
+            return reason
         if services.catalogue.models is None:
             return str(services.catalogue.error or _("The models are being looked for..."))
         model = self._model()

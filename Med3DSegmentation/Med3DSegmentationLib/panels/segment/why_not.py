@@ -15,7 +15,7 @@ from Med3DSegmentationLib.panels.together import whyNotTogether
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
 from Med3DSegmentationLib.scene.regions import Region
 from Med3DSegmentationLib.scene.segmentation_nodes import requireWritable
-from Med3DSegmentationLib.scene.tilted_volumes import scanGeometry
+from Med3DSegmentationLib.scene.tilted_volumes import whyNotScan
 
 
 def whyNot(
@@ -41,8 +41,9 @@ def whyNot(
         return "" if ticked else _("Tick the volumes to segment.")
     if parameters.inputVolume is None:
         return _("Load a CT first (File, Add Data), or try one from the module Sample Data.")
+    if reason := whyNotScan(parameters.inputVolume):
+        return reason
     try:
-        scanGeometry(parameters.inputVolume)
         if parameters.segmentation is not None and not (parameters.allFrames and isSequence):
             requireWritable(parameters.segmentation)
         if parameters.roi is not None:
