@@ -31,9 +31,9 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     args.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["MED3D_MODELS"] = str(Path(folder) / "models")  # not the user's; trainings are kept beside it
-        for part in args.parts or PARTS:
+    for part in args.parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:  # of its own: no part shows another one's models
+            os.environ["MED3D_MODELS"] = str(Path(folder) / "models")  # not the user's; trainings are kept beside it
             stage = Stage(args.folder)
             PARTS[part](stage)
             stage.close()
@@ -213,7 +213,7 @@ def models(stage: Stage) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "half-copied.med3d.zip").write_bytes(b"PK")
     panel.ui.refreshButton.click()
-    stage.wait(lambda: panel.ui.modelsTable.rowCount > 1)
+    stage.wait(lambda: panel.ui.modelsTable.item(0, 1).text() == "broken")
     panel.ui.cardView.setMinimumHeight(200)
     panel.ui.modelsTable.selectRow(0)
     stage.grab("models-broken")
