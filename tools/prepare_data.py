@@ -1,12 +1,12 @@
 """Describe the CTs of the shared data folder as a Med3D data set.
 
     python tools/draft_livers.py ../shared/data runs/livers --model liver-lungs-0.2.0
-    python tools/prepare_data.py ../shared/data runs/livers runs/data [--ill RUN/0.4.0 RUN/NEWER]
+    python tools/prepare_data.py ../shared/data runs/livers runs/data [--ill RUN/0.4.0 RUN/NEWER [--both]]
 
 writes ``runs/data/dataset.json`` for ``med3d train``, and label files for the cases whose rule-based lung mask or whose
 liver drafted by a model a person looked at, corrected and accepted; a part of each training scan, so that an organ is
-cut or missing; and phantoms. With ``--ill``, drafts of two models, livers with tumours are labelled where both agree.
-The CTs themselves stay where they are.
+cut or missing; and phantoms. With ``--ill``, drafts of two models, livers with tumours are labelled where both agree,
+and with ``--both`` all that nobody outlined, unsure at the border alone. The CTs themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from liver_labels import HEART_LINES, UNSURE, label_liver, label_where_both_agree
+from liver_labels import BOTH_WRONG, HEART_LINES, UNSURE, label_both, label_liver, label_where_both_agree
 
 from Med3DCore.phantom.data_set import write_phantom_cases
 
@@ -63,13 +63,16 @@ WITHOUT_LIVER = ("acrinflt_001a", "lungfcp_0001")
 # What may be lung where nobody labelled the lungs: the rule of the folder's own liver-only labels.
 MAY_BE_LUNG_HU = -300
 
+_BY_FIRST = "liver: drafted by liver-lungs-0.2.0, corrected, looked at"
+_BY_BOTH = "liver: where liver-lungs-0.4.0 and a later model agree, looked at"
+
 # How often a patient is drawn, beside another's 1: what people outlined more often than drafts, and the only head.
 HUMAN_WEIGHT = 6.0
 HEAD_WEIGHT = 4.0
 
 
-def describe(data: Path, livers: Path, out: Path) -> list[dict]:
-    """One entry per usable case; writes label files for accepted drafts into ``out``."""
+def describe(data: Path, livers: Path, out: Path, both: list[Path]) -> list[dict]:
+    """One entry per usable case; writes label files for accepted drafts, or for those of two models, into ``out``."""
     entries = []
     for name, info in json.loads((data / "index.json").read_text()).items():
         annotated = set(info["annotated"]) | ({"lungs"} if name in ACCEPTED_DRAFTS else set())
@@ -81,9 +84,10 @@ def describe(data: Path, livers: Path, out: Path) -> list[dict]:
         if drafted_liver or name in ACCEPTED_DRAFTS:
             drafts = {"lungs": data / info["draft_lungs"]} if name in ACCEPTED_DRAFTS else {}
             drafts |= {"liver": livers / f"{name}_liver.nii.gz"} if drafted_liver else {}
-            by += ["liver: drafted by liver-lungs-0.2.0, corrected, looked at"] if "liver" in drafts else []
+            models = both if name not in BOTH_WRONG else []
+            by += [_BY_BOTH if models else _BY_FIRST] if "liver" in drafts else []
             annotated |= set(drafts)
-            label = write_label(name, data / info["ct"], label, drafts, out / f"{name}_label.nii.gz")
+            label = write_label(name, data / info["ct"], label, drafts, models, out / f"{name}_label.nii.gz")
         if label is None:
             continue
         weight = HEAD_WEIGHT if name == "acrinflt_001a" else HUMAN_WEIGHT if info["annotated"] else 1.0
@@ -110,11 +114,13 @@ def entry_of(
     }
 
 
-def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path], path: Path) -> Path:
+def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path], both: list[Path], path: Path) -> Path:
     """Write a case's label from what people labelled of its lungs, if they did, and from the drafts of the rest."""
     image = sitk.ReadImage(str(ct))
     values = np.zeros(image.GetSize()[::-1], np.uint8)
-    if "liver" in drafts:
+    if "liver" in drafts and both:
+        values = label_both(image, *read_livers(name, both), name, ill=False)
+    elif "liver" in drafts:
         values = label_liver(image, sitk.ReadImage(str(drafts["liver"])), name)
     if "lungs" in drafts or label is not None:
         lungs = sitk.GetArrayFromImage(sitk.ReadImage(str(drafts.get("lungs", label))))
@@ -127,19 +133,27 @@ def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path]
     return path
 
 
-def describe_ill(data: Path, drafts: list[Path], out: Path) -> list[dict]:
+def read_livers(name: str, folders: list[Path]) -> list[sitk.Image]:
+    """A case's drafts by two models."""
+    return [sitk.ReadImage(str(folder / f"{name}_liver.nii.gz")) for folder in folders]
+
+
+def describe_ill(data: Path, drafts: list[Path], out: Path, both: bool) -> list[dict]:
     """Entries for the livers with tumours, of which two models made drafts; writes their labels into ``out``."""
     index, entries = json.loads((data / "index.json").read_text()), []
     for name in ILL:
         info, path = index[name], out / f"{name}_label.nii.gz"
         image = sitk.ReadImage(str(data / info["ct"]))
-        values = label_where_both_agree(image, *(sitk.ReadImage(str(d / f"{name}_liver.nii.gz")) for d in drafts))
+        older, newer = read_livers(name, drafts)
+        if both:
+            values = label_both(image, older, newer, name, ill=True)
+        else:
+            values = label_where_both_agree(image, older, newer)
         values[(values == 0) & (sitk.GetArrayViewFromImage(image) <= MAY_BE_LUNG_HU)] = 255
         label = sitk.GetImageFromArray(values)
         label.CopyInformation(image)
         sitk.WriteImage(label, str(path))
-        by = "liver: where liver-lungs-0.4.0 and a later model agree, looked at"
-        entries.append(entry_of(name, data, info, path, out, {"liver"}, ILL_WEIGHT, by))
+        entries.append(entry_of(name, data, info, path, out, {"liver"}, ILL_WEIGHT, _BY_BOTH))
     return entries
 
 
@@ -175,15 +189,19 @@ def main() -> None:
     parser.add_argument("livers", type=Path, help="folder that draft_livers.py wrote")
     parser.add_argument("out", type=Path, help="folder for dataset.json and label files")
     parser.add_argument("--ill", type=Path, nargs=2, help="folders of draft_livers.py by two models, for ill livers")
+    parser.add_argument("--both", action="store_true", help="label every drafted liver by the folders of --ill")
     arguments = parser.parse_args()
+    if arguments.both and not arguments.ill:
+        parser.error("--both wants the drafts of two models; name their folders with --ill")
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    entries = describe(arguments.data.resolve(), arguments.livers.resolve(), out)
+    both = arguments.ill if arguments.both else []
+    entries = describe(arguments.data.resolve(), arguments.livers.resolve(), out, both)
     entries += write_parts(entries, out)
     entries += write_phantom_cases(out, PHANTOMS, PHANTOM_WEIGHT)
     entries += write_phantom_cases(out, PELVES, PELVIS_WEIGHT, region="pelvis")
     if arguments.ill:
-        entries += describe_ill(arguments.data.resolve(), arguments.ill, out)
+        entries += describe_ill(arguments.data.resolve(), arguments.ill, out, arguments.both)
     (out / "dataset.json").write_text(json.dumps({"cases": entries}, indent=1))
     print(f"{len(entries)} cases described in {out / 'dataset.json'}")
 

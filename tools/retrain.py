@@ -1,7 +1,7 @@
 """Train the shipped liver-lungs and its fast model again, from the data folder to both packages.
 
     python tools/retrain.py ../shared/data runs/again              # more than a day on two cores
-    python tools/retrain.py ../shared/data runs/dry --steps 2      # the same way in half an hour: does it go through?
+    python tools/retrain.py ../shared/data runs/dry --steps 2      # the same way in an hour or two: does it go through?
 
 The rounds of the cards in docs/models, one after the other, with their seeds, steps and rates. Each goes on where it
 stopped when called again, and what is there is not made again. The models will be alike, not equal: the first rounds

@@ -64,3 +64,28 @@ def test_of_an_ill_liver_only_what_both_drafts_found_is_sure(scan):
     for where in (slice(34, 42), slice(43, 49)):  # found by one; by none, but as bright
         assert (label[8:16, 15:25, where] == liver_labels.UNSURE).all()
     assert (label[:, 32:] == 0).all() and (label[5:19, 10, 5:34] == liver_labels.UNSURE).all()  # fat; the border
+
+
+@pytest.mark.parametrize("ill", [False, True])
+def test_of_two_drafts_only_the_border_and_what_one_found_alone_is_unsure(scan, monkeypatch, ill):
+    hu, newer = scan
+    monkeypatch.setitem(liver_labels.HEART_LINES, "case", HEART_LINE)
+    hu[10:14, 16:22, 20:26] = 0  # a lesion, or a vessel
+    older = newer.copy()
+    older[5:20, 10:30, 36:42] = 0
+    label = liver_labels.label_both(*map(sitk.GetImageFromArray, (hu, older, newer)), "case", ill)
+    unsure = liver_labels.UNSURE
+    assert (label[8:9, 15:25, 10:34] == 1).all()
+    assert (label[8:17, 15:25, 37:41] == unsure).all()  # one alone found it
+    assert (label[8:17, 15:25, 44:50] == 0).all()  # neither did, however bright it is
+    assert (label[24:, 10:30, 25:50] == 0).all()  # the heart
+    assert (label[11:13, 18:20, 22:24] == (1 if ill else unsure)).all()
+
+
+def test_near_a_lobe_that_both_missed_what_is_as_bright_is_unsure(scan, monkeypatch):
+    hu, draft = scan
+    draft[20:] = 0
+    images = [*map(sitk.GetImageFromArray, (hu, draft, draft))]
+    assert (liver_labels.label_both(*images, "case", False)[8:17, 15:25, 44:47] == 0).all()
+    monkeypatch.setattr(liver_labels, "BOTH_SHORT", ("case",))
+    assert (liver_labels.label_both(*images, "case", False)[8:17, 15:25, 44:47] == liver_labels.UNSURE).all()
