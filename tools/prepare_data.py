@@ -119,7 +119,8 @@ def write_label(name: str, ct: Path, label: Path | None, drafts: dict[str, Path]
     image = sitk.ReadImage(str(ct))
     values = np.zeros(image.GetSize()[::-1], np.uint8)
     if "liver" in drafts and both:
-        values = label_both(image, *read_livers(name, both), name, ill=False)
+        older, newer = read_livers(name, both)
+        values = label_both(image, older, newer, name, ill=False)
     elif "liver" in drafts:
         values = label_liver(image, sitk.ReadImage(str(drafts["liver"])), name)
     if "lungs" in drafts or label is not None:
