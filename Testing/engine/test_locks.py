@@ -23,7 +23,7 @@ from Med3DCore.system.leftovers import is_living, own_name, remove_leftovers
 from Med3DCore.system.locks import InUse, locked
 from Med3DCore.training.fine_tuning.fine_tune import continue_tuning, fine_tune
 from Med3DCore.training.fine_tuning.run_folder import RunFolder
-from Med3DCore.training.fine_tuning.run_list import remove_never_begun
+from Med3DCore.training.fine_tuning.run_list import remove_never_begun, remove_run
 from Med3DCore.training.learning.checkpoint import load_checkpoint, read_log, save_checkpoint
 from Med3DCore.worker.exchange import new_exchange_folder, remove_forgotten_folders
 
@@ -134,6 +134,31 @@ def test_copies_of_a_training_that_never_began_go_and_others_stay(tmp_path, othe
     remove_never_begun(tmp_path / "trainings")
     assert [path.name for path in (tmp_path / "trainings").iterdir()] == ["busy"]
     assert list((tmp_path / "trainings" / "busy" / "cases").iterdir())
+
+
+def test_a_training_is_deleted_whole_or_not_at_all(tmp_path, other):
+    trainings = tmp_path / "trainings"
+    for name in ("done with", "busy", "stays"):
+        (trainings / name / "cases" / "1").mkdir(parents=True)
+        (trainings / name / "run.json").write_text("{}")
+    other("lock", trainings / "busy" / ".lock")
+    with pytest.raises(InUse, match="running"):
+        remove_run(trainings, trainings / "busy")
+    (tmp_path / "cases" / "run.json").parent.mkdir()
+    (tmp_path / "cases" / "run.json").write_text("{}")
+    (trainings / "elsewhere").symlink_to(tmp_path / "cases")
+    for foreign in (
+        tmp_path / "cases",
+        trainings,
+        trainings / "elsewhere",
+        trainings / ".." / "cases",
+        trainings / "no",
+    ):
+        with pytest.raises(DataError, match="is no training in"):
+            remove_run(trainings, foreign)
+    remove_run(trainings, trainings / "done with")
+    assert sorted(path.name for path in trainings.iterdir()) == ["busy", "elsewhere", "stays"]
+    assert (trainings / "busy" / "cases" / "1").is_dir() and (tmp_path / "cases" / "run.json").is_file()
 
 
 def test_two_scans_with_one_default_name(tmp_path, monkeypatch, other):

@@ -92,6 +92,7 @@ def train(fields, job):
 def start(fields, folder):
     """Keep what is needed to go on; the last case is checked on if there are three."""
     folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")  # as every training has it
     (folder / "request.json").write_text(json.dumps({**vars(fields), "cases": fields.cases}))
     state = {"title": fields.title, "state": "unfinished", "step": 0, "model": fields.model, "minutes": fields.minutes}
     state |= {"cases": [case["name"] for case in fields.cases], "held_out": [], "scores": {}, "own": {}}

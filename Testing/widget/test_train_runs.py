@@ -149,6 +149,24 @@ def test_before_and_after_are_on_no_other_volume_of_the_name(host, makePanel):
     assert "in the scene when the training began; not on CT 3." in panel.ui.resultLabel.text
 
 
+def test_a_paused_training_is_deleted_when_the_user_says_so(host, makePanel):
+    panel = makePanel()
+    ui, folder = panel.ui, panel_folder() / "trainings"
+    train(host, panel, "slow")
+    assert host.process_events(30, until=lambda: ui.metricLabel.text)
+    ui.cancelButton.click()
+    wait(host, panel)
+    assert host.process_events(10, until=lambda: ui.earlierTable.rowCount == 1)
+    host.dialogs.answer(host.qt.QMessageBox.No)
+    ui.deleteButton.click()
+    host.process_events(0.2)
+    assert ui.earlierTable.rowCount == 1 and len(list(folder.iterdir())) == 1
+    host.dialogs.answer(host.qt.QMessageBox.Yes)
+    ui.deleteButton.click()
+    assert host.process_events(10, until=lambda: ui.earlierSection.isHidden())
+    assert not list(folder.iterdir()) and len(panel.errors) == 1  # that it was paused
+
+
 def test_a_dead_engine_and_a_refusal(host, panel):
     ui = panel.ui
     train(host, panel, "slow")

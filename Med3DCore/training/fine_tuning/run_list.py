@@ -10,7 +10,7 @@ from pathlib import Path
 from Med3DCore.errors import DataError, OutputError, SettingError
 from Med3DCore.system.locks import InUse
 from Med3DCore.training.fine_tuning.run_folder import CASES, QUALITIES, RUN, RunFolder
-from Med3DCore.training.learning.checkpoint import LOG, training_lock
+from Med3DCore.training.learning.checkpoint import LOCK, LOG, training_lock
 
 
 def remove_never_begun(root: Path) -> None:
@@ -21,6 +21,33 @@ def remove_never_begun(root: Path) -> None:
                 with training_lock(path.parent):
                     shutil.rmtree(path)
                 path.parent.rmdir()  # if it holds nothing else
+
+
+def remove_run(root: Path, folder: Path) -> None:
+    """Delete a training with its copies of the cases. Models that it made, and the cases themselves, stay.
+
+    Args:
+        root: Holds the trainings.
+        folder: The training's own, in ``root``.
+
+    Raises:
+        DataError: It is no training there.
+        InUse: It runs.
+        OutputError: Something of it cannot be deleted; what is left is still listed.
+    """
+    path = Path(folder)
+    if path.resolve().parent != Path(root).resolve() or not (path / RUN).is_file():
+        raise DataError(f"{path} is no training in {root}; choose one of the list.")
+    try:
+        with training_lock(path):
+            for child in sorted(path.iterdir(), key=lambda child: child.name == RUN):  # it, last
+                if child.is_dir() and not child.is_symlink():
+                    shutil.rmtree(child)
+                elif child.name != LOCK:
+                    child.unlink()
+        path.rmdir()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be deleted: {error.strerror or error}.") from error
 
 
 def list_runs(root: Path) -> list[dict]:

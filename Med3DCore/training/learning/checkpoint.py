@@ -21,7 +21,7 @@ LOG = "log.jsonl"
 _MEASURED = {"weights", "score", "details"}
 _RESUMED = {"identity", "step", "seconds", "network", "averaged", "optimizer", "scaler", "validated", "validation"}
 _RESUMED |= {"validation_seconds", "best", "stale"}
-_LOCK = ".lock"
+LOCK = ".lock"
 # What torch's writer of files calls itself in what it complains of.
 _WRITER = "inline_container"
 _GO_ON = "make space there and start the training again: it goes on from its last checkpoint"
@@ -37,7 +37,7 @@ def training_lock(folder: Path) -> Iterator[None]:
         OutputError: The folder cannot be written to.
     """
     make_private(folder, ours=any((folder / name).is_file() for name in (LAST, LOG, "run.json")))
-    with locked(folder / _LOCK, _taken(folder), _CURE):
+    with locked(folder / LOCK, _taken(folder), _CURE):
         yield
 
 
@@ -47,7 +47,7 @@ def require_no_training(folder: Path) -> None:
     Raises:
         InUse: Another process trains in the folder.
     """
-    require_free(folder / _LOCK, _taken(folder), _CURE)
+    require_free(folder / LOCK, _taken(folder), _CURE)
 
 
 def _taken(folder: Path) -> str:

@@ -169,6 +169,10 @@ class TrainingLogic:
 
         self._engine.request("trainings", {}, onResult, onError)
 
+    def remove(self, folder: str, onRemoved: Callable[[], None], onError: Callable[[Med3DError], None]) -> None:
+        """Delete a training of this computer with its copies of the cases; models and the cases themselves stay."""
+        self._engine.request("remove_training", {"folder": folder}, lambda _answer: onRemoved(), onError)
+
     def close(self) -> None:
         """Pause what runs: the module is reloaded, or Slicer closes."""
         self.pause()

@@ -1,4 +1,4 @@
-"""Trainings that were paused or interrupted, to go on with."""
+"""Trainings that were paused or interrupted, to go on with or to delete."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ class EarlierTable:
     """The unfinished ones, the newest first and selected.
 
     Args:
-        ui: Has ``earlierSection`` with ``earlierTable``, ``continueButton`` and ``finishButton`` in it.
+        ui: Has ``earlierSection`` with ``earlierTable`` and the three buttons in it.
         onContinue: Gets the training to go on with, and whether to use it as it is.
+        onDelete: Gets the training that is not wanted any more.
     """
 
-    def __init__(self, ui: Any, onContinue: Callable[[EarlierTraining, bool], None]) -> None:
-        self._ui, self._onContinue = ui, onContinue
+    def __init__(
+        self,
+        ui: Any,
+        onContinue: Callable[[EarlierTraining, bool], None],
+        onDelete: Callable[[EarlierTraining], None],
+    ) -> None:
+        self._ui = ui
         self._trainings: list[EarlierTraining] = []
         setHeader(ui.earlierTable, [_("Model"), _("Steps done"), _("Last worked on")], short=(1, 2))
-        ui.continueButton.connect("clicked()", lambda: self._press(finish=False))
-        ui.finishButton.connect("clicked()", lambda: self._press(finish=True))
+        ui.continueButton.connect("clicked()", lambda: onContinue(self._chosen, False))
+        ui.finishButton.connect("clicked()", lambda: onContinue(self._chosen, True))
+        ui.deleteButton.connect("clicked()", lambda: onDelete(self._chosen))
         ui.earlierSection.visible = False
 
     def show(self, trainings: Sequence[EarlierTraining]) -> None:
@@ -52,10 +59,11 @@ class EarlierTable:
         """Enable the buttons, or say why not."""
         allow(self._ui.continueButton, busy, _("Go on where it was stopped"))
         allow(self._ui.finishButton, busy, _("Check what it has learned until now, and make a model of it"))
+        allow(self._ui.deleteButton, busy, _("Delete it with its copies of the cases; nothing else goes"))
 
-    def _press(self, finish: bool) -> None:
-        row = self._ui.earlierTable.currentRow()
-        self._onContinue(self._trainings[max(0, row)], finish)
+    @property
+    def _chosen(self) -> EarlierTraining:
+        return self._trainings[max(0, self._ui.earlierTable.currentRow())]
 
 
 def _when(moment: str) -> str:

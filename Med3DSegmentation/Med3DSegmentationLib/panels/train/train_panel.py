@@ -53,7 +53,7 @@ class TrainPanel(Panel):
         self._models = Selector(ui.modelSelector, ui.modelDescription, self._setModel)
         self._progress = ProgressRow(ui, self._pause)
         self._outcome = TrainingOutcome(ui)
-        self._earlier = EarlierTable(ui, self._continue)
+        self._earlier = EarlierTable(ui, self._continue, self._delete)
         self._models.offer(_startingPoints(services.catalogue))
         ui.trainButton.connect("clicked()", self._train)
         ui.installButton.connect("clicked()", self.install)
@@ -166,6 +166,13 @@ class TrainPanel(Panel):
 
     def _continue(self, training: EarlierTraining, finish: bool) -> None:
         self._begin(training.title, lambda callbacks: self._logic.resume(training.folder, finish, **callbacks))
+
+    def _delete(self, training: EarlierTraining) -> None:
+        question = _(
+            "Delete the training {title} with its copies of the cases?\n\nYour scans, segmentations and models stay."
+        )
+        if slicer.util.confirmYesNoDisplay(notHtml(question.format(title=training.title)), parent=self.widget):
+            self._logic.remove(training.folder, self._listEarlier, self.services.showError)
 
     def _begin(self, title: str, start: Callable[[dict[str, Callable]], object]) -> None:
         self._outcome.hide()
