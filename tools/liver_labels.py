@@ -12,6 +12,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from Med3DCore.inference.postprocessing import Cleaning, clean
+
 # Under the heart of each accepted case: points (x from the patient's right, z from the feet) in voxels of its coronal
 # slices; everything above and to the left of the first point is no liver. None where the draft kept out of the heart.
 # Left out: acrinflt_001b, whose pelvis is kept for tests. The last two are held out: nothing is trained on them.
@@ -75,10 +77,7 @@ def label_liver(ct: sitk.Image, draft: sitk.Image, case: str) -> np.ndarray:
     missed = ndimage.binary_dilation(liver, iterations=_MISSED) & alike
     border = ndimage.binary_dilation(liver, iterations=2)
     unsure = (border | missed | near_line & (border | found)) & (hu > _SOFT_HU) & ~(above & ~near_line)
-    label = np.where(sure, 1, np.where(unsure, UNSURE, 0)).astype(np.uint8)
-    image = sitk.GetImageFromArray(label)
-    image.CopyInformation(sitk.DICOMOrient(ct, "LPS"))
-    return sitk.GetArrayFromImage(sitk.Resample(image, ct, sitk.Transform(), sitk.sitkNearestNeighbor))
+    return _on_grid_of(ct, np.where(sure, 1, np.where(unsure, UNSURE, 0)))
 
 
 def label_where_both_agree(ct: sitk.Image, first: sitk.Image, second: sitk.Image) -> np.ndarray:
@@ -122,7 +121,8 @@ def label_both(ct: sitk.Image, older: sitk.Image, newer: sitk.Image, case: str, 
     """
     hu, one, two = (sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")) for image in (ct, older, newer))
     above, near_line = heart(hu.shape, HEART_LINES.get(case))
-    both = _largest(ndimage.binary_opening((one > 0) & (two > 0) & ~above))
+    agreed = ndimage.binary_opening((one > 0) & (two > 0) & ~above)
+    both = clean(agreed.astype(np.float32), 1.0, Cleaning(keep_largest=1)) > 0
     either = ((one > 0) | (two > 0)) & ~above
     blurred = ndimage.gaussian_filter(np.clip(hu, -200, 300).astype(np.float32), 1.0)
     alike = np.abs(blurred - np.median(hu[both])) < _BOTH_HU
@@ -133,14 +133,14 @@ def label_both(ct: sitk.Image, older: sitk.Image, newer: sitk.Image, case: str, 
     if case in BOTH_SHORT:
         unsure |= ndimage.binary_dilation(both, iterations=_MISSED) & alike & ~both
     unsure &= (hu > _BOTH_SOFT_HU) & ~(above & ~near_line)
-    image = sitk.GetImageFromArray(np.where(unsure, UNSURE, np.where(both, 1, 0)).astype(np.uint8))
+    return _on_grid_of(ct, np.where(unsure, UNSURE, both))
+
+
+def _on_grid_of(ct: sitk.Image, label: np.ndarray) -> np.ndarray:
+    """A label that is stored along LPS, on the scan's own grid."""
+    image = sitk.GetImageFromArray(label.astype(np.uint8))
     image.CopyInformation(sitk.DICOMOrient(ct, "LPS"))
     return sitk.GetArrayFromImage(sitk.Resample(image, ct, sitk.Transform(), sitk.sitkNearestNeighbor))
-
-
-def _largest(mask: np.ndarray) -> np.ndarray:
-    pieces, count = ndimage.label(mask)
-    return mask if count < 2 else pieces == 1 + np.argmax(ndimage.sum(mask, pieces, range(1, count + 1)))
 
 
 def heart(shape: tuple[int, int, int], line: tuple[tuple[int, int], ...] | None) -> tuple[np.ndarray, np.ndarray]:

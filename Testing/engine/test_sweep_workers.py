@@ -73,7 +73,7 @@ def test_an_address_where_nobody_answers_gets_a_sentence(monkeypatch):
 
 def killed_in_between(out):
     """Kill the process of a training that has a checkpoint and is not at its end; its run's folder."""
-    until = time.monotonic() + 600
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         for lock in out.glob("blocks/*/*/block/.lock"):
             try:
