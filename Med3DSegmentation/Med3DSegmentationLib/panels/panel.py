@@ -10,6 +10,7 @@ import vtk
 from Med3DCore.errors import Med3DError
 from Med3DSegmentationLib.panels.keyboard import letTabLeaveTables
 from Med3DSegmentationLib.panels.narrow import letNamesShrink, notHtml, showNamesAsTheyAre
+from Med3DSegmentationLib.panels.scan_watch import ScanWatch
 from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.wheel import letWheelScroll
 
@@ -38,6 +39,7 @@ class Panel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.parameterNode: Any = None
         self._guiTag = self._observerTag = None
+        self._scanWatch = ScanWatch(self.refresh)
         services.activity.listeners.append(self.refresh)
         services.catalogue.listeners.append(self.onModelsChanged)
 
@@ -54,7 +56,7 @@ class Panel:
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
             self._observerTag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
-        self.refresh()
+        self._refreshOfScan()
 
     def refresh(self) -> None:
         """Show what can be done now, and why the rest cannot."""
@@ -78,6 +80,10 @@ class Panel:
         self.services.catalogue.listeners.remove(self.onModelsChanged)
 
     def _onParametersModified(self, caller: Any, event: str) -> None:  # noqa: ARG002 - an observer's signature
+        self._refreshOfScan()
+
+    def _refreshOfScan(self) -> None:
+        self._scanWatch.follow(self.parameterNode and self.parameterNode.inputVolume)
         self.refresh()
 
 
