@@ -16,6 +16,7 @@ def panel(makePanel):
     return makePanel()
 
 
+@pytest.mark.alone
 def test_a_training(host, panel, vtk_messages, tmp_path):
     import slicer
 
