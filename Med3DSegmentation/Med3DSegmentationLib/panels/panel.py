@@ -39,7 +39,7 @@ class Panel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.parameterNode: Any = None
         self._guiTag = self._observerTag = None
-        self._scanWatch = ScanWatch(self.refresh)
+        self.scanWatch = ScanWatch(self.refresh)
         services.activity.listeners.append(self.refresh)
         services.catalogue.listeners.append(self.onModelsChanged)
 
@@ -83,7 +83,7 @@ class Panel:
         self._refreshOfScan()
 
     def _refreshOfScan(self) -> None:
-        self._scanWatch.follow(self.parameterNode and self.parameterNode.inputVolume)
+        self.scanWatch.follow(self.parameterNode and self.parameterNode.inputVolume)
         self.refresh()
 
 

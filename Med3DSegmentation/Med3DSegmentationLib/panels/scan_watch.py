@@ -21,13 +21,16 @@ class ScanWatch:
 
     Args:
         onChanged: Called then.
+
+    Attributes:
+        reason: Why the engine cannot get the volume, or "", see :func:`.whyNotScan`.
     """
 
     def __init__(self, onChanged: Callable[[], None]) -> None:
         self._onChanged = onChanged
         self._volume: slicer.vtkMRMLScalarVolumeNode | None = None
         self._tags: list[int] = []
-        self._reason = ""
+        self.reason = ""
 
     def follow(self, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Watch this volume instead of the one before; None for none."""
@@ -35,10 +38,10 @@ class ScanWatch:
             for tag in self._tags:
                 self._volume.RemoveObserver(tag)
             self._tags = [volume.AddObserver(event, self._look) for event in _EVENTS] if volume is not None else []
-            self._volume, self._reason = volume, whyNotScan(volume) if volume is not None else ""
+            self._volume, self.reason = volume, whyNotScan(volume) if volume is not None else ""
 
     def _look(self, caller: slicer.vtkMRMLNode, event: str) -> None:  # noqa: ARG002 - an observer's signature
         reason = whyNotScan(self._volume)
-        if reason != self._reason:
-            self._reason = reason
+        if reason != self.reason:
+            self.reason = reason
             self._onChanged()

@@ -113,7 +113,6 @@ class ViewLayout:
         self._setWindow(volumeNode, window)
         self._fit()
         self._settled.start()
-        self._onChanged()
 
     def restore(self) -> None:
         """Back to the former layout, window, volumes and links."""

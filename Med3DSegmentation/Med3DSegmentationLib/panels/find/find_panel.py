@@ -16,7 +16,6 @@ from Med3DSegmentationLib.panels.find.search import Search
 from Med3DSegmentationLib.panels.panel import Panel
 from Med3DSegmentationLib.panels.selector import hidePreviews
 from Med3DSegmentationLib.panels.services import PanelServices
-from Med3DSegmentationLib.scene.tilted_volumes import whyNotScan
 
 
 class FindPanel(Panel):
@@ -74,8 +73,7 @@ class FindPanel(Panel):
             return _("There is no scene.")
         if reason := self.services.whyNotNow():
             return reason
-        volume = self.parameterNode.inputVolume
-        return whyNotScan(volume) if volume is not None else _("Choose a volume first.")
+        return self.scanWatch.reason if self.parameterNode.inputVolume else _("Choose a volume first.")
 
     def _lookSoon(self) -> None:
         self._soon.start(0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 from Med3DCore.errors import Med3DError
@@ -20,7 +21,6 @@ from Med3DSegmentationLib.panels.services import PanelServices
 from Med3DSegmentationLib.panels.tables import setTexts
 from Med3DSegmentationLib.panels.together import whyNotTogether
 from Med3DSegmentationLib.scene.further_volumes import furtherVolumes
-from Med3DSegmentationLib.scene.tilted_volumes import whyNotScan
 from Med3DSegmentationLib.scene.view_layout import ViewLayout
 
 _SCAN = "Med3D.scan"  # role of the reference from a preview to the volume it was made of
@@ -139,8 +139,8 @@ class PreviewPanel(Panel):
             return _("Choose a volume first: load a CT, or take one from Sample Data.")
         if parameters.inputVolume is parameters.previewVolume:
             return _("This volume is a preview itself; choose the scan that it was made of.")
-        if reason := whyNotScan(parameters.inputVolume):
-            return reason
+        if self.scanWatch.reason:
+            return self.scanWatch.reason
         if services.catalogue.models is None:
             return str(services.catalogue.error or _("The models are being looked for..."))
         model = self._model()
@@ -194,7 +194,8 @@ class PreviewPanel(Panel):
         result.roiNode.SetName(_("{volume} preview box").format(volume=scan.GetName()))
         result.roiNode.SetDisplayVisibility(parameters.previewShowsBox)
         self._result = result
-        parameters.previewVolume, parameters.previewBox = result.volumeNode, result.roiNode
+        with slicer.util.NodeModify(parameters.parameterNode):  # all panels look again once, not twice
+            parameters.previewVolume, parameters.previewBox = result.volumeNode, result.roiNode
         self.services.engine.callSoon(self._compareNew)  # new views take their time: not all in one turn
 
     def _onError(self, error: Med3DError) -> None:
